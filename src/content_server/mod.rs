@@ -1,0 +1,1 @@
+//! The destination: sign-in, nodes, versions, upload sessions.

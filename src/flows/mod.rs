@@ -1,0 +1,1 @@
+//! What longhaul is used for: each integration flow is one file.

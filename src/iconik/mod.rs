@@ -1,0 +1,1 @@
+//! The source system: sign-in, assets, files, metadata, jobs.

@@ -1,0 +1,359 @@
+//! What the ledger stores, as plain rows.
+//!
+//! Rows outlive code: steps and states are texts here, and become the engine's own types only
+//! after its checks.
+
+use crate::types::{ByteCount, ItemId, NodeId, RunId, TransferId, VersionNumber};
+
+/// A run to start.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    /// The command, such as `archive`.
+    pub command: String,
+    /// What it was told, as JSON, without secrets.
+    pub arguments: String,
+}
+
+/// A run: one command's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The command.
+    pub command: String,
+    /// What it was told, as JSON.
+    pub arguments: String,
+    /// Unix milliseconds.
+    pub started: i64,
+    /// Unix milliseconds; `None` while it is unfinished.
+    pub ended: Option<i64>,
+    /// Whether the enumeration has reached its end.
+    pub scan_done: bool,
+    /// Where the enumeration can go on.
+    pub scan_cursor: Option<String>,
+    /// Items the enumeration found already done and unchanged.
+    pub already_done: u64,
+    /// Assets the enumeration left out (deleted, links, no original).
+    pub left_out: u64,
+    /// How the last process that worked on it ended: `running`, `done`, `stopped`, `failed`.
+    pub outcome: String,
+}
+
+/// An item to plan: one asset version to file.
+#[derive(Clone, Debug, Default)]
+pub struct NewItem {
+    /// Identity across runs and machines; one row per key, ever.
+    pub key: String,
+    /// Key of the item that must be done first (an earlier version of the same asset).
+    pub after: Option<String>,
+    /// `document` or `folder`.
+    pub kind: String,
+    /// The title to show people.
+    pub title: String,
+    /// Container it is published in.
+    pub parent: i64,
+    /// Name it is published under.
+    pub name: String,
+    /// Marker of the item's folder, for kind `folder`; of its master otherwise.
+    pub marker: String,
+    /// Markers of the asset's other versions, to recognise the document to add a version to.
+    pub kin: Vec<String>,
+    /// Digest of what the source said of the content (ids, sizes, checksums, dates). A done item
+    /// that comes again with another fingerprint is opened again.
+    pub fingerprint: String,
+    /// What the flows want to keep about it, as JSON.
+    pub source: String,
+    /// Why it cannot be done, when that is known already: class, reason, message.
+    pub refused: Option<(String, String, String)>,
+    /// Its files.
+    pub files: Vec<NewFile>,
+}
+
+/// A file to plan.
+#[derive(Clone, Debug, Default)]
+pub struct NewFile {
+    /// Name of the [`Role`](crate::types::Role).
+    pub role: String,
+    /// Marker text.
+    pub marker: String,
+    /// Name at the destination.
+    pub name: String,
+    /// Folder inside the item, `/` between names, empty for the top.
+    pub dir: String,
+    /// Bytes.
+    pub size: ByteCount,
+    /// First byte within the source file (segments start above 0).
+    pub offset: ByteCount,
+    /// Media type.
+    pub mime: String,
+    /// What the source needs to find the bytes; empty for inline content.
+    pub locator: String,
+    /// MD5 that the source quotes, hex.
+    pub md5: Option<String>,
+    /// Inline content (sidecars); at most a few MiB.
+    pub content: Option<Vec<u8>>,
+}
+
+/// What adding items did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// New rows.
+    pub new: u64,
+    /// Done before, same fingerprint: nothing to do.
+    pub already_done: u64,
+    /// Done before with another fingerprint: opened again as new content.
+    pub reopened: u64,
+    /// Unfinished before; now this run's.
+    pub taken_over: u64,
+}
+
+/// An item's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its number.
+    pub id: ItemId,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// Identity across runs.
+    pub key: String,
+    /// The item that must be done first.
+    pub after: Option<ItemId>,
+    /// `document`, `folder` or `split`.
+    pub kind: String,
+    /// The title to show people.
+    pub title: String,
+    /// Container it is published in.
+    pub parent: NodeId,
+    /// Name it is published under.
+    pub name: String,
+    /// Marker text.
+    pub marker: String,
+    /// Markers of the asset's other versions.
+    pub kin: Vec<String>,
+    /// What the source said of the content.
+    pub fingerprint: String,
+    /// What the flows keep about it, as JSON.
+    pub source: String,
+    /// `planned`, `active`, `waiting`, `done`, `failed`, `parked`, `held`, `conflict`,
+    /// `quarantined`.
+    pub state: String,
+    /// The staged folder of a folder item.
+    pub container: Option<NodeId>,
+    /// The published node.
+    pub node: Option<NodeId>,
+    /// The published version.
+    pub version: Option<VersionNumber>,
+    /// Lowest proof level over its files.
+    pub proof: String,
+    /// Bytes over all its files.
+    pub bytes: ByteCount,
+    /// Number of files.
+    pub files: u64,
+    /// Attempts burned.
+    pub attempts: u32,
+    /// Not before this time, Unix milliseconds.
+    pub next_at: i64,
+    /// Failure class of the last failure.
+    pub class: Option<String>,
+    /// Reason of the last failure.
+    pub reason: Option<String>,
+    /// Message of the last failure.
+    pub message: Option<String>,
+}
+
+/// A file's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its number.
+    pub id: TransferId,
+    /// The item.
+    pub item: ItemId,
+    /// Place within the item, from 0.
+    pub seq: u64,
+    /// Name of its role.
+    pub role: String,
+    /// Marker text.
+    pub marker: String,
+    /// Name at the destination.
+    pub name: String,
+    /// Folder inside the item.
+    pub dir: String,
+    /// Bytes.
+    pub size: ByteCount,
+    /// First byte within the source file.
+    pub offset: ByteCount,
+    /// Media type.
+    pub mime: String,
+    /// What the source needs to find the bytes.
+    pub locator: String,
+    /// MD5 that the source quotes.
+    pub md5: Option<String>,
+    /// Inline content.
+    pub content: Option<Vec<u8>>,
+    /// Name of the engine's step.
+    pub step: String,
+    /// Validator the reads are pinned to, as JSON.
+    pub validator: Option<String>,
+    /// Upload session: key, part size, number of parts.
+    pub session: Option<(String, ByteCount, u32)>,
+    /// Digest of the whole file once sealed, 32 bytes.
+    pub sha256: Option<Vec<u8>>,
+    /// Hash state of the whole master up to the end of this segment (split masters only).
+    pub outer_state: Option<Vec<u8>>,
+    /// The commit that was about to be sent, as JSON.
+    pub intent: Option<String>,
+    /// The document.
+    pub node: Option<NodeId>,
+    /// The version.
+    pub version: Option<VersionNumber>,
+    /// Proof level reached.
+    pub proof: String,
+    /// Bytes handed to the destination over all attempts.
+    pub bytes_sent: ByteCount,
+    /// Times its transfer was started again from its beginning or a new session.
+    pub restarts: u32,
+}
+
+/// One part of an upload session that has been hashed, and perhaps acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From 1.
+    pub number: u32,
+    /// XXH3-128 of the part's bytes, 16 bytes; empty when it was streamed and is not known.
+    pub digest: Vec<u8>,
+    /// Hash state at the part's end, in the engine's own format.
+    pub state: Vec<u8>,
+    /// Whether the destination acknowledged it.
+    pub acked: bool,
+}
+
+/// Changes to an item; `None` leaves a column as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ItemPatch {
+    /// New state.
+    pub state: Option<String>,
+    /// New kind (`split` once a master is too large for one document).
+    pub kind: Option<String>,
+    /// The staged folder.
+    pub container: Option<Option<NodeId>>,
+    /// The published node.
+    pub node: Option<Option<NodeId>>,
+    /// The published version.
+    pub version: Option<Option<VersionNumber>>,
+    /// New published name.
+    pub name: Option<String>,
+    /// Proof level.
+    pub proof: Option<String>,
+    /// Attempts burned.
+    pub attempts: Option<u32>,
+    /// Not before, Unix milliseconds.
+    pub next_at: Option<i64>,
+    /// Last failure: class, reason, message; `Some(None)` clears it.
+    pub failure: Option<Option<(String, String, String)>>,
+}
+
+/// Changes to a file; `None` leaves a column as it is.
+#[derive(Clone, Debug, Default)]
+pub struct FilePatch {
+    /// New step.
+    pub step: Option<String>,
+    /// Size found when the source was touched.
+    pub size: Option<ByteCount>,
+    /// Validator, as JSON.
+    pub validator: Option<Option<String>>,
+    /// Upload session.
+    pub session: Option<Option<(String, ByteCount, u32)>>,
+    /// Digest of the whole file.
+    pub sha256: Option<Option<Vec<u8>>>,
+    /// MD5 that the source quotes.
+    pub md5: Option<Option<String>>,
+    /// Hash state over the whole master (split masters).
+    pub outer_state: Option<Option<Vec<u8>>>,
+    /// The commit about to be sent, as JSON.
+    pub intent: Option<Option<String>>,
+    /// The document.
+    pub node: Option<Option<NodeId>>,
+    /// The version.
+    pub version: Option<Option<VersionNumber>>,
+    /// Proof level.
+    pub proof: Option<String>,
+    /// Inline content (a joining manifest is known only after its segments).
+    pub content: Option<Option<Vec<u8>>>,
+    /// Added to the bytes handed to the destination.
+    pub add_bytes_sent: ByteCount,
+    /// Added to the restarts.
+    pub add_restarts: u32,
+}
+
+/// A journal line to append.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// The run, if any.
+    pub run: Option<RunId>,
+    /// The item, if any.
+    pub item: Option<ItemId>,
+    /// The file, if any.
+    pub file: Option<TransferId>,
+    /// What happened, a short kebab-case word.
+    pub event: String,
+    /// Facts, as a JSON object; never a secret.
+    pub data: String,
+}
+
+/// A journal line as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// From 1, without gaps.
+    pub seq: i64,
+    /// Unix milliseconds.
+    pub at: i64,
+    /// The run.
+    pub run: Option<RunId>,
+    /// The item.
+    pub item: Option<ItemId>,
+    /// The file.
+    pub file: Option<TransferId>,
+    /// What happened.
+    pub event: String,
+    /// Facts, as JSON.
+    pub data: String,
+    /// SHA-256 over the previous line's digest and this line, hex.
+    pub digest: String,
+}
+
+/// A message to another system that must arrive, eventually, at least once.
+#[derive(Clone, Debug, Default)]
+pub struct NewPost {
+    /// The item it is about.
+    pub item: Option<ItemId>,
+    /// What the flows understand it as.
+    pub kind: String,
+    /// Facts, as JSON.
+    pub payload: String,
+}
+
+/// An outbox row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Its number; the same at every attempt.
+    pub id: i64,
+    /// The item it is about.
+    pub item: Option<ItemId>,
+    /// What the flows understand it as.
+    pub kind: String,
+    /// Facts, as JSON.
+    pub payload: String,
+    /// Attempts so far.
+    pub attempts: u32,
+}
+
+/// Items and bytes in one state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateCount {
+    /// The state.
+    pub state: String,
+    /// Items in it.
+    pub items: u64,
+    /// Bytes of those items.
+    pub bytes: ByteCount,
+}

@@ -1,0 +1,7 @@
+//! The `longhaul` program: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longhaul::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Settings: flags over environment over file, resolved into each module's own configuration.

@@ -1,0 +1,1 @@
+//! Both systems as loopback servers, with faults, slow links and generated masters.

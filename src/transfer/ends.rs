@@ -1,0 +1,309 @@
+//! The two ends of a transfer: where bytes come from and where versions are filed.
+//!
+//! Everything here is neutral: a source hands out byte ranges of a file pinned to one
+//! [`Validator`]; a destination holds named nodes in containers, and documents with versions.
+//! Both report a [`Failure`] whose class and reason the engine acts on; neither retries a call
+//! whose repetition could make something twice.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ByteCount, ByteRange, Failure, Md5Digest, NodeId, UploadKey, VersionNumber};
+
+/// Bytes as they arrive, in order. An error ends the stream.
+pub type ByteStream = BoxStream<'static, Result<Bytes, Failure>>;
+
+/// The result of a call to one of the ends.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+
+/// One file at the source, as the ledger recorded it.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// What the source needs to find the bytes again; only the source reads it. Never holds a
+    /// signed address.
+    pub locator: String,
+    /// The name to show people.
+    pub name: String,
+    /// Size in bytes as recorded when the file was planned.
+    pub size: ByteCount,
+}
+
+/// What identifies one generation of a file's content; compared on every response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validator {
+    /// Size in bytes.
+    pub size: ByteCount,
+    /// Strong entity tag, when there is one.
+    pub etag: Option<String>,
+    /// Modification date as the source wrote it.
+    pub last_modified: Option<String>,
+}
+
+/// What a source said when the file was first touched.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The content's identity; every later read is pinned to it.
+    pub validator: Validator,
+    /// Whether byte ranges are honoured. Without them the file is streamed once from 0.
+    pub ranges: bool,
+    /// The MD5 that the source quotes for the whole file, if any.
+    pub md5: Option<Md5Digest>,
+}
+
+/// What became of a request to bring a file back from cold storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restore {
+    /// The bytes can be read now.
+    Ready,
+    /// A restore is on its way; ask again after a while.
+    Underway,
+}
+
+/// A system that masters are read from.
+pub trait Source: Send + Sync {
+    /// Touches the file: is it complete, is it what was planned, can it be read by ranges?
+    /// A file that is still growing, missing or not complete is a failure with the class that
+    /// says whether waiting helps.
+    fn open<'a>(&'a self, file: &'a SourceFile) -> Answer<'a, Opened>;
+
+    /// Reads `range`, pinned to `pin`. The stream yields exactly `range.len()` bytes or ends in
+    /// an error; a source that answers with another range, generation, encoding or length is
+    /// refused before its first byte is used. `range` is never empty.
+    ///
+    /// With `pin` unable to be honoured by ranges ([`Opened::ranges`] false), `range` is always
+    /// the whole file.
+    fn read<'a>(
+        &'a self,
+        file: &'a SourceFile,
+        range: ByteRange,
+        pin: &'a Validator,
+    ) -> Answer<'a, ByteStream>;
+
+    /// Drops what was cached for reaching the file (a signed address) and gets it anew. Called
+    /// after a failure of class [`Resign`](crate::types::FailureClass::Resign); many callers at
+    /// once cause one renewal.
+    fn renew<'a>(&'a self, file: &'a SourceFile) -> Answer<'a, ()>;
+
+    /// Asks for a file in cold storage to be made readable, or how far that is. Idempotent.
+    fn restore<'a>(&'a self, file: &'a SourceFile) -> Answer<'a, Restore>;
+}
+
+/// The sizes a destination takes through upload sessions; both ends exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Only files larger than this.
+    pub min: ByteCount,
+    /// Only files smaller than this.
+    pub max: ByteCount,
+}
+
+/// An upload session: numbered parts, in any order, that cannot be replaced once accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Names the session in every later call.
+    pub key: UploadKey,
+    /// Exact size of every part but the last, in bytes; dictated by the destination.
+    pub part_size: ByteCount,
+    /// Number of parts; numbered from 1.
+    pub parts: u32,
+}
+
+impl Session {
+    /// The bytes of part `number` (from 1) of a file of `size` bytes.
+    pub fn part(&self, number: u32, size: ByteCount) -> ByteRange {
+        let start = self
+            .part_size
+            .saturating_mul(u64::from(number.saturating_sub(1)))
+            .min(size);
+        ByteRange::new(start, start.saturating_add(self.part_size).min(size))
+    }
+}
+
+/// A body to send.
+pub enum Content {
+    /// Held in memory, in order; can be sent again.
+    Chunks(Vec<Bytes>),
+    /// Exactly `len` bytes that pass once.
+    Stream {
+        /// Length in bytes.
+        len: ByteCount,
+        /// The bytes; a failure inside it aborts the request before it is complete.
+        stream: ByteStream,
+    },
+}
+
+impl Content {
+    /// Length in bytes.
+    pub fn len(&self) -> ByteCount {
+        match self {
+            Self::Chunks(chunks) => chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            Self::Stream { len, .. } => *len,
+        }
+    }
+
+    /// Whether there are no bytes to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Where a new document's or version's content comes from.
+pub enum NewContent {
+    /// A closed upload session.
+    Session(Session),
+    /// The body of the call itself.
+    Body {
+        /// The name the version keeps.
+        file_name: String,
+        /// Media type; `application/octet-stream` when unknown.
+        mime: String,
+        /// The bytes.
+        content: Content,
+    },
+}
+
+/// What the destination said of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartReceipt {
+    /// Stored by this call.
+    Stored,
+    /// An earlier call had stored it ("already been uploaded").
+    AlreadyThere,
+}
+
+/// A committed version, as the commit's own answer described it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The document.
+    pub node: NodeId,
+    /// The version, when the answer named it (a new document's is 1).
+    pub version: VersionNumber,
+    /// Size that the answer stated, in bytes.
+    pub size: Option<ByteCount>,
+}
+
+/// A node at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// The container it is in.
+    pub parent: NodeId,
+    /// Its name there.
+    pub name: String,
+    /// Whether other nodes can be created in it.
+    pub container: bool,
+    /// For documents: bytes of the current version.
+    pub size: Option<ByteCount>,
+    /// Who reserved it, as a text for people.
+    pub reserved_by: Option<String>,
+}
+
+/// A version of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: VersionNumber,
+    /// Bytes.
+    pub size: ByteCount,
+    /// The description, where the marker lives.
+    pub description: String,
+    /// The file name it keeps.
+    pub file_name: String,
+}
+
+/// A system that versions are filed in.
+///
+/// Every failure of [`create_document`](Self::create_document),
+/// [`create_container`](Self::create_container) and [`add_version`](Self::add_version) carries
+/// one of the reasons `NotDone`, `Ambiguous` or `NameTaken` (or a more exact one that implies
+/// "not done", such as `Locked`, `Held`, `Full`, `SessionGone`): the engine looks up before any
+/// repeat of an ambiguous one.
+pub trait Destination: Send + Sync {
+    /// The name the destination can hold for `original`: deterministic, and injective within a
+    /// container together with the original's own spelling.
+    fn map_name(&self, original: &str) -> String;
+
+    /// The sizes taken through upload sessions, `None` when there are none.
+    fn window(&self) -> Answer<'_, Option<Window>>;
+
+    /// Opens an upload session.
+    fn open_session<'a>(
+        &'a self,
+        file_name: &'a str,
+        size: ByteCount,
+        mime: &'a str,
+    ) -> Answer<'a, Session>;
+
+    /// Sends part `number`. Safe to repeat: an accepted part answers `AlreadyThere`.
+    fn send_part<'a>(
+        &'a self,
+        session: &'a Session,
+        number: u32,
+        content: Content,
+    ) -> Answer<'a, PartReceipt>;
+
+    /// Closes the session once every part is acknowledged. Repeating it fails with
+    /// [`Reason::SessionClosed`](crate::types::Reason::SessionClosed).
+    fn close_session<'a>(&'a self, session: &'a Session) -> Answer<'a, ()>;
+
+    /// Gives the session up; what it held is forgotten.
+    fn cancel_session<'a>(&'a self, session: &'a Session) -> Answer<'a, ()>;
+
+    /// Creates a container.
+    fn create_container<'a>(&'a self, parent: NodeId, name: &'a str) -> Answer<'a, NodeId>;
+
+    /// Creates a document with its first version.
+    fn create_document<'a>(
+        &'a self,
+        parent: NodeId,
+        name: &'a str,
+        content: NewContent,
+    ) -> Answer<'a, Committed>;
+
+    /// Adds a version; `note` becomes its description in the same call.
+    fn add_version<'a>(
+        &'a self,
+        node: NodeId,
+        note: &'a str,
+        content: NewContent,
+    ) -> Answer<'a, Committed>;
+
+    /// The node with exactly that name in the container; `None` only when a complete answer said
+    /// the name is free.
+    fn child<'a>(&'a self, parent: NodeId, name: &'a str) -> Answer<'a, Option<Node>>;
+
+    /// One page of a container's children, in a stable order, and whether there are more.
+    /// `page` counts from 1.
+    fn children(&self, parent: NodeId, page: u32) -> Answer<'_, (Vec<Node>, bool)>;
+
+    /// A node by id. A missing and a forbidden node are both `Inaccessible`.
+    fn node(&self, id: NodeId) -> Answer<'_, Node>;
+
+    /// All versions of a document, lowest number first.
+    fn versions(&self, id: NodeId) -> Answer<'_, Vec<Version>>;
+
+    /// Writes a version's description. Safe to repeat.
+    fn describe<'a>(
+        &'a self,
+        node: NodeId,
+        version: VersionNumber,
+        text: &'a str,
+    ) -> Answer<'a, ()>;
+
+    /// Moves and renames a node in one call. Safe to repeat.
+    fn publish<'a>(&'a self, node: NodeId, parent: NodeId, name: &'a str) -> Answer<'a, ()>;
+
+    /// Renames a node where it is. Safe to repeat.
+    fn rename<'a>(&'a self, node: NodeId, name: &'a str) -> Answer<'a, ()>;
+
+    /// Reads a version's content from byte `from` to its end.
+    fn read<'a>(
+        &'a self,
+        node: NodeId,
+        version: VersionNumber,
+        from: ByteCount,
+    ) -> Answer<'a, ByteStream>;
+}
