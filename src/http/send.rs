@@ -1,0 +1,3 @@
+//! A request body on its way out.
+#[derive(Debug)]
+pub(super) struct Abandon;
