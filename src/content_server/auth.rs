@@ -20,8 +20,8 @@ use url::Url;
 
 use super::Auth;
 use super::call::api_url;
-use super::errors::{self, Effect, Error, Meaning, quote, retry_after};
-use crate::http::{self, Credential, Origin, Repeat, Request, Response};
+use super::errors::{self, Effect, Error, Meaning, quote};
+use crate::http::{self, Answer, Credential, Origin, Repeat, Request};
 use crate::types::{Failure, FailureClass, Reason};
 
 /// The header that presents a ticket, and that brings the next one.
@@ -249,8 +249,8 @@ impl SignIn {
             .form(&fields)
             .repeat(Repeat::Safe);
         let doing = "signing in to content server";
-        let (status, headers, body) = self.send(request, doing).await?;
-        match errors::read(status, &headers, &body) {
+        let answer = self.send(request, doing).await?;
+        match errors::read(answer.status, &answer.body, answer.retry_after()) {
             Ok(answer) => match answer.get("ticket").and_then(Value::as_str) {
                 Some(text) if HeaderValue::from_str(text).is_ok() && !text.is_empty() => {
                     Ok(Secret::Ticket(SecretString::from(text)))
@@ -279,8 +279,9 @@ impl SignIn {
             ])
             .repeat(Repeat::Safe);
         let doing = "fetching a token from the directory service";
-        let (status, headers, body) = self.send(request, doing).await?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let response = self.send(request, doing).await?;
+        let status = response.status;
+        let answer: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let word = |key| answer.get(key).and_then(Value::as_str).map(quote);
         if let (true, Some(token)) = (
             status.is_success(),
@@ -307,7 +308,7 @@ impl SignIn {
             _ => {
                 let mut failure =
                     Failure::transient(format!("{doing}: it answered {}", status.as_u16()));
-                failure.retry_after = retry_after(&headers);
+                failure.retry_after = response.retry_after();
                 Err(failure)
             }
         }
@@ -326,9 +327,9 @@ impl SignIn {
         let request = Request::new(Method::GET, api_url(&self.url, "v1/auth"))
             .credential(&credential)
             .map_err(http::Error::into_failure)?;
-        let (status, headers, body) = self.send(request, doing).await?;
-        match errors::read(status, &headers, &body) {
-            Ok(_) => Ok(match ticket(&headers) {
+        let answer = self.send(request, doing).await?;
+        match errors::read(answer.status, &answer.body, answer.retry_after()) {
+            Ok(_) => Ok(match ticket(&answer.headers) {
                 Some(ticket) => Secret::Ticket(ticket),
                 None => Secret::Bearer { token, renew },
             }),
@@ -339,19 +340,13 @@ impl SignIn {
         }
     }
 
-    async fn send(
-        &self,
-        request: Request,
-        doing: &str,
-    ) -> Result<(StatusCode, HeaderMap, bytes::Bytes), Failure> {
-        let answer = async {
-            let response: Response = self.http.send(request).await?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            Ok::<_, http::Error>((status, headers, response.bytes(ANSWER_LIMIT).await?))
-        };
-        answer
+    async fn send(&self, request: Request, doing: &str) -> Result<Answer, Failure> {
+        self.http
+            .call(request, ANSWER_LIMIT)
             .await
-            .map_err(|error| error.into_failure().context(doing))
+            .map_err(|error| {
+                errors::settle(error.into_failure(), Effect::Repeatable, true).context(doing)
+            })
     }
 
     /// A refused sign-in: the credentials are wrong and stay wrong, unless the server was not

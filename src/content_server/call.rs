@@ -13,11 +13,12 @@ use url::Url;
 use super::Client;
 use super::errors::{self, Effect, Error, Meaning};
 use super::form::{Form, Watch};
-use crate::http::{self, CookieJar, Repeat, Request, Response};
-use crate::types::Failure;
+use crate::http::{self, Body, CookieJar, JSON_LIMIT, Repeat, Request, Response};
+use crate::types::{Failure, MIB};
 
-/// Largest JSON answer taken; a page of a hundred nodes with every field is far below.
-const ANSWER_LIMIT: usize = 32 << 20;
+/// Contents from this size on are announced first (`Expect: 100-continue`), so that a refusal
+/// comes before they are sent. Below, the round trip costs more than it saves.
+const ANNOUNCE: u64 = 64 * MIB;
 
 /// The address of `path` (below `/api`, already encoded) on the server at `base`.
 pub(super) fn api_url(base: &Url, path: &str) -> Url {
@@ -144,9 +145,11 @@ impl Call {
                 })?;
                 let content_type = HeaderValue::try_from(form.content_type())
                     .expect("a boundary of letters, digits and dashes fits in a header");
-                request = request
-                    .header(header::CONTENT_TYPE, content_type)
-                    .body(body);
+                request = request.header(header::CONTENT_TYPE, content_type);
+                if matches!(body, Body::Stream { len, .. } if len >= ANNOUNCE) {
+                    request = request.expect_continue();
+                }
+                request = request.body(body);
                 watch = seen;
             }
         }
@@ -162,6 +165,9 @@ impl Call {
         Ok((request, watch))
     }
 }
+
+/// Which statuses a caller reads the body of itself.
+type Take = fn(StatusCode) -> bool;
 
 /// A complete answer, or one whose body the caller reads itself.
 enum Reply {
@@ -185,7 +191,7 @@ impl Client {
 
     /// Makes a call and reads its JSON.
     pub(super) async fn json(&self, call: Call) -> Result<Value, Error> {
-        match self.run(call, |_| false).await? {
+        match self.run(call, None).await? {
             Reply::Json(value) => Ok(value),
             Reply::Open(_) => Err(Error::Unreadable("an unread body".into())),
         }
@@ -193,19 +199,15 @@ impl Client {
 
     /// Makes a call and hands out the answer unread when `take` agrees to its status; other
     /// answers are errors.
-    pub(super) async fn open(
-        &self,
-        call: Call,
-        take: fn(StatusCode) -> bool,
-    ) -> Result<Response, Error> {
-        match self.run(call, take).await? {
+    pub(super) async fn open(&self, call: Call, take: Take) -> Result<Response, Error> {
+        match self.run(call, Some(take)).await? {
             Reply::Open(response) => Ok(response),
             Reply::Json(_) => Err(Error::Unreadable("an answer without content".into())),
         }
     }
 
-    async fn run(&self, mut call: Call, take: fn(StatusCode) -> bool) -> Result<Reply, Error> {
-        let sign_in = &self.0.sign_in;
+    async fn run(&self, mut call: Call, take: Option<Take>) -> Result<Reply, Error> {
+        let (http, sign_in) = (&self.0.http, &self.0.sign_in);
         let mut repeated = false;
         if !call.replayable() {
             self.prove_session().await?;
@@ -213,28 +215,21 @@ impl Client {
         loop {
             let pass = sign_in.pass().await.map_err(Error::SignIn)?;
             let (request, watch) = call.request()?;
-            let request = request
-                .credential(&pass.credential)
-                .map_err(|error| Error::Broken {
-                    failure: error.into_failure(),
-                    not_done: true,
-                })?;
-            let response = self
-                .0
-                .http
-                .send(request)
-                .await
-                .map_err(|error| broken(error, watch.as_deref()))?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            sign_in.seen(&pass, status, &headers);
-            if take(status) {
-                return Ok(Reply::Open(response));
-            }
-            let body = response
-                .bytes(ANSWER_LIMIT)
-                .await
-                .map_err(|error| broken(error, watch.as_deref()))?;
-            let read = errors::read(status, &headers, &body);
+            let broken = |error| broken(error, watch.as_deref());
+            let request = request.credential(&pass.credential).map_err(broken)?;
+            let answer = match take {
+                None => http.call(request, JSON_LIMIT).await.map_err(broken)?,
+                Some(take) => {
+                    let response = http.send(request).await.map_err(broken)?;
+                    if take(response.status()) {
+                        sign_in.seen(&pass, response.status(), response.headers());
+                        return Ok(Reply::Open(response));
+                    }
+                    response.answer(JSON_LIMIT).await.map_err(broken)?
+                }
+            };
+            sign_in.seen(&pass, answer.status, &answer.headers);
+            let read = errors::read(answer.status, &answer.body, answer.retry_after());
             let signed_out =
                 matches!(&read, Err(error) if error.meaning() == Some(Meaning::SignedOut));
             if signed_out && !repeated {
@@ -246,13 +241,6 @@ impl Client {
                     repeated = true;
                     continue;
                 }
-            }
-            // hyper lets a server answer before it has read everything; a success for half a
-            // body is no success.
-            if read.is_ok() && watch.is_some_and(|watch| !watch.whole()) {
-                return Err(Error::Unreadable(
-                    "it came before the body was complete".into(),
-                ));
             }
             return read.map(Reply::Json);
         }

@@ -6,16 +6,13 @@
 //! [`Error::into_failure`] then says what the caller does next, which differs between a call that
 //! may be repeated and a commit, whose outcome must be looked up whenever it is not certain.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ::http::{HeaderMap, StatusCode, header};
+use ::http::StatusCode;
 use serde_json::Value;
 
 use crate::types::{Failure, FailureClass, Reason};
 
-/// Longest wait taken from a `Retry-After`; anything above is a mistake or an outage, and the
-/// caller's own schedule handles outages.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Longest quotation of the server's words in a message, in characters.
 const LONGEST_QUOTE: usize = 240;
 /// Words this long made of ticket and key letters are taken for secrets and left out.
@@ -129,16 +126,15 @@ impl Error {
     }
 }
 
-/// Gives a commit's failure the reason that says whether the commit may have happened. A more
-/// exact reason of a call that was certainly not carried out stays.
-fn settle(mut failure: Failure, effect: Effect, not_done: bool) -> Failure {
-    if effect == Effect::Commit {
-        if !not_done {
-            failure.reason = Reason::Ambiguous;
-        } else if matches!(failure.reason, Reason::Other | Reason::Ambiguous) {
-            failure.reason = Reason::NotDone;
-        }
-    }
+/// Gives a commit's failure the reason that says whether the commit may have happened; other calls
+/// have nothing to look up. A more exact reason of a call that was certainly not carried out stays.
+pub(super) fn settle(mut failure: Failure, effect: Effect, not_done: bool) -> Failure {
+    failure.reason = match (effect, failure.reason) {
+        (Effect::Commit, _) if !not_done => Reason::Ambiguous,
+        (Effect::Commit, Reason::Other | Reason::Ambiguous) => Reason::NotDone,
+        (Effect::Repeatable, Reason::Ambiguous) => Reason::Other,
+        (_, reason) => reason,
+    };
     failure
 }
 
@@ -185,7 +181,11 @@ impl Refusal {
 /// # Errors
 ///
 /// [`Error::Refused`] for refusals, [`Error::Unreadable`] for a success without usable JSON.
-pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Value, Error> {
+pub(super) fn read(
+    status: StatusCode,
+    body: &[u8],
+    retry_after: Option<Duration>,
+) -> Result<Value, Error> {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let text = json.as_ref().and_then(error_text);
     let stated = json
@@ -217,7 +217,7 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Resu
         meaning,
         status,
         text,
-        retry_after: retry_after(headers),
+        retry_after,
     }))
 }
 
@@ -426,30 +426,12 @@ fn looks_secret(word: &str) -> bool {
         .any(|run| run.len() >= SECRET_LENGTH)
 }
 
-/// How long the answer asks us to wait, at most [`LONGEST_WAIT`]; seconds and HTTP dates count,
-/// anything else is ignored.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()?
-            .duration_since(SystemTime::now())
-            .unwrap_or(Duration::ZERO),
-    };
-    Some(wait.min(LONGEST_WAIT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Result<Value, Error> {
-        read(
-            StatusCode::from_u16(status).unwrap(),
-            &HeaderMap::new(),
-            body.as_bytes(),
-        )
+        read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), None)
     }
 
     fn refusal(status: u16, body: &str) -> Error {
@@ -792,18 +774,5 @@ mod tests {
             error.to_string().contains("Down for maintenance"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn waits_are_read_in_both_forms_and_capped() {
-        let wait = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
     }
 }

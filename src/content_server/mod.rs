@@ -33,6 +33,8 @@ mod names;
 mod nodes;
 mod permissions;
 mod server;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod versions;
 mod wire;

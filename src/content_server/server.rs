@@ -6,10 +6,14 @@ use ::http::Method;
 use serde_json::Value;
 
 use super::Client;
+use super::call::{api_url, broken};
 use super::errors::{self, Effect, Error};
 use super::wire;
 use crate::http::Request;
 use crate::types::Failure;
+
+/// An answer about the server itself is small.
+const ANSWER_LIMIT: usize = 1 << 20;
 
 /// What the server says about itself. Everything is optional: fields come and go with releases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,20 +45,15 @@ impl Client {
     /// `Unsupported` when something else answers there; otherwise what kept it from answering.
     pub async fn ping(&self) -> Result<(), Failure> {
         let doing = "looking for content server";
-        let url = super::call::api_url(&self.0.config.url, "v1/ping");
+        let url = api_url(&self.0.config.url, "v1/ping");
         let answer = async {
-            let response = self
+            let answer = self
                 .0
                 .http
-                .send(Request::new(Method::GET, url))
+                .call(Request::new(Method::GET, url), ANSWER_LIMIT)
                 .await
-                .map_err(|error| super::call::broken(error, None))?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let body = response
-                .bytes(1 << 20)
-                .await
-                .map_err(|error| super::call::broken(error, None))?;
-            errors::read(status, &headers, &body)
+                .map_err(|error| broken(error, None))?;
+            errors::read(answer.status, &answer.body, answer.retry_after())
         };
         answer
             .await

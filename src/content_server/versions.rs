@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 
 use super::Client;
-use super::errors::{Effect, Error};
+use super::errors::{Effect, Error, settle};
 use super::names::cut;
 use super::wire::{self, VersionRow};
 use crate::transfer::{ByteStream, Version};
@@ -131,12 +131,6 @@ impl Client {
             })
             .await?;
         let headers = response.headers();
-        if headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity")
-        {
-            return Err(Error::Unreadable("the content came encoded".into()));
-        }
         let skip = match response.status() {
             StatusCode::PARTIAL_CONTENT => match range_start(headers) {
                 Some(start) if start == from => 0,
@@ -163,15 +157,17 @@ impl Client {
                 from
             }
         };
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length < skip) {
+        if response
+            .content_length()
+            .is_some_and(|length| length < skip)
+        {
             return Err(past_the_end(from));
         }
         let content = response
             .stream()
-            .map(|frame| frame.map_err(crate::http::Error::into_failure))
+            .map(|frame| {
+                frame.map_err(|error| settle(error.into_failure(), Effect::Repeatable, true))
+            })
             .boxed();
         Ok(if skip == 0 {
             content
