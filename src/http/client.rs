@@ -1,6 +1,6 @@
 //! The client: one request's attempts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::header::{COOKIE, EXPECT, PROXY_AUTHORIZATION, USER_AGENT};
@@ -18,7 +18,9 @@ use super::origin::digest;
 use super::response::Limits;
 use super::retry::{Gates, Verdict, backoff, judge};
 use super::send::{Gate, Payload, SendBody};
-use super::{Answer, Config, DRAIN_LIMIT, Error, HEAD_LIMIT, Origin, Repeat, Request, Response, tls};
+use super::{
+    Answer, Config, DRAIN_LIMIT, Error, HEAD_LIMIT, Origin, Repeat, Request, Response, tls,
+};
 
 /// Idle connections are dropped before the usual servers drop them (Tomcat 20 s): a request on a
 /// connection that is just being closed has no clear outcome.
@@ -221,7 +223,9 @@ impl Client {
         } else {
             request.url.path().to_owned()
         };
-        let body = std::mem::replace(&mut request.body, super::Body::Empty);
+        let body = std::mem::replace(&mut request.body, Mutex::new(super::Body::Empty))
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         Ok(Checked {
             payload: Payload::new(body).await?,
             host: origin.authority().into(),
@@ -275,7 +279,8 @@ impl Client {
             late = meter.watch(connection, first_byte) => return Err(meter.fault().unwrap_or(late)),
         };
         // What our own body says is the cause; what hyper says then is only its consequence.
-        let answer = answer.map_err(|error| meter.fault().unwrap_or_else(|| failed(host, &error)))?;
+        let answer =
+            answer.map_err(|error| meter.fault().unwrap_or_else(|| failed(host, &error)))?;
         if let Some(fault) = meter.fault() {
             return Err(fault);
         }
