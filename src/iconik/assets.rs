@@ -224,12 +224,19 @@ mod tests {
     use super::*;
 
     fn asset(versions: &str) -> Asset {
-        serde_json::from_str(&format!(r#"{{"id":"a","title":null,"versions":{versions}}}"#)).unwrap()
+        serde_json::from_str(&format!(
+            r#"{{"id":"a","title":null,"versions":{versions}}}"#
+        ))
+        .unwrap()
     }
 
     fn order(versions: &str) -> Vec<String> {
         let asset = asset(versions);
-        asset.versions_in_order().iter().map(|v| v.id.to_string()).collect()
+        asset
+            .versions_in_order()
+            .iter()
+            .map(|v| v.id.to_string())
+            .collect()
     }
 
     #[test]
@@ -239,7 +246,10 @@ mod tests {
             {"id":"old","version_number":"1","date_created":"2021-01-01T00:00:00"},
             {"id":"gone","version_number":3,"status":"DELETED"}]"#;
         assert_eq!(order(versions), ["old", "new"]);
-        assert_eq!(asset(versions).current_version().unwrap().id.as_str(), "new");
+        assert_eq!(
+            asset(versions).current_version().unwrap().id.as_str(),
+            "new"
+        );
     }
 
     #[test]

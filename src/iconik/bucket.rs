@@ -50,10 +50,14 @@ pub(super) fn head(
         let encoding: String = encoding.chars().take(40).collect();
         return Err(Failure::item(
             Reason::Other,
-            format!("the storage sends the file with content-encoding {encoding:?}; its bytes cannot be compared"),
+            format!(
+                "the storage sends the file with content-encoding {encoding:?}; its bytes cannot be compared"
+            ),
         ));
     }
-    let kind = text(headers, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    let kind = text(headers, &CONTENT_TYPE)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let length: Option<u64> = text(headers, &CONTENT_LENGTH).and_then(|len| len.parse().ok());
     // A weak tag does not promise equal bytes.
     let etag = text(headers, &ETAG)
@@ -63,7 +67,9 @@ pub(super) fn head(
     let quoted = headers.get(CONTENT_RANGE);
     if status == StatusCode::PARTIAL_CONTENT {
         if kind.starts_with("multipart/") {
-            return Err(Failure::transient("the storage answered with several ranges in one"));
+            return Err(Failure::transient(
+                "the storage answered with several ranges in one",
+            ));
         }
         let Some((got, size)) = text(headers, &CONTENT_RANGE).and_then(content_range) else {
             return Err(Failure::transient(
@@ -90,7 +96,9 @@ pub(super) fn head(
     }
     // A whole answer (200).
     if quoted.is_some() {
-        return Err(Failure::transient("the storage answered 200 and quotes a range"));
+        return Err(Failure::transient(
+            "the storage answered 200 and quotes a range",
+        ));
     }
     let html = kind.starts_with("text/html");
     match (whole, length) {
@@ -199,10 +207,16 @@ pub(super) fn refusal(
         ),
         408 | 500..=599 => Failure::transient(format!("the storage answered {status}")),
         300..=399 => {
-            let place = if headers.contains_key(LOCATION) { "elsewhere" } else { "nowhere" };
+            let place = if headers.contains_key(LOCATION) {
+                "elsewhere"
+            } else {
+                "nowhere"
+            };
             Failure::item(
                 Reason::Other,
-                format!("the storage redirects {place} ({status}); redirects of signed addresses are not followed"),
+                format!(
+                    "the storage redirects {place} ({status}); redirects of signed addresses are not followed"
+                ),
             )
         }
         _ if says("SlowDown") || says("RequestTimeout") => {
@@ -232,7 +246,10 @@ mod tests {
         pairs
             .iter()
             .map(|(name, value)| {
-                (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())
+                (
+                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    value.parse().unwrap(),
+                )
             })
             .collect()
     }
@@ -261,31 +278,55 @@ mod tests {
             assert_eq!(failure.class, FailureClass::RetryNow, "{bad}");
         }
         assert!(partial(&[]).is_err());
-        assert!(partial(&[("content-range", "bytes 10-19/100"), ("content-length", "9")]).is_err());
+        assert!(
+            partial(&[
+                ("content-range", "bytes 10-19/100"),
+                ("content-length", "9")
+            ])
+            .is_err()
+        );
         let several = [
             ("content-range", "bytes 10-19/100"),
             ("content-type", "multipart/byteranges; boundary=x"),
         ];
         assert!(partial(&several).is_err());
-        let encoded = [("content-range", "bytes 10-19/100"), ("content-encoding", "gzip")];
-        assert_eq!(partial(&encoded).unwrap_err().class, FailureClass::ItemIsWrong);
+        let encoded = [
+            ("content-range", "bytes 10-19/100"),
+            ("content-encoding", "gzip"),
+        ];
+        assert_eq!(
+            partial(&encoded).unwrap_err().class,
+            FailureClass::ItemIsWrong
+        );
     }
 
     #[test]
     fn a_whole_answer_serves_only_a_request_for_the_whole() {
-        let whole = |pairs: &[(&str, &str)], size| {
-            head(StatusCode::OK, &headers(pairs), RANGE, size)
-        };
+        let whole =
+            |pairs: &[(&str, &str)], size| head(StatusCode::OK, &headers(pairs), RANGE, size);
         let refused = whole(&[("content-length", "100")], None).unwrap_err();
         assert_eq!(refused.reason, Reason::NoRanges);
-        assert!(!whole(&[("content-length", "100")], Some(100)).unwrap().partial);
+        assert!(
+            !whole(&[("content-length", "100")], Some(100))
+                .unwrap()
+                .partial
+        );
         let other = whole(&[("content-length", "99")], Some(100)).unwrap_err();
         assert_eq!(other.reason, Reason::SourceChanged);
-        let page = whole(&[("content-length", "99"), ("content-type", "text/html")], Some(100));
+        let page = whole(
+            &[("content-length", "99"), ("content-type", "text/html")],
+            Some(100),
+        );
         assert_eq!(page.unwrap_err().reason, Reason::Other);
         let portal = whole(&[("content-type", "text/html")], None).unwrap_err();
-        assert_eq!((portal.class, portal.reason), (FailureClass::RetryNow, Reason::Other));
-        let quotes = [("content-length", "100"), ("content-range", "bytes 10-19/100")];
+        assert_eq!(
+            (portal.class, portal.reason),
+            (FailureClass::RetryNow, Reason::Other)
+        );
+        let quotes = [
+            ("content-length", "100"),
+            ("content-range", "bytes 10-19/100"),
+        ];
         assert!(whole(&quotes, Some(100)).is_err());
     }
 
@@ -297,7 +338,11 @@ mod tests {
             partial(&all).unwrap()
         };
         let first = answer(&[("etag", "\"a\""), ("last-modified", "Mon")]).validator();
-        assert!(answer(&[("etag", "\"a\""), ("last-modified", "Tue")]).check(&first).is_ok());
+        assert!(
+            answer(&[("etag", "\"a\""), ("last-modified", "Tue")])
+                .check(&first)
+                .is_ok()
+        );
         let reason = |pairs: &[(&str, &str)]| answer(pairs).check(&first).unwrap_err().reason;
         assert_eq!(reason(&[("etag", "\"b\"")]), Reason::SourceChanged);
         assert_eq!(reason(&[("etag", "W/\"a\"")]), Reason::SourceChanged);
@@ -316,17 +361,27 @@ mod tests {
             (failure.class, failure.reason)
         };
         use FailureClass::{ItemIsWrong, Resign, RetryLater, RetryNow};
-        let expired = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+        let expired =
+            "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
         assert_eq!(of(403, expired), (Resign, Reason::Other));
-        assert_eq!(of(400, "<Code>ExpiredToken</Code>"), (Resign, Reason::Other));
-        assert_eq!(of(400, "<Code>InvalidArgument</Code>"), (ItemIsWrong, Reason::Other));
+        assert_eq!(
+            of(400, "<Code>ExpiredToken</Code>"),
+            (Resign, Reason::Other)
+        );
+        assert_eq!(
+            of(400, "<Code>InvalidArgument</Code>"),
+            (ItemIsWrong, Reason::Other)
+        );
         assert_eq!(
             of(403, "<Code>InvalidObjectState</Code>"),
             (RetryLater, Reason::ColdStorage)
         );
         assert_eq!(of(404, ""), (ItemIsWrong, Reason::NotFound));
         assert_eq!(of(416, ""), (RetryNow, Reason::SourceChanged));
-        assert_eq!(of(503, "<Code>SlowDown</Code>"), (RetryLater, Reason::Other));
+        assert_eq!(
+            of(503, "<Code>SlowDown</Code>"),
+            (RetryLater, Reason::Other)
+        );
         assert_eq!(of(500, ""), (RetryNow, Reason::Other));
         assert_eq!(of(307, ""), (ItemIsWrong, Reason::Other));
     }

@@ -207,7 +207,9 @@ mod tests {
 
     fn url(path: &[&str]) -> Result<String, Error> {
         let base = api_base(&Url::parse("https://app.iconik.io").unwrap());
-        Call::get(path, "role", "reading").url(&base).map(String::from)
+        Call::get(path, "role", "reading")
+            .url(&base)
+            .map(String::from)
     }
 
     #[test]
@@ -234,7 +236,10 @@ mod tests {
     #[test]
     fn an_id_cannot_climb_out_of_its_path() {
         for id in ["", ".", "..", "%2e%2E"] {
-            assert!(matches!(url(&["assets", id]), Err(Error::Id { .. })), "{id:?}");
+            assert!(
+                matches!(url(&["assets", id]), Err(Error::Id { .. })),
+                "{id:?}"
+            );
         }
     }
 }

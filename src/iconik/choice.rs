@@ -68,8 +68,10 @@ mod tests {
         .into_iter()
         .map(|(id, method, status)| {
             let name = format!("{id} storage");
-            serde_json::from_value(json!({"id": id, "name": name, "method": method, "status": status}))
-                .unwrap()
+            serde_json::from_value(
+                json!({"id": id, "name": name, "method": method, "status": status}),
+            )
+            .unwrap()
         })
         .collect();
         let sets: Vec<FileSet> = storages
@@ -95,14 +97,20 @@ mod tests {
     }
 
     fn config() -> Config {
-        Config::new("https://app.iconik.io".parse().unwrap(), "app", "token".into())
+        Config::new(
+            "https://app.iconik.io".parse().unwrap(),
+            "app",
+            "token".into(),
+        )
     }
 
     #[test]
     fn clouds_come_before_mounts_and_archives_last() {
         assert_eq!(order(&config()), ["s3", "ftp", "nas", "gcs", "old"]);
         let mut mounted = config();
-        mounted.mounts.insert("nas storage".into(), "/mnt/nas".into());
+        mounted
+            .mounts
+            .insert("nas storage".into(), "/mnt/nas".into());
         assert_eq!(order(&mounted), ["s3", "nas", "ftp", "gcs", "old"]);
     }
 

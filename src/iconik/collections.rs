@@ -71,7 +71,13 @@ impl Client {
     /// which may be a little old.
     pub fn contents(&self, collection: &CollectionId) -> Rows<Found> {
         let call = Call::get(
-            &["assets", "v1", "collections", collection.as_str(), "contents"],
+            &[
+                "assets",
+                "v1",
+                "collections",
+                collection.as_str(),
+                "contents",
+            ],
             "can_read_collections",
             format!("listing collection {collection}"),
         )

@@ -34,7 +34,7 @@ pub enum Error {
     /// The token is missing, revoked or expired. Nothing can go on.
     #[error(
         "{doing}: iconik does not accept the token; make a new application token \
-         (Admin > Settings > Application Tokens) and set it as iconik.token{}", said(.said)
+         (Admin > Settings > Application Tokens) and set it as iconik.token{}", quoted(.said)
     )]
     Token {
         /// What was being done.
@@ -45,7 +45,7 @@ pub enum Error {
     /// The token's user may not do this.
     #[error(
         "{doing}: iconik refuses; the token's user needs the role {role} \
-         and access to the object{}", said(.said)
+         and access to the object{}", quoted(.said)
     )]
     Forbidden {
         /// What was being done.
@@ -56,7 +56,7 @@ pub enum Error {
         said: String,
     },
     /// A complete answer said that the object does not exist.
-    #[error("{doing}: not found in iconik{}", said(.said))]
+    #[error("{doing}: not found in iconik{}", quoted(.said))]
     NotFound {
         /// What was being done.
         doing: String,
@@ -72,7 +72,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// Any other refusal. 5xx are tried again, the rest is given up.
-    #[error("{doing}: iconik answered {status}{}", said(.said))]
+    #[error("{doing}: iconik answered {status}{}", quoted(.said))]
     Status {
         /// What was being done.
         doing: String,
@@ -101,7 +101,7 @@ pub enum Error {
     },
 }
 
-fn said(text: &str) -> String {
+fn quoted(text: &str) -> String {
     if text.is_empty() {
         String::new()
     } else {
@@ -196,7 +196,9 @@ fn flatten(value: &Value, at: &str, parts: &mut Vec<String>) {
             }
         }
         leaf => {
-            let text = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
+            let text = leaf
+                .as_str()
+                .map_or_else(|| leaf.to_string(), str::to_owned);
             parts.push(if at.is_empty() {
                 text
             } else {
@@ -257,7 +259,10 @@ mod tests {
             "word ".repeat(200)
         );
         let quoted = quote(body.as_bytes());
-        assert!(!quoted.contains("eyJ") && !quoted.contains("Signature"), "{quoted}");
+        assert!(
+            !quoted.contains("eyJ") && !quoted.contains("Signature"),
+            "{quoted}"
+        );
         assert!(quoted.chars().count() <= QUOTE_LIMIT + 1);
     }
 
@@ -288,7 +293,10 @@ mod tests {
             .class
         };
         assert_eq!(status(StatusCode::BAD_GATEWAY), FailureClass::RetryNow);
-        assert_eq!(status(StatusCode::SERVICE_UNAVAILABLE), FailureClass::RetryLater);
+        assert_eq!(
+            status(StatusCode::SERVICE_UNAVAILABLE),
+            FailureClass::RetryLater
+        );
         assert_eq!(status(StatusCode::CONFLICT), FailureClass::ItemIsWrong);
     }
 }

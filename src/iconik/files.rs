@@ -276,7 +276,12 @@ impl File {
     /// The checksum as an MD5, when it is one: 32 hex digits and nothing else. Composite values of
     /// multipart uploads (`…-12`) are none.
     pub fn md5(&self) -> Option<Md5Digest> {
-        self.checksum.as_deref()?.trim().to_ascii_lowercase().parse().ok()
+        self.checksum
+            .as_deref()?
+            .trim()
+            .to_ascii_lowercase()
+            .parse()
+            .ok()
     }
 
     /// The name to show and file: the user's, else the stored one, else the id.

@@ -190,8 +190,15 @@ impl Client {
         let mut newest: Option<Job> = None;
         let mut jobs = self.jobs_of(asset);
         while let Some(job) = jobs.try_next().await? {
-            let restores = matches!(job.kind.as_deref(), Some("RESTORE" | "RESTORE_FROM_GLACIER"));
-            if restores && newest.as_ref().is_none_or(|old| job.date_created > old.date_created) {
+            let restores = matches!(
+                job.kind.as_deref(),
+                Some("RESTORE" | "RESTORE_FROM_GLACIER")
+            );
+            if restores
+                && newest
+                    .as_ref()
+                    .is_none_or(|old| job.date_created > old.date_created)
+            {
                 newest = Some(job);
             }
         }

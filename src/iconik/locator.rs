@@ -52,7 +52,9 @@ impl Locator {
         serde_json::from_str(text).map_err(|error| {
             Failure::item(
                 Reason::Other,
-                format!("the recorded location of the file cannot be read ({error}); plan it again"),
+                format!(
+                    "the recorded location of the file cannot be read ({error}); plan it again"
+                ),
             )
         })
     }

@@ -214,7 +214,8 @@ impl Client {
             format!("writing metadata of asset {asset}"),
         )
         .body(body(values));
-        self.done(&if appends { call } else { call.repeatable() }).await
+        self.done(&if appends { call } else { call.repeatable() })
+            .await
     }
 
     async fn values(
@@ -362,7 +363,11 @@ fn body(values: &[Writing]) -> Value {
     let fields: Map<String, Value> = values
         .iter()
         .map(|writing| {
-            let list: Vec<Value> = writing.values.iter().map(|v| json!({ "value": v })).collect();
+            let list: Vec<Value> = writing
+                .values
+                .iter()
+                .map(|v| json!({ "value": v }))
+                .collect();
             let mut field = json!({ "field_values": list });
             match writing.mode {
                 // The default; left out, because older accounts do not know the member.
@@ -382,12 +387,21 @@ mod tests {
 
     #[test]
     fn every_shape_of_values_is_read() {
-        assert_eq!(values_in(&json!({"field_values": [{"value": "a"}, {"value": 7}]})), [json!("a"), json!(7)]);
+        assert_eq!(
+            values_in(&json!({"field_values": [{"value": "a"}, {"value": 7}]})),
+            [json!("a"), json!(7)]
+        );
         assert_eq!(values_in(&json!(["a", "b"])), [json!("a"), json!("b")]);
         assert_eq!(values_in(&json!("a")), [json!("a")]);
         let labelled = json!({"field_values": [{"value": {"url": "u", "label": "l"}}]});
         assert_eq!(values_in(&labelled), [json!({"url": "u", "label": "l"})]);
-        for empty in [json!(null), json!([]), json!({}), json!({"field_values": null}), json!([null])] {
+        for empty in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!({"field_values": null}),
+            json!([null]),
+        ] {
             assert!(values_in(&empty).is_empty(), "{empty}");
         }
     }
@@ -446,6 +460,9 @@ mod tests {
             }],
             ..Metadata::default()
         };
-        assert_eq!(metadata.flat(), BTreeMap::from([("b", vec!["true".into(), "x".into()])]));
+        assert_eq!(
+            metadata.flat(),
+            BTreeMap::from([("b", vec!["true".into(), "x".into()])])
+        );
     }
 }

@@ -58,7 +58,10 @@ fn join(mount: &Path, directory: &str, name: &str) -> Result<PathBuf, Failure> {
         )
     };
     let mut path = mount.to_path_buf();
-    for part in directory.split('/').filter(|part| !matches!(*part, "" | ".")) {
+    for part in directory
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+    {
         if part == ".." || part.contains('\0') || (cfg!(windows) && part.contains(['\\', ':'])) {
             return Err(refuse(part));
         }
@@ -93,7 +96,9 @@ async fn open_file(mount: &Path, at: &Locator) -> Result<Mounted, Failure> {
         Ok(path) => path,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // The empty folder below a share that is not mounted proves nothing.
-            let mut entries = tokio::fs::read_dir(&root).await.map_err(|e| failed(&wanted, &e))?;
+            let mut entries = tokio::fs::read_dir(&root)
+                .await
+                .map_err(|e| failed(&wanted, &e))?;
             return Err(match entries.next_entry().await {
                 Ok(Some(_)) => Failure::item(
                     Reason::NotFound,
@@ -114,7 +119,9 @@ async fn open_file(mount: &Path, at: &Locator) -> Result<Mounted, Failure> {
             format!("{} leads out of its mount", wanted.display()),
         ));
     }
-    let file = tokio::fs::File::open(&path).await.map_err(|e| failed(&path, &e))?;
+    let file = tokio::fs::File::open(&path)
+        .await
+        .map_err(|e| failed(&path, &e))?;
     let validator = identity(&file, &path).await?;
     Ok(Mounted { file, validator })
 }
@@ -179,7 +186,9 @@ pub(super) async fn read(
     }
     let path = mount.join(&at.name);
     file.set_max_buf_size(READ);
-    file.seek(SeekFrom::Start(range.start)).await.map_err(|e| failed(&path, &e))?;
+    file.seek(SeekFrom::Start(range.start))
+        .await
+        .map_err(|e| failed(&path, &e))?;
     let reading = (file, range.len(), pin.clone(), path);
     Ok(Box::pin(stream::try_unfold(
         reading,
@@ -223,7 +232,12 @@ mod tests {
         at
     }
 
-    async fn collect(mount: &Path, at: &Locator, range: ByteRange, pin: &Validator) -> Result<Vec<u8>, Failure> {
+    async fn collect(
+        mount: &Path,
+        at: &Locator,
+        range: ByteRange,
+        pin: &Validator,
+    ) -> Result<Vec<u8>, Failure> {
         let frames: Vec<Bytes> = read(mount, at, range, pin).await?.try_collect().await?;
         Ok(frames.concat())
     }
@@ -238,8 +252,14 @@ mod tests {
         let at = locator("/reel 1//", "a.mov");
         let opened = open(mount.path(), &at).await.unwrap();
         assert_eq!(opened.validator.size, 3_000_000);
-        for range in [ByteRange::new(0, 1), ByteRange::new(7, 2_500_000), ByteRange::new(2_999_999, 3_000_000)] {
-            let got = collect(mount.path(), &at, range, &opened.validator).await.unwrap();
+        for range in [
+            ByteRange::new(0, 1),
+            ByteRange::new(7, 2_500_000),
+            ByteRange::new(2_999_999, 3_000_000),
+        ] {
+            let got = collect(mount.path(), &at, range, &opened.validator)
+                .await
+                .unwrap();
             let (start, end) = (range.start as usize, range.end as usize);
             assert!(got == content[start..end], "{range}");
         }
@@ -270,7 +290,11 @@ mod tests {
             ("", "up"),
         ] {
             let failure = open(&mount, &locator(directory, name)).await.unwrap_err();
-            assert_eq!(failure.class, FailureClass::ItemIsWrong, "{directory:?} {name:?}");
+            assert_eq!(
+                failure.class,
+                FailureClass::ItemIsWrong,
+                "{directory:?} {name:?}"
+            );
         }
         assert!(open(&mount, &locator("", "in")).await.is_ok());
     }

@@ -103,9 +103,8 @@ impl Listing {
     }
 
     fn read<T: DeserializeOwned>(&self, row: Value) -> Result<T, Error> {
-        serde_path_to_error::deserialize(row).map_err(|error| {
-            self.stuck(format!("unreadable row at {}", error.path()))
-        })
+        serde_path_to_error::deserialize(row)
+            .map_err(|error| self.stuck(format!("unreadable row at {}", error.path())))
     }
 
     fn stuck(&self, why: impl Into<String>) -> Error {
@@ -137,7 +136,9 @@ impl Listing {
             .objects
             .iter()
             .flat_map(|row| {
-                let id = row.get("id").map_or_else(|| row.to_string(), Value::to_string);
+                let id = row
+                    .get("id")
+                    .map_or_else(|| row.to_string(), Value::to_string);
                 id.into_bytes().into_iter().chain([0])
             })
             .collect();

@@ -258,10 +258,16 @@ impl Client {
     ) -> Result<Verdict<Master>, Error> {
         match version.status {
             VersionStatus::InProgress => {
-                return Ok(Err((Why::Unfinished, "the version is being made".to_owned())));
+                return Ok(Err((
+                    Why::Unfinished,
+                    "the version is being made".to_owned(),
+                )));
             }
             VersionStatus::Failed => {
-                return Ok(Err((Why::NoVersion, "the version could not be made".to_owned())));
+                return Ok(Err((
+                    Why::NoVersion,
+                    "the version could not be made".to_owned(),
+                )));
             }
             _ => {}
         }
@@ -488,7 +494,11 @@ fn below(base: &str, path: &str) -> Option<String> {
     if path.iter().any(|part| part == "..") {
         return None;
     }
-    Some(path.strip_prefix(base.as_slice()).unwrap_or(&path).join("/"))
+    Some(
+        path.strip_prefix(base.as_slice())
+            .unwrap_or(&path)
+            .join("/"),
+    )
 }
 
 #[cfg(test)]

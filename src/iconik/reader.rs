@@ -140,7 +140,10 @@ impl Reader {
             let mount = self.client.mount_of(&at).await.map_err(named)?;
             return mount::read(mount, &at, range, pin).await.map_err(named);
         };
-        let response = self.get(&at, &entry, url, Some(range)).await.map_err(named)?;
+        let response = self
+            .get(&at, &entry, url, Some(range))
+            .await
+            .map_err(named)?;
         let whole = (range.start == 0 && range.end == pin.size).then_some(pin.size);
         bucket::head(response.status(), response.headers(), range, whole)
             .and_then(|head| head.check(pin))
@@ -149,9 +152,7 @@ impl Reader {
         Ok(response
             .exactly(range.len())
             .map(move |frame| {
-                frame.map_err(|error| {
-                    body_failure(error).context(format_args!("{name} {range}"))
-                })
+                frame.map_err(|error| body_failure(error).context(format_args!("{name} {range}")))
             })
             .boxed())
     }
@@ -170,7 +171,13 @@ impl Reader {
             let value = HeaderValue::try_from(text).expect("digits are a header value");
             request = request.header(RANGE, value);
         }
-        let response = self.client.0.http.send(request).await.map_err(Failure::from)?;
+        let response = self
+            .client
+            .0
+            .http
+            .send(request)
+            .await
+            .map_err(Failure::from)?;
         let status = response.status();
         if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
             return Ok(response);
@@ -218,19 +225,19 @@ pub(super) fn complete(row: &File) -> Result<(), Failure> {
     let status = &row.status;
     let (class, reason) = match status {
         FileStatus::Closed => return Ok(()),
-        FileStatus::Open
-        | FileStatus::Growing
-        | FileStatus::Awaited
-        | FileStatus::Rediscovered => (FailureClass::RetryLater, Reason::Other),
-        FileStatus::Archived => (FailureClass::RetryLater, Reason::ColdStorage),
-        FileStatus::Missing | FileStatus::Deleted => {
-            (FailureClass::ItemIsWrong, Reason::NotFound)
+        FileStatus::Open | FileStatus::Growing | FileStatus::Awaited | FileStatus::Rediscovered => {
+            (FailureClass::RetryLater, Reason::Other)
         }
+        FileStatus::Archived => (FailureClass::RetryLater, Reason::ColdStorage),
+        FileStatus::Missing | FileStatus::Deleted => (FailureClass::ItemIsWrong, Reason::NotFound),
         FileStatus::Failed | FileStatus::Other(_) => (FailureClass::ItemIsWrong, Reason::Other),
     };
     let message = match reason {
         Reason::ColdStorage => "the file is archived in iconik".to_owned(),
-        _ => format!("the file is not complete in iconik (status {:?})", status.as_str()),
+        _ => format!(
+            "the file is not complete in iconik (status {:?})",
+            status.as_str()
+        ),
     };
     Err(Failure::new(class, reason, message))
 }

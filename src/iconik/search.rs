@@ -33,7 +33,7 @@ pub struct Found {
     pub id: String,
     /// What it is; missing in some listings of assets.
     #[serde(default)]
-    object_type: ObjectType,
+    pub object_type: ObjectType,
     /// Title.
     #[serde(default, deserialize_with = "text")]
     pub title: Option<String>,
@@ -164,7 +164,11 @@ fn criteria_of(saved: &Value) -> Option<Value> {
     ["/search_criteria_document/criteria", "/criteria"]
         .iter()
         .filter_map(|at| saved.pointer(at))
-        .find(|criteria| criteria.as_object().is_some_and(|members| !members.is_empty()))
+        .find(|criteria| {
+            criteria
+                .as_object()
+                .is_some_and(|members| !members.is_empty())
+        })
         .cloned()
 }
 

@@ -118,19 +118,18 @@ impl Client {
         );
         match self.send(&call).await {
             // The specification promises no body, so any body will do.
-            Ok(answer) if !answer.looks_like_html() => Ok(answer
-                .json::<Check>()
-                .unwrap_or_default()
-                .system_domain_id),
+            Ok(answer) if !answer.looks_like_html() => {
+                Ok(answer.json::<Check>().unwrap_or_default().system_domain_id)
+            }
             Ok(_) => Err(Error::Status {
                 doing: call.doing().to_owned(),
                 status: ::http::StatusCode::BAD_GATEWAY,
                 said: "a web page came instead of an answer".to_owned(),
                 retry_after: None,
             }),
-            Err(error @ (Error::Token { .. } | Error::Exchange { .. } | Error::Throttled { .. })) => {
-                Err(error)
-            }
+            Err(
+                error @ (Error::Token { .. } | Error::Exchange { .. } | Error::Throttled { .. }),
+            ) => Err(error),
             // Not every account has the check; the next call tells as much.
             Err(error) => {
                 tracing::debug!(error = %error, "the token check is not available");

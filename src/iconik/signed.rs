@@ -43,7 +43,9 @@ impl Entry {
     fn new(mut row: File, generation: u64, fresh: bool) -> Self {
         let read = Instant::now();
         let text = row.url.take();
-        let left = text.as_deref().and_then(|text| time_left(text, Timestamp::now()));
+        let left = text
+            .as_deref()
+            .and_then(|text| time_left(text, Timestamp::now()));
         let renew = match left {
             // A fresh address that is already over says that our clock or reading is wrong.
             Some(left) if left.is_zero() && fresh => None,
@@ -173,7 +175,10 @@ impl Client {
         let slot = self.0.addresses.slot(&at.file);
         let mut entry = slot.0.lock().await;
         // Several chunks are refused together and each asks for a renewal: the first gets it.
-        if entry.as_ref().is_some_and(|entry| entry.fresh && entry.usable()) {
+        if entry
+            .as_ref()
+            .is_some_and(|entry| entry.fresh && entry.usable())
+        {
             return Ok(());
         }
         self.fill(at, &mut entry).await?;
@@ -187,7 +192,10 @@ impl Client {
             return Ok(());
         }
         let mut listed = self.0.addresses.listed.lock().await;
-        if listed.get(&at.file_set).is_some_and(|when| when.elapsed() < ROW_AGE) {
+        if listed
+            .get(&at.file_set)
+            .is_some_and(|when| when.elapsed() < ROW_AGE)
+        {
             return Ok(());
         }
         let mut rows = self.files(&at.asset, &at.file_set, true);
@@ -245,8 +253,14 @@ mod tests {
             left("X-Amz-Date=20260203T100000Z&X-Amz-Expires=3600&X-Amz-Signature=s"),
             Some(3600 - 672)
         );
-        assert_eq!(left("X-Goog-Date=20260203T101112Z&X-Goog-Expires=60"), Some(60));
-        assert_eq!(left("AWSAccessKeyId=a&Signature=s&Expires=1770113572"), Some(100));
+        assert_eq!(
+            left("X-Goog-Date=20260203T101112Z&X-Goog-Expires=60"),
+            Some(60)
+        );
+        assert_eq!(
+            left("AWSAccessKeyId=a&Signature=s&Expires=1770113572"),
+            Some(100)
+        );
         assert_eq!(left("sv=2020&se=2026-02-03T10%3A12%3A12Z&sig=s"), Some(60));
         assert_eq!(left("Expires=1"), Some(0));
     }
@@ -277,7 +291,13 @@ mod tests {
     fn an_address_close_to_its_end_is_not_used_unless_it_was_just_signed() {
         assert!(entry(3600, false).usable());
         assert!(!entry(30, false).usable());
-        assert!(entry(30, true).usable(), "short-lived addresses must be usable at all");
-        assert!(entry(-30, true).usable(), "our clock is wrong, not the address");
+        assert!(
+            entry(30, true).usable(),
+            "short-lived addresses must be usable at all"
+        );
+        assert!(
+            entry(-30, true).usable(),
+            "our clock is wrong, not the address"
+        );
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
         return Some(at);
     }
     let civil: DateTime = text.parse().ok()?;
-    civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    civil
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 pub(super) fn date<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
@@ -188,9 +191,18 @@ pub struct Person {
 impl fmt::Display for Person {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = [self.first_name.as_deref(), self.last_name.as_deref()];
-        let name: Vec<&str> = names.into_iter().flatten().filter(|n| !n.is_empty()).collect();
+        let name: Vec<&str> = names
+            .into_iter()
+            .flatten()
+            .filter(|n| !n.is_empty())
+            .collect();
         if name.is_empty() {
-            f.write_str(self.email.as_deref().or(self.id.as_deref()).unwrap_or("unknown"))
+            f.write_str(
+                self.email
+                    .as_deref()
+                    .or(self.id.as_deref())
+                    .unwrap_or("unknown"),
+            )
         } else {
             f.write_str(&name.join(" "))
         }
@@ -209,7 +221,10 @@ mod tests {
         assert_eq!(at("2022-04-29T02:22:10.316685+02:00"), whole);
         assert_eq!(at("2022-04-29T00:22:10.316685"), whole);
         assert_eq!(at("2022-04-29 00:22:10.316685"), whole);
-        assert_eq!(at("2022-04-29T00:22:10Z").as_deref(), Some("2022-04-29T00:22:10Z"));
+        assert_eq!(
+            at("2022-04-29T00:22:10Z").as_deref(),
+            Some("2022-04-29T00:22:10Z")
+        );
         assert_eq!(at("2022-04-29").as_deref(), Some("2022-04-29T00:00:00Z"));
         for odd in ["", "soon", "2022-13-01T00:00:00", "0"] {
             assert_eq!(at(odd), None, "{odd:?}");
@@ -242,7 +257,9 @@ mod tests {
 
     #[test]
     fn odd_values_are_absent_and_never_an_error() {
-        for odd in ["null", "{}", "[]", "[null]", "-1", "\"x\"", "true", "1e300", "\"\""] {
+        for odd in [
+            "null", "{}", "[]", "[null]", "-1", "\"x\"", "true", "1e300", "\"\"",
+        ] {
             let text = format!(
                 r#"{{"size":{odd},"at":{odd},"name":{odd},"on":{odd},"people":{odd},"light":{odd}}}"#
             );
