@@ -1,6 +1,6 @@
 //! The client: one request's attempts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::header::{COOKIE, EXPECT, PROXY_AUTHORIZATION, USER_AGENT};
@@ -223,7 +223,9 @@ impl Client {
         } else {
             request.url.path().to_owned()
         };
-        let body = std::mem::replace(&mut request.body, super::Body::Empty);
+        let body = std::mem::replace(&mut request.body, Mutex::new(super::Body::Empty))
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         Ok(Checked {
             payload: Payload::new(body).await?,
             host: origin.authority().into(),
