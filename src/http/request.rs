@@ -1,6 +1,6 @@
 //! A request under construction.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
@@ -43,9 +43,11 @@ pub struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) signed: bool,
+    pub(super) secret_path: bool,
     pub(super) guarded: bool,
     pub(super) headers: HeaderMap,
-    pub(super) body: Body,
+    /// Behind a lock because a stream can be sent to another thread, but not shared.
+    pub(super) body: Mutex<Body>,
     pub(super) repeat: Repeat,
     pub(super) first_byte: Option<Duration>,
     pub(super) min_bytes_per_minute: Option<u64>,
@@ -69,9 +71,10 @@ impl Request {
             method,
             url,
             signed: false,
+            secret_path: false,
             guarded: false,
             headers,
-            body: Body::Empty,
+            body: Mutex::new(Body::Empty),
             repeat,
             first_byte: None,
             min_bytes_per_minute: None,
@@ -94,6 +97,13 @@ impl Request {
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.guarded = true;
+        self
+    }
+
+    /// Says that the path holds a secret: logs show a digest of the address instead.
+    #[must_use]
+    pub fn secret_path(mut self) -> Self {
+        self.secret_path = true;
         self
     }
 
@@ -129,7 +139,7 @@ impl Request {
     /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: Body) -> Self {
-        self.body = body;
+        self.body = Mutex::new(body);
         self
     }
 
@@ -253,7 +263,7 @@ mod tests {
     fn forms_are_encoded() {
         let request = Request::new(Method::POST, Url::parse("https://a.test/").unwrap())
             .form(&[("password", "a&b=c d+é")]);
-        let Body::Chunks(chunks) = request.body else {
+        let Body::Chunks(chunks) = request.body.into_inner().unwrap() else {
             panic!("a form is held in memory");
         };
         assert_eq!(chunks.concat(), b"password=a%26b%3Dc+d%2B%C3%A9");
