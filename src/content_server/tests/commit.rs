@@ -413,3 +413,50 @@ async fn a_server_that_cannot_be_reached_did_nothing() {
         .unwrap_err();
     means(&failure, FailureClass::RetryNow, Reason::NotDone);
 }
+
+#[tokio::test]
+async fn a_success_for_half_a_body_is_ambiguous() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = [json!({"ticket": "t"}), single(document(9, 2, "a", 2))];
+    let server = tokio::spawn(async move {
+        let mut held = Vec::new();
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut first = [0; 4096];
+            assert!(socket.read(&mut first).await.unwrap() > 0);
+            let body = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            socket.write_all(head.as_bytes()).await.unwrap();
+            held.push(socket);
+        }
+        std::future::pending::<()>().await;
+    });
+    let auth = Auth::Password {
+        user: "ann".into(),
+        password: "canary-password".into(),
+        domain: None,
+    };
+    let url = format!("http://{address}/otcs/cs.exe").parse().unwrap();
+    let client = Client::new(wires(), Config::new(url, "test", auth)).unwrap();
+    // Two of four bytes come, and then nothing more.
+    let stream = stream::iter([Ok("ab".into())]);
+    let content = NewContent::Body {
+        file_name: "a".into(),
+        mime: "a/b".into(),
+        content: Content::Stream {
+            len: 4,
+            stream: Box::pin(futures::StreamExt::chain(stream, stream::pending())),
+        },
+    };
+    let failure = client
+        .create_document(NodeId(2), "a", content)
+        .await
+        .unwrap_err();
+    means(&failure, FailureClass::RetryNow, Reason::Ambiguous);
+    server.abort();
+}
