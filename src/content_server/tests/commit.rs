@@ -166,7 +166,7 @@ async fn a_version_carries_its_note_in_the_same_call() {
     let parts = seen[1].parts().await;
     assert_eq!(
         (parts[0].0.as_str(), &parts[0].3[..]),
-        ("description", note[..255].as_bytes())
+        ("description", &note.as_bytes()[..255])
     );
     assert_eq!(
         (parts[1].0.as_str(), &parts[1].3[..]),
@@ -235,6 +235,9 @@ async fn a_passing_body_meets_the_old_interface_at_the_next_attempt() {
         .unwrap();
 }
 
+/// An answer, and what it means for the commit that got it.
+type Case = (fn() -> Reply, FailureClass, Reason);
+
 #[track_caller]
 fn means(failure: &Failure, class: FailureClass, reason: Reason) {
     assert_eq!(
@@ -248,7 +251,7 @@ fn means(failure: &Failure, class: FailureClass, reason: Reason) {
 #[tokio::test]
 async fn every_answer_to_a_commit_says_whether_it_may_have_happened() {
     use FailureClass::*;
-    let cases: [(fn() -> Reply, FailureClass, Reason); 16] = [
+    let cases: [Case; 16] = [
         (
             || error(500, "An item with the name 'a' already exists."),
             ItemIsWrong,
