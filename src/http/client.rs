@@ -18,7 +18,9 @@ use super::origin::digest;
 use super::response::Limits;
 use super::retry::{Gates, Verdict, backoff, judge};
 use super::send::{Gate, Payload, SendBody};
-use super::{Answer, Config, DRAIN_LIMIT, Error, HEAD_LIMIT, Origin, Repeat, Request, Response, tls};
+use super::{
+    Answer, Config, DRAIN_LIMIT, Error, HEAD_LIMIT, Origin, Repeat, Request, Response, tls,
+};
 
 /// Idle connections are dropped before the usual servers drop them (Tomcat 20 s): a request on a
 /// connection that is just being closed has no clear outcome.
@@ -149,7 +151,7 @@ impl Client {
                             });
                             self.0.gates.hold(&checked.origin, wait);
                             let again = safe && checked.payload.can_be_sent();
-                            if again && wait <= patience {
+                            if again && !patience.is_zero() && wait <= patience {
                                 // What counts is waiting, not attempts; the least share keeps a
                                 // server that asks for no wait from being asked for ever.
                                 patience -= wait.max(config.throttle_patience / 100).min(patience);
@@ -277,7 +279,8 @@ impl Client {
             late = meter.watch(connection, first_byte) => return Err(meter.fault().unwrap_or(late)),
         };
         // What our own body says is the cause; what hyper says then is only its consequence.
-        let answer = answer.map_err(|error| meter.fault().unwrap_or_else(|| failed(host, &error)))?;
+        let answer =
+            answer.map_err(|error| meter.fault().unwrap_or_else(|| failed(host, &error)))?;
         if let Some(fault) = meter.fault() {
             return Err(fault);
         }
