@@ -115,9 +115,7 @@ impl SignIn {
             return Ok(pass);
         }
         let held = self.sign_in().await?;
-        self.install(held, None);
-        self.current()?
-            .ok_or_else(|| Failure::transient("the new session ended at once"))
+        Ok(self.install(held, None))
     }
 
     /// Replaces the session of `generation`, which was refused; returns at once when that has
@@ -168,33 +166,41 @@ impl SignIn {
         }
     }
 
+    /// What to present, when there is something that is not about to end.
     fn current(&self) -> Result<Option<Pass>, Failure> {
         let state = self.state();
         if let Some(stopped) = &state.stopped {
             return Err(stopped.clone());
         }
-        let Some(held) = &state.held else {
-            return Ok(None);
+        let ending = |held: &Held| match held.secret {
+            Secret::Bearer { renew, .. } => renew.is_some_and(|at| at <= Instant::now()),
+            Secret::Ticket(_) => false,
         };
-        let now = Instant::now();
-        let headers = match &held.secret {
-            Secret::Ticket(ticket) => vec![(TICKET, ticket.clone())],
-            Secret::Bearer { renew, .. } if renew.is_some_and(|at| at <= now) => return Ok(None),
-            Secret::Bearer { token, .. } => vec![(header::AUTHORIZATION, bearer(token))],
-        };
-        Ok(Some(Pass {
-            credential: Credential::new(self.origin.clone(), headers),
-            generation: state.generation,
-            doubtful: now.duration_since(held.accepted) > RECENT
-                || held.hint.is_some_and(|end| end < now + ENDING),
-        }))
+        let held = state.held.as_ref().filter(|held| !ending(held));
+        Ok(held.map(|held| self.present(held, state.generation)))
     }
 
-    fn install(&self, held: Held, forced: Option<Instant>) {
+    fn present(&self, held: &Held, generation: u64) -> Pass {
+        let now = Instant::now();
+        let header = match &held.secret {
+            Secret::Ticket(ticket) => (TICKET, ticket.clone()),
+            Secret::Bearer { token, .. } => (header::AUTHORIZATION, bearer(token)),
+        };
+        Pass {
+            credential: Credential::new(self.origin.clone(), vec![header]),
+            generation,
+            doubtful: now.duration_since(held.accepted) > RECENT
+                || held.hint.is_some_and(|end| end < now + ENDING),
+        }
+    }
+
+    fn install(&self, held: Held, forced: Option<Instant>) -> Pass {
         let mut state = self.state();
-        state.held = Some(held);
         state.generation += 1;
         state.forced = forced.or(state.forced);
+        let pass = self.present(&held, state.generation);
+        state.held = Some(held);
+        pass
     }
 
     /// Ends all signing in, for everybody.
@@ -426,4 +432,50 @@ fn instant_of(text: &str) -> Option<jiff::Timestamp> {
         let local: jiff::civil::DateTime = text.parse().ok()?;
         Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })
+}
+
+#[cfg(test)]
+impl SignIn {
+    /// Lets time pass for the session, as far as it remembers any.
+    pub(super) fn age(&self, by: Duration) {
+        let mut state = self.state();
+        let older = |at: Instant| at.checked_sub(by).expect("the clock has run that long");
+        state.forced = state.forced.map(older);
+        if let Some(held) = &mut state.held {
+            held.accepted = older(held.accepted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expires: &str, date: Option<&str>, left: Option<u64>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(TICKET_EXPIRES, expires.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(header::DATE, date.parse().unwrap());
+        }
+        assert_eq!(
+            expires_in(&headers),
+            left.map(Duration::from_secs),
+            "{expires}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_ticket_is_read_in_any_likely_form() {
+        let date = Some("Mon, 05 Jan 2026 10:00:00 GMT");
+        check("Mon, 05 Jan 2026 10:30:00 GMT", date, Some(1800));
+        check("2026-01-05T10:30:00Z", date, Some(1800));
+        check("2026-01-05T11:30:00+01:00", date, Some(1800));
+        check("2026-01-05T10:30:00", date, Some(1800));
+        check("1767609000", date, Some(1800));
+        check("1767609000000", date, Some(1800));
+        check("Mon, 05 Jan 2026 09:00:00 GMT", date, Some(0));
+        check("in half an hour", date, None);
+        check("Mon, 05 Jan 2009 10:30:00 GMT", None, Some(0));
+    }
 }

@@ -48,6 +48,7 @@ pub(super) struct Call {
     repeat: Option<Repeat>,
     limit: Option<Duration>,
     cookies: Option<CookieJar>,
+    secret_path: bool,
 }
 
 impl Call {
@@ -107,6 +108,12 @@ impl Call {
         self
     }
 
+    /// Says that the path holds an upload session's key.
+    pub(super) fn secret_path(mut self) -> Self {
+        self.secret_path = true;
+        self
+    }
+
     /// Uses the cookies of an upload session.
     pub(super) fn cookies(mut self, jar: CookieJar) -> Self {
         self.cookies = Some(jar);
@@ -159,6 +166,9 @@ impl Call {
         if let Some(limit) = self.limit {
             request = request.first_byte(limit);
         }
+        if self.secret_path {
+            request = request.secret_path();
+        }
         if let Some(jar) = &self.cookies {
             request = request.cookies(jar);
         }
@@ -186,6 +196,7 @@ impl Client {
             repeat: None,
             limit: None,
             cookies: None,
+            secret_path: false,
         }
     }
 
@@ -271,8 +282,11 @@ pub(super) fn broken(error: http::Error, watch: Option<&Watch>) -> Error {
             not_done: true,
         };
     }
+    // A success for half a body is a server with ideas of its own: it may have made something.
+    let early = matches!(error, http::Error::AnsweredEarly { .. });
+    let cut = watch.is_some_and(|watch| !watch.whole());
     Error::Broken {
-        not_done: error.not_sent() || watch.is_some_and(|watch| !watch.whole()),
+        not_done: error.not_sent() || (cut && !early),
         failure: error.into_failure(),
     }
 }

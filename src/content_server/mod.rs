@@ -68,8 +68,9 @@ pub struct Config {
     /// assemble content. The stock proxies in front of it give up after 1800 s, and a longer
     /// request may get the server restarted.
     pub request_limit: Duration,
-    /// Time to the answer of one part, after it was sent. Storing a part is short work, but a
-    /// server whose eight threads are busy queues it.
+    /// Time to the answer of one part after it was sent, and to the first byte of a download.
+    /// Both are short work, but a server whose eight threads are busy queues them, and content in
+    /// an archive is slow to start.
     pub part_limit: Duration,
     /// Rows per page of listings. The official clients ask for 100; larger pages are capped by
     /// some servers.

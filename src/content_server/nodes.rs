@@ -197,8 +197,7 @@ impl Client {
         let call = self
             .call(Method::PUT, &format!("v2/nodes/{node}"))
             .body(&change)
-            .limit(self.0.config.request_limit)
-            .repeatable();
+            .limit(self.0.config.request_limit);
         self.json(call).await.map(drop)
     }
 }

@@ -106,6 +106,7 @@ impl Client {
         let path = format!("v2/multipart/{}/{number}", segment(session.key.as_str()));
         let call = self
             .call(Method::POST, &path)
+            .secret_path()
             .form(form)
             .limit(self.0.config.part_limit)
             .cookies(self.jar(&session.key));
@@ -123,6 +124,7 @@ impl Client {
         let path = format!("v2/multipart/{}", segment(session.key.as_str()));
         let call = self
             .call(Method::POST, &path)
+            .secret_path()
             .fields::<&str, &str>([])
             .limit(self.0.config.request_limit)
             .cookies(self.jar(&session.key));
@@ -137,6 +139,7 @@ impl Client {
         let path = format!("v2/multipart/{}", segment(session.key.as_str()));
         let call = self
             .call(Method::DELETE, &path)
+            .secret_path()
             .repeatable()
             .cookies(self.jar(&session.key));
         let done = match self.json(call).await {

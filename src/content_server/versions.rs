@@ -114,7 +114,7 @@ impl Client {
                 header::ACCEPT_ENCODING,
                 HeaderValue::from_static("identity"),
             )
-            .limit(self.0.config.request_limit);
+            .limit(self.0.config.part_limit);
         if from > 0 {
             let range =
                 HeaderValue::try_from(format!("bytes={from}-")).expect("digits fit in a header");

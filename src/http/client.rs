@@ -55,7 +55,7 @@ struct Checked {
     uri: Uri,
     host: Arc<str>,
     limits: Limits,
-    /// The path, or the digest of a signed address.
+    /// The path, or the digest of an address that holds a secret.
     shown: String,
 }
 
@@ -218,7 +218,7 @@ impl Client {
             reason = "a positive number of bytes; a float casts to the nearest one"
         )]
         let min_bytes = (per_minute as f64 * config.progress_window.as_secs_f64() / 60.0) as u64;
-        let shown = if request.signed {
+        let shown = if request.signed || request.secret_path {
             format!("#{}", digest(&request.url))
         } else {
             request.url.path().to_owned()
@@ -293,9 +293,9 @@ impl Client {
         }
         let abandon = meter.answered();
         if abandon.is_some() && head.status.is_success() {
-            return Err(Error::Broken {
+            return Err(Error::AnsweredEarly {
                 host: host.to_string(),
-                cause: format!("it answered {} before it had the whole body", head.status),
+                status: head.status.as_u16(),
             });
         }
         if let Some(jar) = &request.cookies {

@@ -166,7 +166,7 @@ async fn a_version_carries_its_note_in_the_same_call() {
     let parts = seen[1].parts().await;
     assert_eq!(
         (parts[0].0.as_str(), &parts[0].3[..]),
-        ("description", note[..255].as_bytes())
+        ("description", &note.as_bytes()[..255])
     );
     assert_eq!(
         (parts[1].0.as_str(), &parts[1].3[..]),
@@ -235,6 +235,9 @@ async fn a_passing_body_meets_the_old_interface_at_the_next_attempt() {
         .unwrap();
 }
 
+/// An answer, and what it means for the commit that got it.
+type Case = (fn() -> Reply, FailureClass, Reason);
+
 #[track_caller]
 fn means(failure: &Failure, class: FailureClass, reason: Reason) {
     assert_eq!(
@@ -248,7 +251,7 @@ fn means(failure: &Failure, class: FailureClass, reason: Reason) {
 #[tokio::test]
 async fn every_answer_to_a_commit_says_whether_it_may_have_happened() {
     use FailureClass::*;
-    let cases: [(fn() -> Reply, FailureClass, Reason); 16] = [
+    let cases: [Case; 16] = [
         (
             || error(500, "An item with the name 'a' already exists."),
             ItemIsWrong,
@@ -412,4 +415,51 @@ async fn a_server_that_cannot_be_reached_did_nothing() {
         .await
         .unwrap_err();
     means(&failure, FailureClass::RetryNow, Reason::NotDone);
+}
+
+#[tokio::test]
+async fn a_success_for_half_a_body_is_ambiguous() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = [json!({"ticket": "t"}), single(document(9, 2, "a", 2))];
+    let server = tokio::spawn(async move {
+        let mut held = Vec::new();
+        for answer in answers {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut first = [0; 4096];
+            assert!(socket.read(&mut first).await.unwrap() > 0);
+            let body = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            socket.write_all(head.as_bytes()).await.unwrap();
+            held.push(socket);
+        }
+        std::future::pending::<()>().await;
+    });
+    let auth = Auth::Password {
+        user: "ann".into(),
+        password: "canary-password".into(),
+        domain: None,
+    };
+    let url = format!("http://{address}/otcs/cs.exe").parse().unwrap();
+    let client = Client::new(wires(), Config::new(url, "test", auth)).unwrap();
+    // Two of four bytes come, and then nothing more.
+    let stream = stream::iter([Ok("ab".into())]);
+    let content = NewContent::Body {
+        file_name: "a".into(),
+        mime: "a/b".into(),
+        content: Content::Stream {
+            len: 4,
+            stream: Box::pin(futures::StreamExt::chain(stream, stream::pending())),
+        },
+    };
+    let failure = client
+        .create_document(NodeId(2), "a", content)
+        .await
+        .unwrap_err();
+    means(&failure, FailureClass::RetryNow, Reason::Ambiguous);
+    server.abort();
 }

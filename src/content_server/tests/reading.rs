@@ -192,7 +192,7 @@ async fn without_the_name_check_all_similar_children_are_compared_exactly() {
             .seen()
             .iter()
             .skip(1)
-            .all(|seen| seen.method == Method::POST || seen.query["where_name"] != "")
+            .all(|seen| seen.method == Method::POST || !seen.query["where_name"].is_empty())
     );
 }
 

@@ -272,8 +272,8 @@ async fn a_directory_token_is_traded_for_a_ticket() {
 
 #[tokio::test]
 async fn a_server_that_trades_none_takes_the_token_on_every_call_and_a_new_one_before_its_end() {
-    // The first token lives so shortly that it is due for renewal at once.
-    let (server, client) = directory(&[(200, "one", 1), (200, "two", 1000)], |seen| {
+    // The first token is due for renewal as soon as it is there.
+    let (server, client) = directory(&[(200, "one", 0), (200, "two", 1000)], |seen| {
         match seen.line().as_str() {
             "GET v1/auth" => error(
                 400,
@@ -283,25 +283,10 @@ async fn a_server_that_trades_none_takes_the_token_on_every_call_and_a_new_one_b
         }
     })
     .await;
-    client.node(NodeId(5)).await.unwrap();
-    tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        while !server
-            .seen()
-            .iter()
-            .any(|seen| seen.header("authorization") == "Bearer two")
-        {
-            client.node(NodeId(5)).await.unwrap();
-        }
-    })
-    .await
-    .unwrap();
-    client.node(NodeId(5)).await.unwrap();
-    let tokens = server
-        .seen()
-        .iter()
-        .filter(|seen| seen.path == "/token")
-        .count();
-    assert_eq!(tokens, 2);
+    for token in ["Bearer one", "Bearer two", "Bearer two"] {
+        client.node(NodeId(5)).await.unwrap();
+        assert_eq!(server.seen().last().unwrap().header("authorization"), token);
+    }
 }
 
 #[tokio::test]
@@ -347,5 +332,60 @@ async fn something_else_at_the_address_is_no_content_server() {
     assert!(
         failure.message.contains("looking for content server"),
         "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn refusals_more_than_a_minute_apart_are_expiry() {
+    let used = Mutex::new(HashSet::new());
+    let server = Server::start(move |seen| {
+        if used.lock().unwrap().insert(seen.ticket().to_owned()) {
+            node_answer()
+        } else {
+            error(401, "Authentication Required")
+        }
+    })
+    .await;
+    let client = server.client();
+    for _ in 0..4 {
+        client.node(NodeId(5)).await.unwrap();
+        client.0.sign_in.age(std::time::Duration::from_secs(61));
+    }
+    assert_eq!(server.logins(), 4);
+}
+
+#[tokio::test]
+async fn an_idle_session_is_proved_before_a_body_that_passes_once() {
+    let server = Server::start(|seen| match (seen.line().as_str(), seen.ticket()) {
+        ("GET v2/nodes/5", _) => node_answer(),
+        (_, "ticket-1") => error(401, "Authentication Required"),
+        ("GET v1/auth", _) => ok(json!({"data": {"id": 1}})),
+        _ => ok(single(document(9, 2, "a", 3))),
+    })
+    .await;
+    let client = server.client();
+    client.node(NodeId(5)).await.unwrap();
+    client.0.sign_in.age(std::time::Duration::from_secs(61));
+    let content = NewContent::Body {
+        file_name: "a".into(),
+        mime: "a/b".into(),
+        content: Content::Stream {
+            len: 3,
+            stream: Box::pin(stream::iter([Ok(Bytes::from_static(b"abc"))])),
+        },
+    };
+    client
+        .create_document(NodeId(2), "a", content)
+        .await
+        .unwrap();
+    let lines: Vec<_> = server.seen().iter().map(Seen::line).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET v2/nodes/5",
+            "GET v1/auth",
+            "GET v1/auth",
+            "POST v2/nodes"
+        ]
     );
 }
