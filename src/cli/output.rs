@@ -38,7 +38,11 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, closed: AtomicBool::new(false) }
+        Self {
+            json,
+            quiet,
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// Whether JSON lines are wanted.
@@ -81,9 +85,19 @@ impl Output {
     /// The end of a command: an error's text for people on standard error, or the `exit` line.
     pub(crate) fn exit(&self, exit: Exit, message: Option<&str>) {
         if self.json {
-            self.event("exit", json!({"code": exit.code(), "name": exit.name(), "message": message}));
+            self.event(
+                "exit",
+                json!({"code": exit.code(), "name": exit.name(), "message": message}),
+            );
         } else if let Some(message) = message {
-            let label = styled(BAD, if exit == Exit::Stopped { "stopped" } else { "error" });
+            let label = styled(
+                BAD,
+                if exit == Exit::Stopped {
+                    "stopped"
+                } else {
+                    "error"
+                },
+            );
             let _closed_or_written = writeln!(anstream::stderr(), "{label}: {message}");
         }
     }
@@ -93,7 +107,11 @@ impl Output {
             return;
         }
         let mut out = anstream::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err()
+        {
             self.closed.store(true, Ordering::Relaxed);
         }
     }

@@ -20,10 +20,19 @@ pub(crate) fn run(context: &Context, command: &Command) -> anyhow::Result<Exit> 
     let output = &context.output;
     match command {
         Command::Show => {
-            let width = settings.shown.iter().map(|shown| shown.key.len()).max().unwrap_or(0);
+            let width = settings
+                .shown
+                .iter()
+                .map(|shown| shown.key.len())
+                .max()
+                .unwrap_or(0);
             for shown in &settings.shown {
                 let value = shown.value.as_deref().unwrap_or("(not set)");
-                output.say(format!("{:width$}  {value}  {}", shown.key, styled(DIM, format!("# {}", shown.origin))));
+                output.say(format!(
+                    "{:width$}  {value}  {}",
+                    shown.key,
+                    styled(DIM, format!("# {}", shown.origin))
+                ));
                 output.event(
                     "setting",
                     json!({"key": shown.key, "value": shown.value, "secret": shown.secret, "origin": shown.origin.to_string()}),
@@ -32,7 +41,10 @@ pub(crate) fn run(context: &Context, command: &Command) -> anyhow::Result<Exit> 
         }
         Command::Check => {
             settings.systems()?;
-            let from = settings.file.as_ref().map_or("no file".to_owned(), |path| path.display().to_string());
+            let from = settings
+                .file
+                .as_ref()
+                .map_or("no file".to_owned(), |path| path.display().to_string());
             output.say(format!("the settings are complete ({from})"));
             output.event("settings", json!({"file": settings.file, "complete": true}));
         }
