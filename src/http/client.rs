@@ -151,7 +151,7 @@ impl Client {
                             });
                             self.0.gates.hold(&checked.origin, wait);
                             let again = safe && checked.payload.can_be_sent();
-                            if again && wait <= patience {
+                            if again && !patience.is_zero() && wait <= patience {
                                 // What counts is waiting, not attempts; the least share keeps a
                                 // server that asks for no wait from being asked for ever.
                                 patience -= wait.max(config.throttle_patience / 100).min(patience);

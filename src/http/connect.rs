@@ -165,8 +165,8 @@ impl Parts {
     }
 
     async fn connect(&self, uri: Uri) -> Result<Conn, Error> {
-        let url = Url::parse(&uri.to_string())
-            .map_err(|error| Error::InvalidUrl(error.to_string()))?;
+        let url =
+            Url::parse(&uri.to_string()).map_err(|error| Error::InvalidUrl(error.to_string()))?;
         let origin = Origin::of(&url)?;
         let guarded = self
             .guarded

@@ -41,12 +41,18 @@ impl Guard {
                     })
             })
             .collect::<Result<_, _>>()?;
-        let hosts = |list: &[String]| list.iter().map(|host| host.trim().to_ascii_lowercase()).collect();
-        let plain: Vec<String> = hosts(&config.plain_http);
+        let hosts = |list: &[String]| {
+            list.iter()
+                .map(|host| host.trim().to_ascii_lowercase())
+                .collect()
+        };
+        let mut plain: Vec<String> = hosts(&config.plain_http);
+        let listed = plain.len();
+        plain.retain(|host| host != LOOPBACK);
         Ok(Self {
             allow,
             trusted: hosts(&config.trusted_hosts),
-            loopback: plain.iter().any(|host| host == LOOPBACK),
+            loopback: plain.len() < listed,
             plain,
         })
     }
@@ -187,7 +193,12 @@ mod tests {
     fn check(guard: &Guard, host: &str, passes: bool) {
         let origin = origin(&format!("https://{host}/"));
         let verdict = guard.check_literal(origin.host());
-        assert_eq!(verdict.is_ok(), passes, "{host} is {}: {verdict:?}", origin.host());
+        assert_eq!(
+            verdict.is_ok(),
+            passes,
+            "{host} is {}: {verdict:?}",
+            origin.host()
+        );
         if passes {
             assert!(literal(origin.host()).is_some(), "{host} is no literal");
         }
@@ -198,33 +209,101 @@ mod tests {
         let guard = guard(Config::default());
         for host in [
             // this machine
-            "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001",
-            "0177.0.0.1", "127.000.000.001", "127.255.255.254", "[::1]", "[0:0:0:0:0:0:0:1]",
-            "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::127.0.0.1]",
-            "[::ffff:0:127.0.0.1]", "127.0.0.1.", "%31%32%37.0.0.1", "127。0。0。1", "①②⑦.0.0.1",
+            "127.0.0.1",
+            "127.1",
+            "127.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "017700000001",
+            "0177.0.0.1",
+            "127.000.000.001",
+            "127.255.255.254",
+            "[::1]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::127.0.0.1]",
+            "[::ffff:0:127.0.0.1]",
+            "127.0.0.1.",
+            "%31%32%37.0.0.1",
+            "127。0。0。1",
+            "①②⑦.0.0.1",
             // this network
-            "0", "0.0.0.0", "0.1.2.3", "[::]", "[::ffff:0.0.0.0]",
+            "0",
+            "0.0.0.0",
+            "0.1.2.3",
+            "[::]",
+            "[::ffff:0.0.0.0]",
             // private
-            "10.0.0.1", "10.1", "0xa000001", "167772161", "172.16.0.1", "172.31.255.255",
-            "192.168.1.1", "192.168.257", "0300.0250.1.1", "[::ffff:10.0.0.1]", "[::ffff:c0a8:101]",
-            "[fc00::1]", "[fd12:3456:789a::1]", "[fd00:ec2::254]", "[fec0::1]",
-            "[64:ff9b::10.0.0.1]", "[2002:0a00:0001::1]", "[2002:7f00:1::]",
+            "10.0.0.1",
+            "10.1",
+            "0xa000001",
+            "167772161",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "192.168.257",
+            "0300.0250.1.1",
+            "[::ffff:10.0.0.1]",
+            "[::ffff:c0a8:101]",
+            "[fc00::1]",
+            "[fd12:3456:789a::1]",
+            "[fd00:ec2::254]",
+            "[fec0::1]",
+            "[64:ff9b::10.0.0.1]",
+            "[2002:0a00:0001::1]",
+            "[2002:7f00:1::]",
             // carrier, link-local, metadata
-            "100.64.0.1", "100.127.255.255", "100.100.100.200", "169.254.0.1", "169.254.169.254",
-            "0xa9fea9fe", "2852039166", "0251.0376.0251.0376", "[::ffff:169.254.169.254]",
-            "[fe80::1]", "[febf::1]", "168.63.129.16", "192.0.0.192",
+            "100.64.0.1",
+            "100.127.255.255",
+            "100.100.100.200",
+            "169.254.0.1",
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "2852039166",
+            "0251.0376.0251.0376",
+            "[::ffff:169.254.169.254]",
+            "[fe80::1]",
+            "[febf::1]",
+            "168.63.129.16",
+            "192.0.0.192",
             // everything else that is not the internet
-            "192.0.2.1", "198.51.100.1", "203.0.113.9", "198.18.0.1", "198.19.255.255", "192.0.0.1",
-            "192.88.99.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
-            "[ff02::1]", "[100::1]", "[2001:db8::1]", "[2001::1]", "[2001:10::1]", "[64:ff9b:1::1]",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.9",
+            "198.18.0.1",
+            "198.19.255.255",
+            "192.0.0.1",
+            "192.88.99.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "[ff02::1]",
+            "[100::1]",
+            "[2001:db8::1]",
+            "[2001::1]",
+            "[2001:10::1]",
+            "[64:ff9b:1::1]",
             "[3fff::1]",
         ] {
             check(&guard, host, false);
         }
         for host in [
-            "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.255.255", "100.128.0.1", "192.167.1.1",
-            "11.0.0.1", "223.255.255.255", "[2606:4700::1111]", "[::ffff:8.8.8.8]",
-            "[64:ff9b::8.8.8.8]", "[2001:4860:4860::8888]",
+            "8.8.8.8",
+            "172.15.0.1",
+            "172.32.0.1",
+            "100.63.255.255",
+            "100.128.0.1",
+            "192.167.1.1",
+            "11.0.0.1",
+            "223.255.255.255",
+            "[2606:4700::1111]",
+            "[::ffff:8.8.8.8]",
+            "[64:ff9b::8.8.8.8]",
+            "[2001:4860:4860::8888]",
         ] {
             check(&guard, host, true);
         }
@@ -233,7 +312,11 @@ mod tests {
     #[test]
     fn private_ranges_open_by_cidr_and_only_those() {
         let guard = guard(Config {
-            allow: vec!["10.20.0.0/16".into(), "192.168.7.7".into(), "fd00::/8".into()],
+            allow: vec![
+                "10.20.0.0/16".into(),
+                "192.168.7.7".into(),
+                "fd00::/8".into(),
+            ],
             ..Config::default()
         });
         check(&guard, "10.20.3.4", true);
@@ -260,10 +343,18 @@ mod tests {
         assert!(!typed("http://cs.example"));
         assert!(!typed("http://localhost.evil.test"));
         assert!(!typed("http://10.0.0.1"));
-        assert!(strict.check_scheme(&origin("http://127.0.0.1:1"), true).is_err());
+        assert!(
+            strict
+                .check_scheme(&origin("http://127.0.0.1:1"), true)
+                .is_err()
+        );
 
         let open = guard(Config {
-            plain_http: vec!["CS.example".into(), "mam.example:8080".into(), "loopback".into()],
+            plain_http: vec![
+                "CS.example".into(),
+                "mam.example:8080".into(),
+                "loopback".into(),
+            ],
             ..Config::default()
         });
         let guarded = |url: &str| open.check_scheme(&origin(url), true).is_ok();

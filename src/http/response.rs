@@ -372,7 +372,7 @@ impl Frames {
     }
 
     fn cut(&self, error: &hyper::Error) -> Error {
-        if error.is_incomplete_message() || error.is_body_write_aborted() {
+        if error.is_incomplete_message() || ends_early(error) {
             return Error::Incomplete {
                 host: self.host.to_string(),
                 received: self.received,
@@ -408,6 +408,13 @@ impl Frames {
             }
         }
     }
+}
+
+/// Whether a connection ended before its body did; over TLS also one that ended without farewell.
+fn ends_early(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|cause| cause.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
 impl Stream for Frames {

@@ -125,7 +125,8 @@ mod tests {
         let soon = httpdate::fmt_http_date(SystemTime::now() + secs(100));
         let wait = asked(&soon).unwrap();
         assert!(wait <= secs(100) && wait >= secs(90), "{wait:?}");
-        assert_eq!(asked("Fri, 01 Jan 2999 00:00:00 GMT"), Some(CAP));
+        let far = httpdate::fmt_http_date(SystemTime::now() + secs(10_000_000_000));
+        assert_eq!(asked(&far), Some(CAP));
         for garbage in ["", "-5", "soon", "1.5", "0x10"] {
             assert_eq!(asked(garbage), None, "{garbage:?}");
         }

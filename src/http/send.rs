@@ -518,12 +518,17 @@ mod tests {
     #[tokio::test]
     async fn a_failure_of_the_source_ends_the_body_and_is_remembered() {
         let failure = Failure::stop("the disk is gone");
-        let body = open(&stream(10, vec![Ok(Bytes::from_static(b"12345")), Err(failure)]));
+        let body = open(&stream(
+            10,
+            vec![Ok(Bytes::from_static(b"12345")), Err(failure)],
+        ));
         let meter = body.meter();
         let (out, fault) = drain(body).await;
         assert_eq!(out, b"12345");
         assert!(matches!(fault, Some(Error::Source(_))));
-        assert!(matches!(meter.fault(), Some(Error::Source(failure)) if failure.message == "the disk is gone"));
+        assert!(
+            matches!(meter.fault(), Some(Error::Source(failure)) if failure.message == "the disk is gone")
+        );
     }
 
     #[tokio::test]
@@ -548,7 +553,13 @@ mod tests {
         };
         assert!(Payload::new(body(vec![Ok(Bytes::new())])).await.is_ok());
         let more = Payload::new(body(vec![Ok(Bytes::from_static(b"x"))])).await;
-        assert!(matches!(more.err(), Some(Error::BodyLength { expected: 0, offered: 1 })));
+        assert!(matches!(
+            more.err(),
+            Some(Error::BodyLength {
+                expected: 0,
+                offered: 1
+            })
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -574,7 +585,13 @@ mod tests {
             }
             tokio::time::sleep(Duration::from_secs(29)).await;
         };
-        assert!(matches!(fault, Error::Trickle { direction: Direction::Sending, .. }));
+        assert!(matches!(
+            fault,
+            Error::Trickle {
+                direction: Direction::Sending,
+                ..
+            }
+        ));
         assert!(taken <= 4 * PIECE, "{taken}");
     }
 }
