@@ -3,7 +3,11 @@
 //!
 //! Run with `cargo bench --bench hash`. Variants run in turn; the median of the runs counts.
 
-#![allow(clippy::print_stdout, missing_docs, reason = "a program that prints its measurements")]
+#![allow(
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a program that prints its measurements"
+)]
 
 use std::time::Duration;
 
@@ -26,7 +30,9 @@ fn hash(with_md5: bool, chunk: &[u8]) -> Duration {
 }
 
 fn main() {
-    let chunk: Vec<u8> = (0..CHUNK).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
+    let chunk: Vec<u8> = (0..CHUNK)
+        .map(|at| u8::try_from(at % 251).unwrap_or(0))
+        .collect();
     let variants: [(&str, bool); 2] = [("sha256", false), ("sha256 + md5", true)];
     let mut times = vec![Vec::new(); variants.len()];
     hash(false, &chunk);
@@ -35,10 +41,16 @@ fn main() {
             times.push(hash(with_md5, &chunk));
         }
     }
-    println!("{} MiB in chunks of {CHUNK} bytes, median of {RUNS} runs", TOTAL / MIB);
+    println!(
+        "{} MiB in chunks of {CHUNK} bytes, median of {RUNS} runs",
+        TOTAL / MIB
+    );
     for (times, (name, _)) in times.iter_mut().zip(variants) {
         times.sort();
         let median = times[RUNS / 2].as_secs_f64();
-        println!("{name:>14}  {:>7.0} MiB/s", TOTAL as f64 / MIB as f64 / median);
+        println!(
+            "{name:>14}  {:>7.0} MiB/s",
+            TOTAL as f64 / MIB as f64 / median
+        );
     }
 }
