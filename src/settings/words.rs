@@ -101,35 +101,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, Expected> {
 pub enum Verify {
     /// The same level for every file.
     Always(ProofLevel),
-    /// One level up to a size, another above it.
+    /// Read back up to a size, a cheaper level above it.
     UpTo {
-        /// The largest size, in bytes, that `small` holds for.
+        /// The largest size, in bytes, that is read back.
         size: ByteCount,
-        /// Level of files up to `size`.
-        small: ProofLevel,
         /// Level of larger files.
         large: ProofLevel,
     },
-}
-
-impl Verify {
-    /// The level asked for a file of `size` bytes.
-    pub fn level_for(&self, size: ByteCount) -> ProofLevel {
-        match *self {
-            Self::Always(level) => level,
-            Self::UpTo {
-                size: limit,
-                small,
-                large,
-            } => {
-                if size <= limit {
-                    small
-                } else {
-                    large
-                }
-            }
-        }
-    }
 }
 
 impl FromStr for Verify {
@@ -146,9 +124,12 @@ impl FromStr for Verify {
         let (size, large) = rest.split_once(',').ok_or_else(expected)?;
         let large = large.trim().strip_prefix("else ").ok_or_else(expected)?;
         let size = parse_size(size).map_err(|_| expected())?;
+        // Only reading back costs more for larger files, so only it has a size to stop at.
+        if proof_level(small.trim())? != ProofLevel::ReadBack {
+            return Err(expected());
+        }
         Ok(Self::UpTo {
             size,
-            small: proof_level(small.trim())?,
             large: proof_level(large.trim())?,
         })
     }
@@ -158,8 +139,8 @@ impl fmt::Display for Verify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Always(level) => level.fmt(f),
-            Self::UpTo { size, small, large } => {
-                write!(f, "{small} up to {}, else {large}", exact_size(*size))
+            Self::UpTo { size, large } => {
+                write!(f, "read-back up to {}, else {large}", exact_size(*size))
             }
         }
     }
@@ -410,11 +391,15 @@ mod tests {
 
     #[test]
     fn a_proof_policy_is_a_level_or_a_rule_by_size() {
-        let always: Verify = "sent".parse().unwrap();
-        assert_eq!(always.level_for(u64::MAX), ProofLevel::Sent);
+        assert_eq!("sent".parse(), Ok(Verify::Always(ProofLevel::Sent)));
         let rule: Verify = "read-back up to 10 GiB, else sent".parse().unwrap();
-        assert_eq!(rule.level_for(10 * GIB), ProofLevel::ReadBack);
-        assert_eq!(rule.level_for(10 * GIB + 1), ProofLevel::Sent);
+        assert_eq!(
+            rule,
+            Verify::UpTo {
+                size: 10 * GIB,
+                large: ProofLevel::Sent
+            }
+        );
         assert_eq!(rule.to_string(), "read-back up to 10 GiB, else sent");
         assert_eq!(rule.to_string().parse(), Ok(rule));
     }
@@ -429,7 +414,8 @@ mod tests {
             "read-back up to",
             "read-back up to 10 GiB",
             "read-back up to many, else sent",
-            "sent up to 1 GiB, else none",
+            "read-back up to 1 GiB, else none",
+            "sent up to 1 GiB, else size",
         ] {
             assert!(text.parse::<Verify>().is_err(), "{text:?}");
         }
