@@ -1,1 +1,4 @@
 //! Both systems as loopback servers, with faults, slow links and generated masters.
+
+pub mod faults;
+pub mod server;
