@@ -2,3 +2,5 @@
 
 pub mod faults;
 pub mod server;
+#[cfg(test)]
+pub(crate) mod testing;
