@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument as _, debug, debug_span};
 
 use super::connect::{Connector, Lookup, chain, own, system_lookup};
 use super::guard::Guard;
@@ -21,6 +21,7 @@ use super::send::{Gate, Payload, SendBody};
 use super::{
     Answer, Config, DRAIN_LIMIT, Error, HEAD_LIMIT, Origin, Repeat, Request, Response, tls,
 };
+use crate::telemetry::spans;
 
 /// Idle connections are dropped before the usual servers drop them (Tomcat 20 s): a request on a
 /// connection that is just being closed has no clear outcome.
@@ -55,7 +56,7 @@ struct Checked {
     uri: Uri,
     host: Arc<str>,
     limits: Limits,
-    /// The path, or the digest of a signed address.
+    /// The path, or the digest of an address that holds a secret.
     shown: String,
 }
 
@@ -128,8 +129,25 @@ impl Client {
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let config = &self.0.config;
         let checked = self.check(request).await?;
+        let span = debug_span!(
+            spans::REQUEST,
+            method = %checked.request.method,
+            host = %checked.host,
+            path = %checked.shown,
+        );
+        self.repeat(&checked, finish).instrument(span).await
+    }
+
+    async fn repeat<T, F>(
+        &self,
+        checked: &Checked,
+        finish: impl Fn(Response) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let config = &self.0.config;
         let safe = checked.request.repeat == Repeat::Safe;
         let (mut attempt, mut throttled, mut patience) = (1, 0, config.throttle_patience);
         loop {
@@ -138,11 +156,16 @@ impl Client {
                 calls.take().await;
             }
             let started = Instant::now();
-            let outcome = match self.attempt(&checked).await {
+            let outcome = match self.attempt(checked).await {
                 Ok(response) => {
                     let took = started.elapsed();
                     let verdict = judge(response.status, &response.headers, config.retry_after_cap);
-                    self.log(&checked, attempt, took, &Ok(response.status.as_u16()));
+                    debug!(
+                        status = response.status.as_u16(),
+                        attempt,
+                        ms = took.as_millis(),
+                        "answered"
+                    );
                     match verdict {
                         Verdict::Throttled(asked) => {
                             throttled += 1;
@@ -173,7 +196,7 @@ impl Client {
                     finish(response).await
                 }
                 Err(error) => {
-                    self.log(&checked, attempt, started.elapsed(), &Err(&error));
+                    debug!(%error, attempt, ms = started.elapsed().as_millis(), "failed");
                     Err(error)
                 }
             };
@@ -218,7 +241,7 @@ impl Client {
             reason = "a positive number of bytes; a float casts to the nearest one"
         )]
         let min_bytes = (per_minute as f64 * config.progress_window.as_secs_f64() / 60.0) as u64;
-        let shown = if request.signed {
+        let shown = if request.signed || request.secret_path {
             format!("#{}", digest(&request.url))
         } else {
             request.url.path().to_owned()
@@ -293,9 +316,9 @@ impl Client {
         }
         let abandon = meter.answered();
         if abandon.is_some() && head.status.is_success() {
-            return Err(Error::Broken {
+            return Err(Error::AnsweredEarly {
                 host: host.to_string(),
-                cause: format!("it answered {} before it had the whole body", head.status),
+                status: head.status.as_u16(),
             });
         }
         if let Some(jar) = &request.cookies {
@@ -340,15 +363,6 @@ impl Client {
             headers.insert(PROXY_AUTHORIZATION, value);
         }
         headers
-    }
-
-    fn log(&self, checked: &Checked, attempt: u32, took: Duration, outcome: &Result<u16, &Error>) {
-        let (method, host) = (&checked.request.method, &checked.host);
-        let (path, ms) = (&checked.shown, took.as_millis());
-        match outcome {
-            Ok(status) => debug!(%method, %host, %path, status, attempt, ms, "answered"),
-            Err(error) => debug!(%method, %host, %path, error = %error, attempt, ms, "failed"),
-        }
     }
 }
 

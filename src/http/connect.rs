@@ -130,6 +130,10 @@ impl Connector {
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
             tcp.set_keepalive(Some(KEEPALIVE));
+            // The kernel's own stall limit ends what no task waits for any more: a peer that
+            // answered early and reads no further.
+            #[cfg(target_os = "linux")]
+            tcp.set_tcp_user_timeout(Some(config.stall_timeout * 2));
             // Several addresses share the limit, so that a dead first one leaves time for others.
             tcp.set_connect_timeout(Some(config.connect_timeout));
             (tcp, resolver)

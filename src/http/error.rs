@@ -144,6 +144,15 @@ pub enum Error {
         /// What happened.
         cause: String,
     },
+    /// A success came before the server had the whole body. What it did with the part it had is
+    /// unknown.
+    #[error("{host}: it answered {status} before it had the whole body")]
+    AnsweredEarly {
+        /// Host and port.
+        host: String,
+        /// The status.
+        status: u16,
+    },
     /// The request never reached a connection. Tried again.
     #[error("{host}: the connection was gone before the request")]
     Unsent {
@@ -237,6 +246,7 @@ impl Error {
             | Self::Stall { .. }
             | Self::Trickle { .. }
             | Self::Broken { .. }
+            | Self::AnsweredEarly { .. }
             | Self::Unsent { .. }
             | Self::Incomplete { .. } => true,
             Self::Proxy { permanent, .. } => !permanent,

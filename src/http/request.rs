@@ -43,6 +43,7 @@ pub struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) signed: bool,
+    pub(super) secret_path: bool,
     pub(super) guarded: bool,
     pub(super) headers: HeaderMap,
     /// Behind a lock that nobody contends for: a stream can be sent to another thread but not
@@ -71,6 +72,7 @@ impl Request {
             method,
             url,
             signed: false,
+            secret_path: false,
             guarded: false,
             headers,
             body: Mutex::new(Body::Empty),
@@ -96,6 +98,13 @@ impl Request {
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.guarded = true;
+        self
+    }
+
+    /// Says that the path holds a secret: logs show a digest of the address instead.
+    #[must_use]
+    pub fn secret_path(mut self) -> Self {
+        self.secret_path = true;
         self
     }
 

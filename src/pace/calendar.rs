@@ -16,65 +16,23 @@ pub struct Window {
     pub bytes_per_second: Option<ByteCount>,
 }
 
-/// A text that describes no window.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {text:?} is not understood; {expected}")]
-pub struct BadWindow {
-    what: &'static str,
-    text: String,
-    expected: &'static str,
-}
-
-const DAYS: [(&str, Weekday); 7] = [
-    ("mon", Weekday::Monday),
-    ("tue", Weekday::Tuesday),
-    ("wed", Weekday::Wednesday),
-    ("thu", Weekday::Thursday),
-    ("fri", Weekday::Friday),
-    ("sat", Weekday::Saturday),
-    ("sun", Weekday::Sunday),
-];
-
 impl Window {
-    /// Reads a window: `days` such as `mon-fri` or `sat,sun`, times such as `08:00` (`24:00` for
-    /// the end of the day), and an IANA time zone. A `to` at or before `from` is on the next day.
-    ///
-    /// # Errors
-    ///
-    /// [`BadWindow`] names the part that is not understood.
-    pub fn parse(
-        days: &str,
-        from: &str,
-        to: &str,
-        zone: &str,
+    /// A window that begins on `days` at `from` and ends at `to`, in `zone`. A `to` at or before
+    /// `from` is on the next day; equal means 24 hours.
+    pub fn new(
+        days: Vec<Weekday>,
+        from: Time,
+        to: Time,
+        zone: TimeZone,
         bytes_per_second: Option<ByteCount>,
-    ) -> Result<Self, BadWindow> {
-        let bad = |what, text: &str, expected| BadWindow {
-            what,
-            text: text.to_owned(),
-            expected,
-        };
-        let time = |what, text: &str| {
-            let text = text.trim();
-            let wanted = if text == "24:00" { "00:00" } else { text };
-            wanted
-                .parse::<Time>()
-                .map_err(|_| bad(what, text, "write a time such as 08:00"))
-        };
-        Ok(Self {
-            days: parse_days(days)
-                .ok_or_else(|| bad("days", days, "write days such as mon-fri or sat,sun"))?,
-            from: time("from", from)?,
-            to: time("to", to)?,
-            zone: TimeZone::get(zone).map_err(|_| {
-                bad(
-                    "zone",
-                    zone,
-                    "write an IANA time zone such as Europe/Berlin",
-                )
-            })?,
+    ) -> Self {
+        Self {
+            days,
+            from,
+            to,
+            zone,
             bytes_per_second,
-        })
+        }
     }
 
     fn open_at(&self, now: &jiff::Timestamp) -> bool {
@@ -87,26 +45,6 @@ impl Window {
         (self.days.contains(&day) && time >= self.from)
             || (self.days.contains(&day.previous()) && time < self.to)
     }
-}
-
-fn parse_days(text: &str) -> Option<Vec<Weekday>> {
-    let day = |name: &str| {
-        let name = name.trim().to_ascii_lowercase();
-        DAYS.iter().position(|(short, _)| *short == name)
-    };
-    let mut days = Vec::new();
-    for part in text.split(',') {
-        match part.split_once('-') {
-            Some((first, last)) => {
-                let (first, last) = (day(first)?, day(last)?);
-                // fri-mon runs over the end of the week.
-                let count = (last + 7 - first) % 7 + 1;
-                days.extend((0..count).map(|step| DAYS[(first + step) % 7].1));
-            }
-            None => days.push(DAYS[day(part)?].1),
-        }
-    }
-    Some(days)
 }
 
 /// Windows in order; the first that is open counts.
@@ -128,8 +66,33 @@ impl Calendar {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(crate) const WORKDAYS: [Weekday; 5] = [
+        Weekday::Monday,
+        Weekday::Tuesday,
+        Weekday::Wednesday,
+        Weekday::Thursday,
+        Weekday::Friday,
+    ];
+
+    pub(crate) fn window(
+        days: &[Weekday],
+        from: &str,
+        to: &str,
+        zone: &str,
+        rate: Option<ByteCount>,
+    ) -> Window {
+        let zone = TimeZone::get(zone).unwrap();
+        Window::new(
+            days.to_vec(),
+            from.parse().unwrap(),
+            to.parse().unwrap(),
+            zone,
+            rate,
+        )
+    }
 
     fn open(window: &Window, at: &str) -> bool {
         window.open_at(&at.parse().unwrap())
@@ -137,7 +100,7 @@ mod tests {
 
     #[test]
     fn office_hours_follow_the_zone_through_the_change_of_the_clocks() {
-        let window = Window::parse("mon-fri", "08:00", "18:00", "Europe/Berlin", None).unwrap();
+        let window = window(&WORKDAYS, "08:00", "18:00", "Europe/Berlin", None);
         // Wednesday in winter (UTC+1) and in summer (UTC+2).
         assert!(open(&window, "2026-01-14T07:30:00Z") && !open(&window, "2026-01-14T06:30:00Z"));
         assert!(open(&window, "2026-07-15T06:30:00Z") && !open(&window, "2026-07-15T16:30:00Z"));
@@ -146,38 +109,15 @@ mod tests {
 
     #[test]
     fn a_window_over_midnight_belongs_to_the_day_it_begins() {
-        let window = Window::parse("fri", "22:00", "06:00", "UTC", None).unwrap();
+        let window = window(&[Weekday::Friday], "22:00", "06:00", "UTC", None);
         assert!(open(&window, "2026-07-17T23:00:00Z") && open(&window, "2026-07-18T05:00:00Z"));
         assert!(!open(&window, "2026-07-17T05:00:00Z") && !open(&window, "2026-07-18T22:30:00Z"));
     }
 
     #[test]
-    fn day_lists_and_ranges_over_the_week_end_are_understood() {
-        let window = Window::parse("fri-mon", "00:00", "24:00", "UTC", None).unwrap();
-        for (day, expected) in [
-            ("17", true),
-            ("18", true),
-            ("19", true),
-            ("20", true),
-            ("21", false),
-        ] {
-            assert_eq!(
-                open(&window, &format!("2026-07-{day}T12:00:00Z")),
-                expected,
-                "{day}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named() {
-        for (days, from, zone, what) in [
-            ("monday", "08:00", "UTC", "days"),
-            ("mon", "8 o'clock", "UTC", "from"),
-            ("mon", "08:00", "Mars/Olympus", "zone"),
-        ] {
-            let error = Window::parse(days, from, "18:00", zone, None).unwrap_err();
-            assert!(error.to_string().starts_with(what), "{error}");
-        }
+    fn equal_times_mean_the_whole_day() {
+        let window = window(&[Weekday::Saturday], "00:00", "00:00", "UTC", None);
+        assert!(open(&window, "2026-07-18T00:00:00Z") && open(&window, "2026-07-18T23:59:59Z"));
+        assert!(!open(&window, "2026-07-19T00:00:00Z"));
     }
 }

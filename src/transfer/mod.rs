@@ -14,6 +14,8 @@
 
 mod budget;
 mod commit;
+#[cfg(test)]
+mod doubles;
 mod ends;
 mod fetch;
 mod hash;
@@ -23,6 +25,8 @@ mod progress;
 mod run;
 mod send;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::sync::Arc;

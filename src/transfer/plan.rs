@@ -66,7 +66,7 @@ pub(super) fn way_in(
             window.max,
             format!(
                 "it is above the server's upload window (under {}); the administrator can raise its max_size, or set \
-                 content_server.single_post_max, or transfer.oversize = \"split\"",
+                 single_post_max, or transfer.oversize = \"split\"",
                 display_bytes(window.max)
             ),
         ),
@@ -77,7 +77,7 @@ pub(super) fn way_in(
             (
                 UNKNOWN_POST_MAX,
                 "the server offers no upload sessions; the administrator can enable large file upload, or set \
-                 content_server.single_post_max, or transfer.oversize = \"split\""
+                 single_post_max, or transfer.oversize = \"split\""
                     .to_owned(),
             )
         }
