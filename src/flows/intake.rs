@@ -142,7 +142,9 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
                 .iconik
                 .metadata_of(&plan.asset, Some(&master.version))
                 .await?;
-            let content = crate::sidecar::metadata(&plan.asset, master, &metadata);
+            let content = master
+                .describe(&systems.domain, &plan.asset, &metadata, &[])
+                .to_json();
             let sidecar = NewFile {
                 role: Role::Metadata.name(),
                 marker: marker(systems, master, &Role::Metadata),
