@@ -41,8 +41,8 @@ impl Client {
         Err(Failure::item(
             Reason::Other,
             format!(
-                "storage {label} is on premises and has no signed addresses; mount it here and \
-                 add it to [iconik.mounts], by id or name"
+                "storage {label} gives no signed addresses (on-premise ones never do); mount it \
+                 here and add it to [iconik.mounts], by id or name"
             ),
         ))
     }

@@ -61,6 +61,37 @@ async fn metadata_is_read_view_by_view_and_what_is_hidden_is_noted() {
 }
 
 #[tokio::test]
+async fn the_newest_versions_metadata_is_the_assets_own_and_older_ones_have_theirs() {
+    let double = Double::start(|_| {
+        |seen: &Seen| match seen.path.as_str() {
+            "/metadata/v1/assets/categories/" => {
+                Reply::json(json!({"objects": [{"name": "default", "view_ids": ["w"]}]}))
+            }
+            "/metadata/v1/views/w/" => Reply::json(json!({"view_fields": [{"name": "f"}]})),
+            path => {
+                Reply::json(json!({"metadata_values": {"f": {"field_values": [{"value": path}]}}}))
+            }
+        }
+    })
+    .await;
+    let client = double.client();
+    let asset: Asset = serde_json::from_value(json!({
+        "id": "a", "versions": [{"id": "v2", "version_number": 2}, {"id": "v1", "version_number": 1}]
+    }))
+    .unwrap();
+    for (version, path) in [
+        ("v2", "/metadata/v1/assets/a/views/w/"),
+        ("v1", "/metadata/v1/assets/a/versions/v1/views/w/"),
+    ] {
+        let metadata = client
+            .metadata_of(&asset, Some(&version.into()))
+            .await
+            .unwrap();
+        assert_eq!(metadata.flat()["f"], [path]);
+    }
+}
+
+#[tokio::test]
 async fn values_are_put_into_their_view() {
     let double = Double::start(|_| |_: &Seen| Reply::json(json!({}))).await;
     let values = [Writing {
