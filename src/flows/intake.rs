@@ -142,11 +142,15 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
                 .iconik
                 .metadata_of(&plan.asset, Some(&master.version))
                 .await?;
-            let content = master.describe(&systems.domain, &plan.asset, &metadata, &[]).to_json();
+            let content = master
+                .describe(&systems.domain, &plan.asset, &metadata, &[])
+                .to_json();
             let sidecar = NewFile {
                 role: Role::Metadata.name(),
                 marker: marker(systems, master, &Role::Metadata),
-                name: systems.destination.map_name(&crate::sidecar::metadata_name(&item.name)),
+                name: systems
+                    .destination
+                    .map_name(&format!("{}.metadata.json", item.name)),
                 size: content.len() as u64,
                 mime: "application/json".into(),
                 content: Some(content),

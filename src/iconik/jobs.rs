@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use ::http::Method;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -188,7 +188,8 @@ impl Client {
     /// The newest job that restores something of an asset.
     pub(super) async fn newest_restore(&self, asset: &AssetId) -> Result<Option<Job>, Error> {
         let mut newest: Option<Job> = None;
-        let mut jobs = self.jobs_of(asset);
+        // Newest first, as a rule; a few pages make up for exceptions.
+        let mut jobs = self.jobs_of(asset).take(300);
         while let Some(job) = jobs.try_next().await? {
             let restores = matches!(
                 job.kind.as_deref(),

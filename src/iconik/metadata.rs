@@ -156,7 +156,9 @@ pub(super) struct ViewCache {
 }
 
 impl Client {
-    /// The metadata of an asset, of one of its versions when `version` is given.
+    /// The metadata of an asset, of one of its versions when `version` is given. The newest
+    /// version's values are the asset's own: they are read as such, because an account that does
+    /// not keep metadata by version has nothing under a version's address.
     ///
     /// # Errors
     ///
@@ -166,6 +168,8 @@ impl Client {
         asset: &Asset,
         version: Option<&VersionId>,
     ) -> Result<Metadata, Error> {
+        let current = asset.current_version().map(|newest| &newest.id);
+        let version = version.filter(|version| current != Some(*version));
         let mut metadata = Metadata {
             category: asset.category.clone(),
             ..Metadata::default()

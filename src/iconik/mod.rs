@@ -38,6 +38,8 @@ mod restore;
 mod search;
 mod sign_in;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod tolerant;
 mod write_back;
 

@@ -41,8 +41,8 @@ impl Client {
         Err(Failure::item(
             Reason::Other,
             format!(
-                "storage {label} is on premises and has no signed addresses; mount it here and \
-                 add it to [iconik.mounts], by id or name"
+                "storage {label} gives no signed addresses (on-premise ones never do); mount it \
+                 here and add it to [iconik.mounts], by id or name"
             ),
         ))
     }
@@ -260,8 +260,8 @@ mod tests {
             let got = collect(mount.path(), &at, range, &opened.validator)
                 .await
                 .unwrap();
-            let (start, end) = (range.start as usize, range.end as usize);
-            assert!(got == content[start..end], "{range}");
+            let at = |byte: u64| usize::try_from(byte).unwrap();
+            assert!(got == content[at(range.start)..at(range.end)], "{range}");
         }
         std::fs::write(&path, b"other").unwrap();
         let failure = collect(mount.path(), &at, ByteRange::new(0, 1), &opened.validator).await;

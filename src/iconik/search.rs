@@ -103,7 +103,7 @@ impl Client {
                 let wanted = row.is_asset()
                     && row.status != AssetStatus::Deleted
                     && seen.insert(xxh3_128(row.id.as_bytes()));
-                std::future::ready(Ok(wanted.then(|| AssetId(row.id))))
+                std::future::ready(Ok(wanted.then_some(AssetId(row.id))))
             })
             .boxed()
     }

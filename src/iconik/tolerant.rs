@@ -212,6 +212,7 @@ impl fmt::Display for Person {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iconik::FileStatus;
 
     #[test]
     fn every_date_form_in_use_is_read_and_without_a_zone_is_utc() {
@@ -231,14 +232,6 @@ mod tests {
         }
     }
 
-    words! {
-        /// A light.
-        Light {
-            /// Stop.
-            Red = "RED",
-        }
-    }
-
     #[derive(Deserialize, Default, Debug)]
     #[serde(default)]
     struct Row {
@@ -252,7 +245,7 @@ mod tests {
         on: bool,
         #[serde(deserialize_with = "list")]
         people: Vec<Person>,
-        light: Light,
+        status: FileStatus,
     }
 
     #[test]
@@ -261,22 +254,22 @@ mod tests {
             "null", "{}", "[]", "[null]", "-1", "\"x\"", "true", "1e300", "\"\"",
         ] {
             let text = format!(
-                r#"{{"size":{odd},"at":{odd},"name":{odd},"on":{odd},"people":{odd},"light":{odd}}}"#
+                r#"{{"size":{odd},"at":{odd},"name":{odd},"on":{odd},"people":{odd},"status":{odd}}}"#
             );
             let row: Row = serde_json::from_str(&text).unwrap();
             assert_eq!(row.size, None, "{odd}");
             assert_eq!(row.at, None, "{odd}");
         }
         let row: Row = serde_json::from_str(
-            r#"{"size":"264032992","on":"True","light":"RED","people":[null,{"first_name":"Ann"}],"new":1}"#,
+            r#"{"size":"264032992","on":"True","status":"OPEN","people":[null,{"first_name":"Ann"}],"new":1}"#,
         )
         .unwrap();
         assert_eq!(row.size, Some(264_032_992));
         assert!(row.on);
-        assert_eq!(row.light, Light::Red);
+        assert_eq!(row.status, FileStatus::Open);
         assert_eq!(row.people[0].to_string(), "Ann");
-        let row: Row = serde_json::from_str(r#"{"light":"VIOLET"}"#).unwrap();
-        assert_eq!(row.light.as_str(), "VIOLET");
+        let row: Row = serde_json::from_str(r#"{"status":"VIOLET"}"#).unwrap();
+        assert_eq!(row.status.as_str(), "VIOLET");
         assert_eq!(row.name, None);
     }
 }
