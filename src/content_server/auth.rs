@@ -359,22 +359,24 @@ impl SignIn {
     /// itself.
     fn refused(&self, error: Error, doing: &str) -> Failure {
         match &error {
+            Error::Refused(refusal) if refusal.meaning == Meaning::NoRoute => {
+                self.stop(format!(
+                    "no content server REST interface answers at {}; the address must end in the CGI path, such as /otcs/cs.exe",
+                    self.url
+                ))
+            }
+            // A refusal is a refusal in whatever words: "the account is locked" is no reason to
+            // come back and lock it again.
             Error::Refused(refusal)
-                if matches!(
-                    refusal.meaning,
-                    Meaning::SignedOut | Meaning::Forbidden | Meaning::Invalid
-                ) || refusal.text.starts_with("Argument ") =>
+                if refusal.status == 401
+                    || (matches!(refusal.status, 400 | 403)
+                        && refusal.meaning != Meaning::Disturbance)
+                    || refusal.text.starts_with("Argument ") =>
             {
                 self.stop(format!(
                     "content server refused the sign-in of {}: {}; check the name and the secret, and that the account is not locked",
                     self.auth.who(),
                     refusal.text
-                ))
-            }
-            Error::Refused(refusal) if refusal.meaning == Meaning::NoRoute => {
-                self.stop(format!(
-                    "no content server REST interface answers at {}; the address must end in the CGI path, such as /otcs/cs.exe",
-                    self.url
                 ))
             }
             _ => {

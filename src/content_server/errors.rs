@@ -211,6 +211,10 @@ pub(super) fn read(
     let (meaning, text) = match text {
         Some(text) => (of_text(status, &text), quote(&text)),
         None if json.is_some() => (of_text(status, ""), "no error text".to_owned()),
+        None if (300..400).contains(&status) => (
+            Meaning::Disturbance,
+            "a redirect, which is never followed; check the address".to_owned(),
+        ),
         None => (of_page(status, body), describe_page(body)),
     };
     Err(Error::Refused(Refusal {

@@ -145,8 +145,16 @@ impl Client {
     ///
     /// A failure of class `StopEverything` when the address is not an absolute http(s) one.
     pub fn new(http: http::Client, mut config: Config) -> Result<Self, Failure> {
+        // Nothing but the place: what else stands in an address could be a secret, and the
+        // address is shown.
         config.url.set_query(None);
         config.url.set_fragment(None);
+        let named = config.url.set_username("").is_ok() && config.url.set_password(None).is_ok();
+        if !named {
+            return Err(Failure::stop(
+                "the address of content server names no host; write it as https://cs.example.com/otcs/cs.exe",
+            ));
+        }
         config.page_size = config.page_size.clamp(1, 1000);
         let sign_in = auth::SignIn::new(http.clone(), config.url.clone(), config.auth.clone())?;
         Ok(Self(Arc::new(Inner {

@@ -90,9 +90,16 @@ pub(super) fn page<T: DeserializeOwned>(
             "page {page} was asked for and page {answered} came"
         )));
     }
-    let more = match number("page_total") {
-        Some(last) => u64::from(page) < last,
-        None => listed.len() as u64 >= u64::from(limit),
+    // A server may cap the page size, so a page is only judged by its fullness when nothing else
+    // says whether it was the last.
+    let more = match (
+        number("page_total"),
+        number("range_max"),
+        number("total_count"),
+    ) {
+        (Some(last), _, _) => u64::from(page) < last,
+        (None, Some(end), Some(total)) => end < total,
+        _ => listed.len() as u64 >= number("limit").unwrap_or_else(|| u64::from(limit)),
     };
     Ok(Page {
         more: more && !rows.is_empty(),
@@ -331,6 +338,10 @@ mod tests {
         let answer = json!({"results":[row(1)]});
         assert!(!page::<VersionRow>(&answer, "versions", 1, 2).unwrap().more);
         assert!(page::<VersionRow>(&answer, "versions", 1, 1).unwrap().more);
+        let capped = json!({"collection":{"paging":{"page":1,"range_max":1,"total_count":3}},"results":[row(1)]});
+        assert!(page::<VersionRow>(&capped, "versions", 1, 9).unwrap().more);
+        let capped = json!({"collection":{"paging":{"page":1,"limit":1}},"results":[row(1)]});
+        assert!(page::<VersionRow>(&capped, "versions", 1, 9).unwrap().more);
         let none = json!({"results":[{"data":{"versions":[]}}]});
         assert!(
             page::<VersionRow>(&none, "versions", 1, 1)

@@ -389,3 +389,51 @@ async fn an_idle_session_is_proved_before_a_body_that_passes_once() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_refusal_in_unknown_words_is_not_sent_again_either() {
+    for (code, text) in [
+        (401, "This account is locked"),
+        (401, "Please try again later"),
+        (401, "Unable to login. Domain support is disabled"),
+        (500, "Argument password is required"),
+        (400, "Invalid parameter value"),
+    ] {
+        let server = Server::bare(move |_| error(code, text)).await;
+        let client = server.client();
+        for _ in 0..2 {
+            let failure = client.node(NodeId(5)).await.unwrap_err();
+            assert_eq!(failure.class, FailureClass::StopEverything, "{text}");
+        }
+        assert_eq!(server.seen.lock().unwrap().len(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_kept_without_secrets_and_must_name_a_host() {
+    let auth = || Auth::Password {
+        user: "ann".into(),
+        password: "canary-password".into(),
+        domain: None,
+    };
+    let client = |url: &str| Client::new(wires(), Config::new(url.parse().unwrap(), "cs", auth()));
+    let shown = format!(
+        "{:?}",
+        client("https://ann:canary@cs.example/otcs/cs.exe?canary#canary").unwrap()
+    );
+    assert!(
+        shown.contains("https://cs.example/otcs/cs.exe") && !shown.contains("canary"),
+        "{shown}"
+    );
+    for url in [
+        "mailto:ann@cs.example",
+        "file:///otcs/cs.exe",
+        "ftp://cs.example/x",
+    ] {
+        assert_eq!(
+            client(url).unwrap_err().class,
+            FailureClass::StopEverything,
+            "{url}"
+        );
+    }
+}
