@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
 
 use super::decode::{self, limit_of};
+use super::items::DUE;
 use super::journal::{self, Chain};
 use super::lock::{self, Owner};
 use super::place::{self, Found};
@@ -20,7 +21,7 @@ use crate::types::{ItemId, NodeId, RunId, TransferId};
 /// never creates or changes the file. Blocking calls; one thread at a time.
 #[derive(Debug)]
 pub struct Reader {
-    conn: Connection,
+    pub(super) conn: Connection,
     path: PathBuf,
 }
 
@@ -300,7 +301,7 @@ pub(super) const BLOCKED: &str = "WITH RECURSIVE stuck (id) AS (
 pub(super) fn next_due_sql(state: &'static str) -> String {
     format!(
         "SELECT next_at FROM item INDEXED BY item_due
-         WHERE run = ?1 AND state = '{state}' AND blocked = 0 ORDER BY next_at LIMIT 1"
+         WHERE run = ?1 AND state = '{state}' AND {DUE} ORDER BY next_at LIMIT 1"
     )
 }
 

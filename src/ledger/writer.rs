@@ -7,6 +7,7 @@
 //! A fault of the store latches: the whole batch fails with it, and so does everything after.
 //! Nobody can then do something in the outside world and find that it was not recorded.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -264,7 +265,9 @@ impl State {
                 head: &mut self.head,
                 now,
             };
-            match message.run(&mut tx) {
+            // A defect in one message must not leave the others' askers without an answer.
+            let outcome = catch_unwind(AssertUnwindSafe(|| message.run(&mut tx)));
+            match outcome.unwrap_or_else(|_| Err(Error::stopped())) {
                 Ok(()) => {
                     self.conn.prepare_cached("RELEASE message")?.execute([])?;
                     done.push(message);
