@@ -83,7 +83,10 @@ impl Exit {
     /// The one of several that counts.
     pub(crate) fn of_all(exits: impl IntoIterator<Item = Exit>) -> Exit {
         let seen: Vec<_> = exits.into_iter().collect();
-        ORDER.into_iter().find(|exit| seen.contains(exit)).unwrap_or(Exit::Done)
+        ORDER
+            .into_iter()
+            .find(|exit| seen.contains(exit))
+            .unwrap_or(Exit::Done)
     }
 
     /// The code for items left in that state.
@@ -99,7 +102,10 @@ impl Exit {
 
     /// The code for an error, by the first cause that says one.
     pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
-        error.chain().find_map(|cause| of_cause(cause)).unwrap_or(Exit::SomeFailed)
+        error
+            .chain()
+            .find_map(|cause| of_cause(cause))
+            .unwrap_or(Exit::SomeFailed)
     }
 }
 
@@ -131,7 +137,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 }
 
 fn of_iconik(error: &iconik::Error) -> Exit {
-    if error.is_not_found() { Exit::Usage } else { Exit::Unreachable }
+    if error.is_not_found() {
+        Exit::Usage
+    } else {
+        Exit::Unreachable
+    }
 }
 
 fn of_failure(failure: &Failure) -> Exit {
@@ -139,8 +149,12 @@ fn of_failure(failure: &Failure) -> Exit {
         (_, Reason::Held) => Exit::Held,
         (_, Reason::Mismatch) => Exit::Mismatch,
         (_, Reason::NotFound | Reason::Inaccessible) => Exit::Usage,
-        (FailureClass::StopEverything, _) if failure.message.contains("is a defect") => Exit::Defect,
-        (FailureClass::StopEverything, _) if failure.message.starts_with("the ledger") => Exit::Ledger,
+        (FailureClass::StopEverything, _) if failure.message.contains("is a defect") => {
+            Exit::Defect
+        }
+        (FailureClass::StopEverything, _) if failure.message.starts_with("the ledger") => {
+            Exit::Ledger
+        }
         (FailureClass::ItemIsWrong, _) => Exit::SomeFailed,
         _ => Exit::Unreachable,
     }
@@ -164,15 +178,23 @@ mod tests {
 
     #[test]
     fn the_most_serious_of_several_counts() {
-        assert_eq!(Exit::of_all([Exit::Done, Exit::Held, Exit::SomeFailed]), Exit::SomeFailed);
-        assert_eq!(Exit::of_all([Exit::Stopped, Exit::Mismatch, Exit::Unreachable]), Exit::Mismatch);
+        assert_eq!(
+            Exit::of_all([Exit::Done, Exit::Held, Exit::SomeFailed]),
+            Exit::SomeFailed
+        );
+        assert_eq!(
+            Exit::of_all([Exit::Stopped, Exit::Mismatch, Exit::Unreachable]),
+            Exit::Mismatch
+        );
         assert_eq!(Exit::of_all([Exit::Ledger, Exit::Defect]).code(), 70);
         assert_eq!(Exit::of_all([]), Exit::Done);
     }
 
     #[test]
     fn an_error_keeps_its_code_under_any_context() {
-        let error = Ended::usage("no such file").context("reading the list").context("migrate");
+        let error = Ended::usage("no such file")
+            .context("reading the list")
+            .context("migrate");
         assert_eq!(Exit::of_error(&error), Exit::Usage);
         let error = anyhow::Error::from(Failure::stop("iconik refuses the token"));
         assert_eq!(Exit::of_error(&error), Exit::Unreachable);

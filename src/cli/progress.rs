@@ -38,12 +38,19 @@ impl Watch {
         let live = !self.output.json() && std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             None,
-            if live { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() },
+            if live {
+                ProgressDrawTarget::stderr_with_hz(4)
+            } else {
+                ProgressDrawTarget::hidden()
+            },
         );
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        let clear = Clear(bar.clone());
+        if live {
+            self.output.above(Some(bar.clone()));
+        }
+        let _clear = Clear(bar.clone(), Arc::clone(&self.output));
         let every = if live {
             FRAME
         } else if self.output.json() {
@@ -58,7 +65,9 @@ impl Watch {
             tick.tick().await;
             let confirmed = self.progress.confirmed.load(Ordering::Relaxed);
             let per_second = rate.sample(Instant::now(), confirmed);
-            let Ok(summary) = self.ledger.summary(self.run).await else { continue };
+            let Ok(summary) = self.ledger.summary(self.run).await else {
+                continue;
+            };
             let line = Line::of(&summary, confirmed, per_second, &self.scan, &self.progress);
             if live {
                 bar.set_message(line.text());
@@ -71,10 +80,12 @@ impl Watch {
     }
 }
 
-struct Clear(ProgressBar);
+/// Takes the bar from the screen when nobody watches any more.
+struct Clear(ProgressBar, Arc<Output>);
 
 impl Drop for Clear {
     fn drop(&mut self) {
+        self.1.above(None);
         self.0.finish_and_clear();
     }
 }
@@ -110,16 +121,30 @@ struct Line {
 }
 
 impl Line {
-    fn of(summary: &[StateCount], confirmed: u64, per_second: f64, scan: &Scan, progress: &Progress) -> Self {
+    fn of(
+        summary: &[StateCount],
+        confirmed: u64,
+        per_second: f64,
+        scan: &Scan,
+        progress: &Progress,
+    ) -> Self {
         let items = |wanted: &[&str]| -> u64 {
-            summary.iter().filter(|count| wanted.contains(&count.state.as_str())).map(|count| count.items).sum()
+            summary
+                .iter()
+                .filter(|count| wanted.contains(&count.state.as_str()))
+                .map(|count| count.items)
+                .sum()
         };
         Self {
             done: items(&["done"]),
             items: summary.iter().map(|count| count.items).sum(),
             trouble: items(&["failed", "parked", "held", "conflict", "quarantined"]),
             waiting: items(&["waiting"]),
-            bytes_done: summary.iter().filter(|count| count.state == "done").map(|count| count.bytes).sum(),
+            bytes_done: summary
+                .iter()
+                .filter(|count| count.state == "done")
+                .map(|count| count.bytes)
+                .sum(),
             bytes: summary.iter().map(|count| count.bytes).sum(),
             confirmed,
             per_second,
@@ -198,7 +223,11 @@ mod tests {
     use super::*;
 
     fn count(state: &str, items: u64, bytes: u64) -> StateCount {
-        StateCount { state: state.into(), items, bytes }
+        StateCount {
+            state: state.into(),
+            items,
+            bytes,
+        }
     }
 
     #[test]
@@ -206,18 +235,40 @@ mod tests {
         let scan = Scan::default();
         let progress = Progress::default();
         let summary = [count("done", 1, 1000), count("planned", 1, 3000)];
-        assert_eq!(Line::of(&summary, 0, 10.0, &scan, &progress).left(), None, "still scanning");
+        assert_eq!(
+            Line::of(&summary, 0, 10.0, &scan, &progress).left(),
+            None,
+            "still scanning"
+        );
         scan.done.store(true, Ordering::Relaxed);
-        assert_eq!(Line::of(&summary, 0, 0.0, &scan, &progress).left(), None, "no rate");
+        assert_eq!(
+            Line::of(&summary, 0, 0.0, &scan, &progress).left(),
+            None,
+            "no rate"
+        );
         let line = Line::of(&summary, 0, 10.0, &scan, &progress);
-        assert_eq!(line.left(), Some((Duration::from_secs(240), Duration::from_secs(450))));
-        assert!(line.text().contains("4 min to 7 min left"), "{}", line.text());
+        assert_eq!(
+            line.left(),
+            Some((Duration::from_secs(240), Duration::from_secs(450)))
+        );
+        assert!(
+            line.text().contains("4 min to 7 min left"),
+            "{}",
+            line.text()
+        );
     }
 
     #[test]
     fn what_needs_a_look_is_counted() {
-        let summary = [count("parked", 2, 0), count("held", 1, 0), count("waiting", 4, 0)];
+        let summary = [
+            count("parked", 2, 0),
+            count("held", 1, 0),
+            count("waiting", 4, 0),
+        ];
         let text = Line::of(&summary, 0, 0.0, &Scan::default(), &Progress::default()).text();
-        assert!(text.contains("3 need a look") && text.contains("4 waiting"), "{text}");
+        assert!(
+            text.contains("3 need a look") && text.contains("4 waiting"),
+            "{text}"
+        );
     }
 }

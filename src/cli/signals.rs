@@ -10,7 +10,10 @@ use crate::transfer::Stop;
 /// Listens until the process ends; the returned handles are cancelled in turn.
 pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
     let stop = Stop::default();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let handles = stop.clone();
     tokio::spawn(async move {
         for count in 1u8.. {
@@ -30,7 +33,7 @@ pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
                     handles.drain.cancel();
                     handles.leave.cancel();
                 }
-                _ => super::kill(code),
+                _ => super::leave(code),
             }
         }
     });
