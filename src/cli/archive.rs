@@ -36,10 +36,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     settings.systems()?;
     let ledger = connect::open_ledger(&settings.ledger.path, "archive")?;
     let connected = connect::connect(&settings).await?;
-    let collections: Vec<CollectionId> = arguments.collections.into_iter().map(CollectionId).collect();
+    let collections: Vec<CollectionId> = arguments
+        .collections
+        .into_iter()
+        .map(CollectionId)
+        .collect();
     let assets = flows::archive::assets(&connected.systems, &collections).await?;
     let arguments_text = json!({"collections": collections}).to_string();
-    let run = ledger.start_run(NewRun { command: "archive".into(), arguments: arguments_text }).await?;
+    let run = ledger
+        .start_run(NewRun {
+            command: "archive".into(),
+            arguments: arguments_text,
+        })
+        .await?;
     let prepared = Prepared {
         settings,
         connected,

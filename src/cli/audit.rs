@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::exit::{Ended, Exit};
 use super::output::{DIM, GOOD, styled};
-use crate::ledger::Reader;
+use crate::ledger::{Chain, Reader};
 use crate::types::{ItemId, RunId};
 
 /// Show the journal of a run or an item, or check the chain of digests over all of it.
@@ -35,7 +35,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let output = &context.output;
     let path = &settings.ledger.path;
     if !path.exists() {
-        return Err(Ended::usage(format!("there is no ledger at {}; --ledger or ledger.path names another", path.display())));
+        return Err(Ended::usage(format!(
+            "there is no ledger at {}; --ledger or ledger.path names another",
+            path.display()
+        )));
     }
     let ledger = Reader::open(path)?;
     if arguments.command.is_some() {
@@ -46,7 +49,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         Some(key) => Some(
             ledger
                 .item_by_key(key)?
-                .ok_or_else(|| Ended::usage(format!("the ledger has no item {key:?}; `longhaul status` shows keys")))?
+                .ok_or_else(|| {
+                    Ended::usage(format!(
+                        "the ledger has no item {key:?}; `longhaul status` shows keys"
+                    ))
+                })?
                 .id,
         ),
     };
@@ -56,12 +63,18 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         let Some(last) = lines.last() else { break };
         after = last.seq;
         for line in &lines {
-            let at = jiff::Timestamp::from_millisecond(line.at).map_or_else(|_| String::new(), |at| at.to_string());
+            let at = jiff::Timestamp::from_millisecond(line.at)
+                .map_or_else(|_| String::new(), |at| at.to_string());
             let subject = match line.item {
                 Some(ItemId(id)) => format!("item {id}"),
                 None => String::from("run"),
             };
-            output.say(format!("{} {subject:>9}  {:<16} {}", styled(DIM, &at), line.event, line.data));
+            output.say(format!(
+                "{} {subject:>9}  {:<16} {}",
+                styled(DIM, &at),
+                line.event,
+                line.data
+            ));
             let data: Value = serde_json::from_str(&line.data).unwrap_or_default();
             output.event(
                 "journal",
@@ -73,13 +86,31 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 fn verify(context: &Context, ledger: &Reader) -> anyhow::Result<Exit> {
-    let chain = ledger.verify_chain()?;
-    context.output.event("audit", json!({"lines": chain.lines, "intact": chain.broken.is_none()}));
-    match chain.broken {
-        None => {
-            context.output.say(styled(GOOD, format!("{} journal lines, chain intact", chain.lines)));
+    match ledger.verify_chain()? {
+        Chain::Whole { lines, digest } => {
+            context.output.event(
+                "audit",
+                json!({"intact": true, "lines": lines, "digest": digest}),
+            );
+            context
+                .output
+                .say(styled(GOOD, format!("{lines} journal lines, chain intact")));
+            context.output.say(styled(
+                DIM,
+                format!("the last line's digest, to keep elsewhere: {digest}"),
+            ));
             Ok(Exit::Done)
         }
-        Some(broken) => Err(Ended(Exit::Mismatch, format!("the journal was changed: {broken}")).into()),
+        Chain::Broken { seq, why } => {
+            context.output.event(
+                "audit",
+                json!({"intact": false, "first_bad_line": seq, "why": why.to_string()}),
+            );
+            Err(Ended(
+                Exit::Mismatch,
+                format!("the journal was changed: line {seq}: {why}"),
+            )
+            .into())
+        }
     }
 }

@@ -51,19 +51,29 @@ fn is_loopback(url: &url::Url) -> bool {
 }
 
 /// iconik's client.
-pub(crate) async fn iconik(settings: &Resolved, http: &http::Client) -> anyhow::Result<iconik::Client> {
+pub(crate) async fn iconik(
+    settings: &Resolved,
+    http: &http::Client,
+) -> anyhow::Result<iconik::Client> {
     let iconik = settings.iconik()?;
     let token = iconik.token.read().await?;
     let config = iconik::Config {
         calls_per_second: iconik.calls_per_second,
-        mounts: iconik.mounts.iter().map(|(storage, path)| (storage.0.clone(), path.clone())).collect(),
+        mounts: iconik
+            .mounts
+            .iter()
+            .map(|(storage, path)| (storage.0.clone(), path.clone()))
+            .collect(),
         ..iconik::Config::new(iconik.url.clone(), iconik.app_id.clone(), token)
     };
     Ok(iconik::Client::new(http.clone(), config)?)
 }
 
 /// Content Server's client.
-pub(crate) async fn content_server(settings: &Resolved, http: &http::Client) -> anyhow::Result<content_server::Client> {
+pub(crate) async fn content_server(
+    settings: &Resolved,
+    http: &http::Client,
+) -> anyhow::Result<content_server::Client> {
     let server = settings.content_server()?;
     let auth = match &server.auth {
         ContentServerAuth::Password { user, password } => content_server::Auth::Password {
@@ -71,7 +81,11 @@ pub(crate) async fn content_server(settings: &Resolved, http: &http::Client) -> 
             password: password.read().await?,
             domain: None,
         },
-        ContentServerAuth::Otds { client_id, client_secret, token_url } => content_server::Auth::Otds {
+        ContentServerAuth::Otds {
+            client_id,
+            client_secret,
+            token_url,
+        } => content_server::Auth::Otds {
             client_id: client_id.clone(),
             client_secret: client_secret.read().await?,
             token_url: token_url.clone(),
@@ -92,12 +106,28 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     let content_server = content_server(settings, &http).await?;
     let destination: Arc<dyn Destination> = Arc::new(content_server);
     let signed_in = async {
-        iconik.validate().await.map_err(|error| error.into_failure().context("iconik"))?;
-        iconik.domain().await.map_err(|error| error.into_failure().context("iconik"))
+        iconik
+            .validate()
+            .await
+            .map_err(|error| error.into_failure().context("iconik"))?;
+        iconik
+            .domain()
+            .await
+            .map_err(|error| error.into_failure().context("iconik"))
     };
     let folders = async {
-        folder(&*destination, server.target.folder, "content_server.target.folder").await?;
-        folder(&*destination, server.target.staging, "content_server.target.staging").await
+        folder(
+            &*destination,
+            server.target.folder,
+            "content_server.target.folder",
+        )
+        .await?;
+        folder(
+            &*destination,
+            server.target.staging,
+            "content_server.target.staging",
+        )
+        .await
     };
     let (domain, ()) = tokio::try_join!(signed_in, folders)?;
     Ok(Connected {
@@ -113,14 +143,20 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
 }
 
 async fn folder(destination: &dyn Destination, id: NodeId, setting: &str) -> Result<(), Failure> {
-    let node = destination.node(id).await.map_err(|failure| failure.context(format!("{setting} = {id}")))?;
+    let node = destination
+        .node(id)
+        .await
+        .map_err(|failure| failure.context(format!("{setting} = {id}")))?;
     if node.container {
         return Ok(());
     }
     Err(Failure::new(
         FailureClass::StopEverything,
         Reason::NotFound,
-        format!("{setting} = {id} is {:?}, which is no folder; name a folder's node id", node.name),
+        format!(
+            "{setting} = {id} is {:?}, which is no folder; name a folder's node id",
+            node.name
+        ),
     ))
 }
 
@@ -131,10 +167,19 @@ pub(crate) fn pace(settings: &Resolved) -> Arc<Pace> {
         .calendar
         .iter()
         .map(|rule| {
-            Window::new(rule.days.clone(), rule.from, rule.to, rule.zone.clone(), rule.bandwidth.bytes_per_second())
+            Window::new(
+                rule.days.clone(),
+                rule.from,
+                rule.to,
+                rule.zone.clone(),
+                rule.bandwidth.bytes_per_second(),
+            )
         })
         .collect();
-    Arc::new(Pace::new(settings.pace.bandwidth.bytes_per_second(), Calendar::new(windows)))
+    Arc::new(Pace::new(
+        settings.pace.bandwidth.bytes_per_second(),
+        Calendar::new(windows),
+    ))
 }
 
 /// The engine over connected systems.
@@ -155,8 +200,14 @@ pub(crate) fn engine(
         items: transfer.items as usize,
         verify: match transfer.verify {
             settings::Verify::Always(ProofLevel::ReadBack) => VerifyPolicy::default(),
-            settings::Verify::Always(level) => VerifyPolicy { read_back_up_to: None, otherwise: level },
-            settings::Verify::UpTo { size, large, .. } => VerifyPolicy { read_back_up_to: Some(size), otherwise: large },
+            settings::Verify::Always(level) => VerifyPolicy {
+                read_back_up_to: None,
+                otherwise: level,
+            },
+            settings::Verify::UpTo { size, large, .. } => VerifyPolicy {
+                read_back_up_to: Some(size),
+                otherwise: large,
+            },
         },
         commit_quiet: server.commit_quiet,
         single_post_max: server.single_post_max,
@@ -181,6 +232,9 @@ pub(crate) fn engine(
 
 /// Opens the ledger for writing.
 pub(crate) fn open_ledger(path: &Path, command: &str) -> anyhow::Result<Ledger> {
-    Ledger::open(path, &format!("longhaul {command}, process {}", std::process::id()))
-        .with_context(|| format!("ledger {}", path.display()))
+    Ledger::open(
+        path,
+        &format!("longhaul {command}, process {}", std::process::id()),
+    )
+    .with_context(|| format!("ledger {}", path.display()))
 }

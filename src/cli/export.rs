@@ -12,7 +12,9 @@ use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
 use crate::ledger::Reader;
 use crate::transfer::{Destination, JoinManifest};
-use crate::types::{ByteCount, NodeId, Role, Sha256Digest, VersionNote, VersionNumber, display_bytes};
+use crate::types::{
+    ByteCount, NodeId, Role, Sha256Digest, VersionNote, VersionNumber, display_bytes,
+};
 
 /// Write a filed master to a file or standard output, comparing its SHA-256 on the way. A split
 /// master's segments are joined.
@@ -41,7 +43,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let settings = context.settings(Vec::new())?;
     let to_stdout = arguments.to == Path::new("-");
     if !to_stdout && arguments.to.exists() {
-        return Err(Ended::usage(format!("{} exists; export does not overwrite", arguments.to.display())));
+        return Err(Ended::usage(format!(
+            "{} exists; export does not overwrite",
+            arguments.to.display()
+        )));
     }
     let http = connect::http_client(&settings)?;
     let destination = connect::content_server(&settings, &http).await?;
@@ -50,9 +55,17 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             let item = Reader::open(&settings.ledger.path)?
                 .item_by_key(key)?
                 .ok_or_else(|| Ended::usage(format!("the ledger has no item {key:?}")))?;
-            let node = item.node.ok_or_else(|| Ended::usage(format!("{} is not filed yet: it is {}", item.title, item.state)))?;
+            let node = item.node.ok_or_else(|| {
+                Ended::usage(format!(
+                    "{} is not filed yet: it is {}",
+                    item.title, item.state
+                ))
+            })?;
             if item.kind == "folder" {
-                return Err(Ended::usage(format!("{} is a folder of {} files; export its documents by --node", item.title, item.files)));
+                return Err(Ended::usage(format!(
+                    "{} is a folder of {} files; export its documents by --node",
+                    item.title, item.files
+                )));
             }
             node
         }
@@ -68,15 +81,24 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("writing in {}", folder.display()))?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)
+            .with_context(|| format!("writing in {}", folder.display()))?;
         let digest = write(&destination, &content, |bytes| file.write_all(bytes)).await?;
         file.as_file().sync_all()?;
-        file.persist_noclobber(&arguments.to).with_context(|| format!("writing {}", arguments.to.display()))?;
+        file.persist_noclobber(&arguments.to)
+            .with_context(|| format!("writing {}", arguments.to.display()))?;
         digest
     };
     if !to_stdout {
-        context.output.say(format!("{} to {}, sha256 {digest}", display_bytes(size), arguments.to.display()));
-        context.output.event("exported", json!({"node": node, "bytes": size, "sha256": digest, "to": arguments.to}));
+        context.output.say(format!(
+            "{} to {}, sha256 {digest}",
+            display_bytes(size),
+            arguments.to.display()
+        ));
+        context.output.event(
+            "exported",
+            json!({"node": node, "bytes": size, "sha256": digest, "to": arguments.to}),
+        );
     }
     Ok(Exit::Done)
 }
@@ -85,9 +107,14 @@ async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Conte
     let node = destination.node(id).await?;
     if !node.container {
         let versions = destination.versions(id).await?;
-        let last = versions.last().ok_or_else(|| Ended::usage(format!("node {id} has no version")))?;
+        let last = versions
+            .last()
+            .ok_or_else(|| Ended::usage(format!("node {id} has no version")))?;
         let sha256 = VersionNote::parse(&last.description).and_then(|note| note.sha256);
-        return Ok(Content { pieces: vec![(id, last.number, last.size)], sha256 });
+        return Ok(Content {
+            pieces: vec![(id, last.number, last.size)],
+            sha256,
+        });
     }
     let mut page = 1;
     let mut children = Vec::new();
@@ -102,27 +129,57 @@ async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Conte
     let join = children
         .iter()
         .find(|child| child.name.ends_with(".join.json"))
-        .ok_or_else(|| Ended::usage(format!("node {id} is a folder without a {} manifest", Role::Join.name())))?;
-    let version = destination.versions(join.id).await?.last().map_or(VersionNumber(1), |version| version.number);
+        .ok_or_else(|| {
+            Ended::usage(format!(
+                "node {id} is a folder without a {} manifest",
+                Role::Join.name()
+            ))
+        })?;
+    let version = destination
+        .versions(join.id)
+        .await?
+        .last()
+        .map_or(VersionNumber(1), |version| version.number);
     let mut bytes = Vec::new();
     let mut body = destination.read(join.id, version, 0).await?;
     while let Some(chunk) = body.next().await {
         bytes.extend_from_slice(&chunk?);
-        anyhow::ensure!(bytes.len() < 32 << 20, "node {} is too large for a joining manifest", join.id);
+        anyhow::ensure!(
+            bytes.len() < 32 << 20,
+            "node {} is too large for a joining manifest",
+            join.id
+        );
     }
-    let manifest: JoinManifest =
-        serde_json::from_slice(&bytes).with_context(|| format!("node {} is no joining manifest of this version of longhaul", join.id))?;
+    let manifest: JoinManifest = serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "node {} is no joining manifest of this version of longhaul",
+            join.id
+        )
+    })?;
     let mut pieces = Vec::with_capacity(manifest.segments.len());
     for segment in &manifest.segments {
         let node = children
             .iter()
             .find(|child| child.name == segment.name)
-            .ok_or_else(|| Ended(Exit::Mismatch, format!("segment {} is missing from node {id}", segment.name)))?;
+            .ok_or_else(|| {
+                Ended(
+                    Exit::Mismatch,
+                    format!("segment {} is missing from node {id}", segment.name),
+                )
+            })?;
         let version = destination.versions(node.id).await?;
-        let version = version.last().ok_or_else(|| Ended(Exit::Mismatch, format!("segment {} has no version", segment.name)))?;
+        let version = version.last().ok_or_else(|| {
+            Ended(
+                Exit::Mismatch,
+                format!("segment {} has no version", segment.name),
+            )
+        })?;
         pieces.push((node.id, version.number, segment.size));
     }
-    Ok(Content { pieces, sha256: Some(manifest.sha256) })
+    Ok(Content {
+        pieces,
+        sha256: Some(manifest.sha256),
+    })
 }
 
 /// Writes the pieces one after the other; the digest of what was written.
@@ -143,7 +200,11 @@ async fn write(
                     Ok(chunk) => {
                         at += chunk.len() as u64;
                         if at > *size {
-                            return Err(Ended(Exit::Mismatch, format!("node {node} holds more than the {size} bytes recorded")).into());
+                            return Err(Ended(
+                                Exit::Mismatch,
+                                format!("node {node} holds more than the {size} bytes recorded"),
+                            )
+                            .into());
                         }
                         hasher.update(&chunk);
                         sink(&chunk).context("writing what was read")?;
@@ -158,14 +219,22 @@ async fn write(
             if at < *size && tries >= ATTEMPTS {
                 return Err(match failed {
                     Some(failure) => failure.into(),
-                    None => Ended(Exit::Mismatch, format!("node {node} ended at byte {at} of {size}")).into(),
+                    None => Ended(
+                        Exit::Mismatch,
+                        format!("node {node} ended at byte {at} of {size}"),
+                    )
+                    .into(),
                 });
             }
         }
     }
     let digest = Sha256Digest(hasher.finalize().into());
     if content.sha256.is_some_and(|expected| expected != digest) {
-        return Err(Ended(Exit::Mismatch, format!("what was read hashes to {digest}, which is not what was filed")).into());
+        return Err(Ended(
+            Exit::Mismatch,
+            format!("what was read hashes to {digest}, which is not what was filed"),
+        )
+        .into());
     }
     Ok(digest)
 }

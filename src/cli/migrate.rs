@@ -49,12 +49,19 @@ struct From {
 
 impl Arguments {
     fn library(&self) -> Library {
-        let From { search, query, ids, csv } = &self.from;
+        let From {
+            search,
+            query,
+            ids,
+            csv,
+        } = &self.from;
         match (search, query, ids, csv) {
             (Some(id), ..) => Library::SavedSearch(id.clone()),
             (_, Some(query), ..) => Library::Query(query.clone()),
             (_, _, Some(path), _) => Library::Ids(path.clone()),
-            (_, _, _, path) => Library::Csv(path.clone().unwrap_or_default(), self.id_column.clone()),
+            (_, _, _, path) => {
+                Library::Csv(path.clone().unwrap_or_default(), self.id_column.clone())
+            }
         }
     }
 }
@@ -76,9 +83,20 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let ledger = connect::open_ledger(&settings.ledger.path, "migrate")?;
     let connected = connect::connect(&settings).await?;
     let assets = assets(&connected.systems, &library)?;
-    let run = ledger.start_run(NewRun { command: "migrate".into(), arguments: told(&library).to_string() }).await?;
-    let prepared =
-        Prepared { settings, connected, ledger, run, collection: None, wait: !arguments.moving.no_wait };
+    let run = ledger
+        .start_run(NewRun {
+            command: "migrate".into(),
+            arguments: told(&library).to_string(),
+        })
+        .await?;
+    let prepared = Prepared {
+        settings,
+        connected,
+        ledger,
+        run,
+        collection: None,
+        wait: !arguments.moving.no_wait,
+    };
     run::drive(context, prepared, Some(assets)).await
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::run::{self, Moving, Prepared};
 use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
-use crate::flows::migrate::Library;
 use crate::flows;
+use crate::flows::migrate::Library;
 use crate::ledger::Run;
 use crate::types::{CollectionId, RunId};
 
@@ -31,7 +31,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let states = arguments.retry.unwrap_or_default();
     for state in &states {
         if !["failed", "parked", "held", "conflict"].contains(&state.as_str()) {
-            return Err(Ended::usage(format!("--retry {state}: the states are failed, parked, held, conflict (what is quarantined needs a person)")));
+            return Err(Ended::usage(format!(
+                "--retry {state}: the states are failed, parked, held, conflict (what is quarantined needs a person)"
+            )));
         }
     }
     let settings = arguments.moving.settings(context)?;
@@ -45,15 +47,22 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let ledger = connect::open_ledger(&settings.ledger.path, "resume")?;
     let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
         Ended::usage(match arguments.run {
-            Some(number) => format!("the ledger has no run {number}; `longhaul status` shows the last"),
-            None => "the ledger has no run yet; start one with `longhaul archive` or `longhaul migrate`".to_owned(),
+            Some(number) => {
+                format!("the ledger has no run {number}; `longhaul status` shows the last")
+            }
+            None => {
+                "the ledger has no run yet; start one with `longhaul archive` or `longhaul migrate`"
+                    .to_owned()
+            }
         })
     })?;
     let connected = connect::connect(&settings).await?;
     if !states.is_empty() {
         let states: Vec<&str> = states.iter().map(String::as_str).collect();
         let count = ledger.requeue(run.id, &states, None).await?;
-        context.output.note(format!("{count} items will be tried again"));
+        context
+            .output
+            .note(format!("{count} items will be tried again"));
     }
     let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
     let collections = collections(&told);
@@ -62,7 +71,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     } else if run.command == "archive" {
         Some(flows::archive::assets(&connected.systems, &collections).await?)
     } else {
-        Some(flows::migrate::assets(&connected.systems, &library(&run, &told)?)?)
+        Some(flows::migrate::assets(
+            &connected.systems,
+            &library(&run, &told)?,
+        )?)
     };
     let prepared = Prepared {
         settings,
@@ -77,7 +89,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
 
 fn collections(told: &Value) -> Vec<CollectionId> {
     let ids = told["collections"].as_array().into_iter().flatten();
-    ids.filter_map(|id| id.as_str().map(CollectionId::from)).collect()
+    ids.filter_map(|id| id.as_str().map(CollectionId::from))
+        .collect()
 }
 
 fn library(run: &Run, told: &Value) -> anyhow::Result<Library> {
@@ -86,7 +99,12 @@ fn library(run: &Run, told: &Value) -> anyhow::Result<Library> {
         .map(Library::SavedSearch)
         .or_else(|| text("query").map(Library::Query))
         .or_else(|| text("ids").map(|path| Library::Ids(PathBuf::from(path))))
-        .or_else(|| Some(Library::Csv(PathBuf::from(text("csv")?), text("id_column")?)));
+        .or_else(|| {
+            Some(Library::Csv(
+                PathBuf::from(text("csv")?),
+                text("id_column")?,
+            ))
+        });
     found.ok_or_else(|| {
         Ended::usage(format!("run {} was recorded without saying what it enumerates; start it anew, nothing is filed twice", run.id))
     })

@@ -48,7 +48,10 @@ impl Moving {
             ("verify", "transfer.verify", &self.verify),
         ];
         context.settings(
-            flags.iter().filter_map(|(name, key, value)| Some(super::flag(name, key, value.as_ref()?))).collect(),
+            flags
+                .iter()
+                .filter_map(|(name, key, value)| Some(super::flag(name, key, value.as_ref()?)))
+                .collect(),
         )
     }
 }
@@ -66,14 +69,27 @@ pub(crate) struct Prepared {
 type Assets = BoxStream<'static, Result<AssetId, flows::Error>>;
 
 /// Drives the run to its end and reports it.
-pub(crate) async fn drive(context: &Context, prepared: Prepared, assets: Option<Assets>) -> anyhow::Result<Exit> {
-    let Prepared { settings, connected, ledger, run, collection, wait } = prepared;
+pub(crate) async fn drive(
+    context: &Context,
+    prepared: Prepared,
+    assets: Option<Assets>,
+) -> anyhow::Result<Exit> {
+    let Prepared {
+        settings,
+        connected,
+        ledger,
+        run,
+        collection,
+        wait,
+    } = prepared;
     let output = Arc::clone(&context.output);
     let stop = signals::listen(Arc::clone(&output))?;
     let pace = connect::pace(&settings);
     let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, wait)?;
     let intake = Intake {
-        all_versions: settings.iconik().is_ok_and(|iconik| iconik.versions == Versions::All),
+        all_versions: settings
+            .iconik()
+            .is_ok_and(|iconik| iconik.versions == Versions::All),
         sidecar: settings.transfer.sidecar,
     };
     let drive = Drive {
@@ -109,7 +125,10 @@ pub(crate) async fn drive(context: &Context, prepared: Prepared, assets: Option<
     let summary = ledger.summary(run).await?;
     report(context, &ledger, run, &summary, &drive).await?;
     recorded?;
-    let mut exits: Vec<Exit> = summary.iter().map(|count| Exit::of_state(&count.state)).collect();
+    let mut exits: Vec<Exit> = summary
+        .iter()
+        .map(|count| Exit::of_state(&count.state))
+        .collect();
     match outcome {
         Ok(Outcome::Finished) => {}
         Ok(Outcome::Stopped | Outcome::Waiting) => exits.push(Exit::Stopped),
@@ -140,8 +159,11 @@ async fn report(
     let already = facts.as_ref().map_or(0, |run| run.already_done);
     let left_out = facts.as_ref().map_or(0, |run| run.left_out);
     let progress = drive.progress();
-    let (confirmed, resent, read_back) =
-        (progress.confirmed.load(Relaxed), progress.resent.load(Relaxed), progress.read_back.load(Relaxed));
+    let (confirmed, resent, read_back) = (
+        progress.confirmed.load(Relaxed),
+        progress.resent.load(Relaxed),
+        progress.read_back.load(Relaxed),
+    );
     output.event(
         "summary",
         json!({
@@ -156,13 +178,20 @@ async fn report(
             "planned" | "active" | "waiting" => DIM,
             _ => BAD,
         };
-        output.say(format!("  {:>6} {} ({})", count.items, styled(style, &count.state), display_bytes(count.bytes)));
+        output.say(format!(
+            "  {:>6} {} ({})",
+            count.items,
+            styled(style, &count.state),
+            display_bytes(count.bytes)
+        ));
     }
     if already > 0 {
         output.say(format!("  {already:>6} done before, unchanged"));
     }
     if left_out > 0 {
-        output.say(format!("  {left_out:>6} left out: nothing to file (`longhaul audit --run {run}` says why)"));
+        output.say(format!(
+            "  {left_out:>6} left out: nothing to file (`longhaul audit --run {run}` says why)"
+        ));
     }
     output.note(styled(
         DIM,
@@ -173,26 +202,44 @@ async fn report(
             display_bytes(read_back)
         ),
     ));
-    for state in ["failed", "parked", "held", "conflict", "quarantined", "waiting"] {
+    for state in [
+        "failed",
+        "parked",
+        "held",
+        "conflict",
+        "quarantined",
+        "waiting",
+    ] {
         trouble(context, ledger, run, state).await?;
     }
     Ok(())
 }
 
 /// Items a person must look at, the first few of each state.
-async fn trouble(context: &Context, ledger: &Ledger, run: RunId, state: &str) -> anyhow::Result<()> {
+async fn trouble(
+    context: &Context,
+    ledger: &Ledger,
+    run: RunId,
+    state: &str,
+) -> anyhow::Result<()> {
     const SHOWN: usize = 20;
     let items = ledger.items(run, Some(state), ItemId(0), SHOWN + 1).await?;
     for item in items.iter().take(SHOWN) {
         let message = item.message.as_deref().unwrap_or("no reason recorded");
-        context.output.say(format!("  {} {}: {message}", styled(BAD, state), item.title));
+        context.output.say(format!(
+            "  {} {}: {message}",
+            styled(BAD, state),
+            item.title
+        ));
         context.output.event(
             "item",
             json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message}),
         );
     }
     if items.len() > SHOWN {
-        context.output.say(format!("  … `longhaul status --run {run} --state {state}` lists them all"));
+        context.output.say(format!(
+            "  … `longhaul status --run {run} --state {state}` lists them all"
+        ));
     }
     Ok(())
 }

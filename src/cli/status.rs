@@ -26,7 +26,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let output = &context.output;
     let path = &settings.ledger.path;
     if !path.exists() {
-        return Err(Ended::usage(format!("there is no ledger at {}; --ledger or ledger.path names another", path.display())));
+        return Err(Ended::usage(format!(
+            "there is no ledger at {}; --ledger or ledger.path names another",
+            path.display()
+        )));
     }
     let ledger = Reader::open(path)?;
     let Some(run) = ledger.run(arguments.run.map(RunId))? else {
@@ -34,7 +37,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         return Ok(Exit::Done);
     };
     let summary = ledger.summary(run.id)?;
-    let owner = ledger.owner();
+    let owner = ledger.owner().filter(|owner| owner.alive);
     let blocked = ledger.blocked(run.id)?;
     output.event(
         "status",
@@ -46,17 +49,29 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         }),
     );
     let doing = match (&owner, run.outcome.as_str()) {
-        (Some(owner), _) => styled(GOOD, format!("in the hands of {owner}")),
+        (Some(owner), _) => styled(
+            GOOD,
+            format!("in the hands of {} (process {})", owner.text, owner.pid),
+        ),
         (None, "running") => styled(BAD, "its process is gone; `longhaul resume` goes on"),
         (None, "stopped" | "failed") => format!("{}; `longhaul resume` goes on", run.outcome),
         (None, outcome) => outcome.to_owned(),
     };
-    output.say(format!("{} {}: {doing}", styled(BOLD, format!("run {}", run.id)), run.command));
+    output.say(format!(
+        "{} {}: {doing}",
+        styled(BOLD, format!("run {}", run.id)),
+        run.command
+    ));
     if !run.scan_done {
         output.say("  the enumeration has not reached its end");
     }
     for count in &summary {
-        output.say(format!("  {:>6} {} ({})", count.items, count.state, display_bytes(count.bytes)));
+        output.say(format!(
+            "  {:>6} {} ({})",
+            count.items,
+            count.state,
+            display_bytes(count.bytes)
+        ));
     }
     if run.already_done > 0 {
         output.say(format!("  {:>6} done before, unchanged", run.already_done));
@@ -65,11 +80,20 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         output.say(format!("  {:>6} left out: nothing to file", run.left_out));
     }
     if blocked > 0 {
-        output.say(format!("  {blocked:>6} wait for an earlier version that is not done"));
+        output.say(format!(
+            "  {blocked:>6} wait for an earlier version that is not done"
+        ));
     }
     let wanted: Vec<&str> = match &arguments.state {
         Some(state) => vec![state.as_str()],
-        None => vec!["waiting", "failed", "parked", "held", "conflict", "quarantined"],
+        None => vec![
+            "waiting",
+            "failed",
+            "parked",
+            "held",
+            "conflict",
+            "quarantined",
+        ],
     };
     for state in wanted {
         let mut after = ItemId(0);
@@ -79,8 +103,20 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             after = last.id;
             for item in &items {
                 let message = item.message.as_deref().unwrap_or_default();
-                let when = if state == "waiting" { format!(" (next try {})", at(item.next_at)) } else { String::new() };
-                output.say(format!("  {state} {}{}", item.title, if message.is_empty() { when } else { format!(": {message}{when}") }));
+                let when = if state == "waiting" {
+                    format!(" (next try {})", at(item.next_at))
+                } else {
+                    String::new()
+                };
+                output.say(format!(
+                    "  {state} {}{}",
+                    item.title,
+                    if message.is_empty() {
+                        when
+                    } else {
+                        format!(": {message}{when}")
+                    }
+                ));
                 output.say(styled(DIM, format!("         {}", item.key)));
                 output.event(
                     "item",
@@ -97,5 +133,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 fn at(milliseconds: i64) -> String {
-    jiff::Timestamp::from_millisecond(milliseconds).map_or_else(|_| "unknown".into(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    jiff::Timestamp::from_millisecond(milliseconds).map_or_else(
+        |_| "unknown".into(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+    )
 }

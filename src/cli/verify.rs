@@ -42,16 +42,28 @@ struct Tally {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     if !settings.ledger.path.exists() {
-        return Err(Ended::usage(format!("there is no ledger at {}", settings.ledger.path.display())));
+        return Err(Ended::usage(format!(
+            "there is no ledger at {}",
+            settings.ledger.path.display()
+        )));
     }
     let ledger = connect::open_ledger(&settings.ledger.path, "verify")?;
     let http = connect::http_client(&settings)?;
     let destination = connect::content_server(&settings, &http).await?;
     let pace = connect::pace(&settings);
-    let check = Check { context, ledger: &ledger, destination: &destination, pace: &pace, read: arguments.level == "read-back" };
+    let check = Check {
+        context,
+        ledger: &ledger,
+        destination: &destination,
+        pace: &pace,
+        read: arguments.level == "read-back",
+    };
     let mut tally = Tally::default();
     if arguments.item.is_empty() {
-        let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| Ended::usage("the ledger has no such run"))?;
+        let run = ledger
+            .run(arguments.run.map(RunId))
+            .await?
+            .ok_or_else(|| Ended::usage("the ledger has no such run"))?;
         let mut after = ItemId(0);
         loop {
             let items = ledger.items(run.id, Some("done"), after, PAGE).await?;
@@ -63,17 +75,37 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         }
     } else {
         for key in &arguments.item {
-            let item = ledger.item_by_key(key).await?.ok_or_else(|| Ended::usage(format!("the ledger has no item {key:?}")))?;
+            let item = ledger
+                .item_by_key(key)
+                .await?
+                .ok_or_else(|| Ended::usage(format!("the ledger has no item {key:?}")))?;
             check.item(&item, &mut tally).await?;
         }
     }
     let bytes = tally.bytes.load(Ordering::Relaxed);
-    let bad = tally.exits.iter().filter(|exit| **exit != Exit::Done).count();
+    let bad = tally
+        .exits
+        .iter()
+        .filter(|exit| **exit != Exit::Done)
+        .count();
     let exit = Exit::of_all(tally.exits);
-    context.output.event("verified", json!({"files": tally.files, "bytes": bytes, "level": arguments.level, "differ": bad}));
-    let what = if check.read { format!("read back, {}", display_bytes(bytes)) } else { "sizes compared".to_owned() };
-    let text = if bad == 0 { styled(GOOD, "all as recorded") } else { styled(BAD, format!("{bad} not as recorded")) };
-    context.output.say(format!("{} files {what}: {text}", tally.files));
+    context.output.event(
+        "verified",
+        json!({"files": tally.files, "bytes": bytes, "level": arguments.level, "differ": bad}),
+    );
+    let what = if check.read {
+        format!("read back, {}", display_bytes(bytes))
+    } else {
+        "sizes compared".to_owned()
+    };
+    let text = if bad == 0 {
+        styled(GOOD, "all as recorded")
+    } else {
+        styled(BAD, format!("{bad} not as recorded"))
+    };
+    context
+        .output
+        .say(format!("{} files {what}: {text}", tally.files));
     Ok(exit)
 }
 
@@ -90,7 +122,9 @@ impl Check<'_> {
         let mut from = 0;
         loop {
             let files = self.ledger.files(item.id, from, PAGE).await?;
-            let Some(last) = files.last() else { return Ok(()) };
+            let Some(last) = files.last() else {
+                return Ok(());
+            };
             from = last.seq + 1;
             for file in &files {
                 let exit = self.file(item, file, tally).await?;
@@ -106,46 +140,113 @@ impl Check<'_> {
             Some((file.node?, file.version?, Sha256Digest(digest)))
         })();
         let Some((node, version, digest)) = recorded else {
-            return self.differs(item, file, "the record has no node, version or digest").await;
+            return self
+                .differs(item, file, "the record has no node, version or digest")
+                .await;
         };
         let stored = match self.destination.versions(node).await {
             Ok(versions) => versions.into_iter().find(|stored| stored.number == version),
-            Err(failure) if failure.reason == Reason::Inaccessible || failure.reason == Reason::NotFound => None,
+            Err(failure)
+                if failure.reason == Reason::Inaccessible || failure.reason == Reason::NotFound =>
+            {
+                None
+            }
             Err(failure) => return Err(failure.into()),
         };
         let Some(stored) = stored else {
-            return self.differs(item, file, &format!("node {node} version {version} is gone or may not be seen")).await;
+            return self
+                .differs(
+                    item,
+                    file,
+                    &format!("node {node} version {version} is gone or may not be seen"),
+                )
+                .await;
         };
         if stored.size != file.size {
-            return self.differs(item, file, &format!("it holds {} bytes instead of {}", stored.size, file.size)).await;
+            return self
+                .differs(
+                    item,
+                    file,
+                    &format!("it holds {} bytes instead of {}", stored.size, file.size),
+                )
+                .await;
         }
         if self.read {
             let bytes = Arc::clone(&tally.bytes);
             let count = move |len| {
                 bytes.fetch_add(len, Ordering::Relaxed);
             };
-            match read_back(self.destination, self.pace, node, version, file.size, ATTEMPTS, &count).await {
+            match read_back(
+                self.destination,
+                self.pace,
+                node,
+                version,
+                file.size,
+                ATTEMPTS,
+                &count,
+            )
+            .await
+            {
                 Ok(found) if found == digest => {}
-                Ok(found) => return self.differs(item, file, &format!("it hashes to {found}, the record says {digest}")).await,
-                Err(failure) if failure.class == FailureClass::ItemIsWrong => return self.differs(item, file, &failure.message).await,
+                Ok(found) => {
+                    return self
+                        .differs(
+                            item,
+                            file,
+                            &format!("it hashes to {found}, the record says {digest}"),
+                        )
+                        .await;
+                }
+                Err(failure) if failure.class == FailureClass::ItemIsWrong => {
+                    return self.differs(item, file, &failure.message).await;
+                }
                 Err(failure) => return Err(failure.into()),
             }
         }
         let level = if self.read { "read-back" } else { "size" };
-        self.note(item, file, "verified", json!({"node": node, "version": version, "sha256": digest, "level": level})).await?;
+        self.note(
+            item,
+            file,
+            "verified",
+            json!({"node": node, "version": version, "sha256": digest, "level": level}),
+        )
+        .await?;
         self.context.output.event("file", json!({"item": item.key, "file": file.name, "node": node, "version": version, "sha256": digest, "as_recorded": true}));
         Ok(Exit::Done)
     }
 
     async fn differs(&self, item: &Item, file: &File, what: &str) -> anyhow::Result<Exit> {
-        self.context.output.say(format!("{} {} of {}: {what}", styled(BAD, "differs"), file.name, item.title));
+        self.context.output.say(format!(
+            "{} {} of {}: {what}",
+            styled(BAD, "differs"),
+            file.name,
+            item.title
+        ));
         self.context.output.event("file", json!({"item": item.key, "file": file.name, "node": file.node, "as_recorded": false, "message": what}));
-        self.note(item, file, "differs", json!({"what": what, "node": file.node, "version": file.version})).await?;
+        self.note(
+            item,
+            file,
+            "differs",
+            json!({"what": what, "node": file.node, "version": file.version}),
+        )
+        .await?;
         Ok(Exit::Mismatch)
     }
 
-    async fn note(&self, item: &Item, file: &File, event: &str, data: serde_json::Value) -> anyhow::Result<()> {
-        let entry = Entry { run: Some(item.run), item: Some(item.id), file: Some(file.id), event: event.into(), data: data.to_string() };
+    async fn note(
+        &self,
+        item: &Item,
+        file: &File,
+        event: &str,
+        data: serde_json::Value,
+    ) -> anyhow::Result<()> {
+        let entry = Entry {
+            run: Some(item.run),
+            item: Some(item.id),
+            file: Some(file.id),
+            event: event.into(),
+            data: data.to_string(),
+        };
         Ok(self.ledger.apply(Change::new().journal(entry)).await?)
     }
 }

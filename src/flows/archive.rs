@@ -8,7 +8,10 @@ use crate::types::{AssetId, CollectionId};
 
 /// The assets of the collections, each collection walked to its leaves. A collection that does
 /// not exist is an error before the first asset.
-pub async fn assets(systems: &Systems, collections: &[CollectionId]) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
+pub async fn assets(
+    systems: &Systems,
+    collections: &[CollectionId],
+) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
     for collection in collections {
         systems.iconik.collection(collection).await?;
     }

@@ -63,17 +63,34 @@ impl Drive {
     /// # Errors
     ///
     /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
-    pub async fn go(&self, assets: Option<BoxStream<'static, Result<AssetId, Error>>>) -> Result<Outcome, Error> {
+    pub async fn go(
+        &self,
+        assets: Option<BoxStream<'static, Result<AssetId, Error>>>,
+    ) -> Result<Outcome, Error> {
         let job = self.job().await;
         let scanned = async {
             let outcome = match assets {
-                Some(assets) => intake::scan(&self.systems, &self.ledger, self.run, &self.intake, assets, &self.scan).await,
+                Some(assets) => {
+                    intake::scan(
+                        &self.systems,
+                        &self.ledger,
+                        self.run,
+                        &self.intake,
+                        assets,
+                        &self.scan,
+                    )
+                    .await
+                }
                 None => Ok(()),
             };
             self.scan.done.store(true, Ordering::SeqCst);
             outcome
         };
-        let moved = async { self.engine.run(self.run, || !self.scan.done.load(Ordering::SeqCst)).await };
+        let moved = async {
+            self.engine
+                .run(self.run, || !self.scan.done.load(Ordering::SeqCst))
+                .await
+        };
         let work = async {
             // When the engine is told to stop, the enumeration stops with it: a resume goes on.
             tokio::pin!(scanned);
@@ -120,7 +137,10 @@ impl Drive {
             title: format!("longhaul run {}", self.run),
             custom_type: "LONGHAUL".into(),
             collection: self.collection.clone(),
-            facts: json!({"run": self.run}).as_object().cloned().unwrap_or_default(),
+            facts: json!({"run": self.run})
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
             ..Default::default()
         };
         match self.systems.iconik.start_job(&new).await {
@@ -143,7 +163,11 @@ impl Drive {
         let end = match outcome {
             Outcome::Finished => {
                 let open: u64 = not_done(&self.ledger.summary(self.run).await?);
-                if open == 0 { JobEnd::Finished } else { JobEnd::Warning(format!("{open} items are not done")) }
+                if open == 0 {
+                    JobEnd::Finished
+                } else {
+                    JobEnd::Warning(format!("{open} items are not done"))
+                }
             }
             Outcome::Failed(failure) => JobEnd::Failed(failure.to_string()),
             // It goes on: the job stays open.
@@ -156,5 +180,9 @@ impl Drive {
 
 /// Items that are in any state but `done`.
 pub fn not_done(summary: &[StateCount]) -> u64 {
-    summary.iter().filter(|count| count.state != "done").map(|count| count.items).sum()
+    summary
+        .iter()
+        .filter(|count| count.state != "done")
+        .map(|count| count.items)
+        .sum()
 }

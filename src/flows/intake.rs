@@ -61,7 +61,12 @@ pub async fn scan(
                     for data in planned.left_out {
                         left_out += 1;
                         let event = "left-out".to_owned();
-                        change = change.journal(Entry { run: Some(run), event, data: data.to_string(), ..Default::default() });
+                        change = change.journal(Entry {
+                            run: Some(run),
+                            event,
+                            data: data.to_string(),
+                            ..Default::default()
+                        });
                     }
                 }
                 Err(error) => {
@@ -97,11 +102,17 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
     let plan = match systems.iconik.plan_asset(id, &Versions::All).await {
         Ok(plan) => plan,
         Err(error) if error.is_not_found() || error.is_forbidden() => {
-            return Ok(Planned { items: vec![missing(systems, id, &error.to_string())], left_out: Vec::new() });
+            return Ok(Planned {
+                items: vec![missing(systems, id, &error.to_string())],
+                left_out: Vec::new(),
+            });
         }
         Err(error) => return Err(error.into()),
     };
-    let mut planned = Planned { items: Vec::new(), left_out: Vec::new() };
+    let mut planned = Planned {
+        items: Vec::new(),
+        left_out: Vec::new(),
+    };
     for out in &plan.out {
         match out.why {
             // Nothing to move, and nothing that a person must see to.
@@ -114,19 +125,30 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
     let kin: Vec<String> = plan
         .masters
         .iter()
-        .flat_map(|master| [Role::Master, Role::Metadata].map(|role| marker(systems, master, &role)))
+        .flat_map(|master| {
+            [Role::Master, Role::Metadata].map(|role| marker(systems, master, &role))
+        })
         .collect();
     let mut before: Option<String> = None;
-    let wanted = if intake.all_versions { 0 } else { plan.masters.len().saturating_sub(1) };
+    let wanted = if intake.all_versions {
+        0
+    } else {
+        plan.masters.len().saturating_sub(1)
+    };
     for master in plan.masters.iter().skip(wanted) {
         let mut item = item(systems, master, &kin);
         if intake.sidecar {
-            let metadata = systems.iconik.metadata_of(&plan.asset, Some(&master.version)).await?;
+            let metadata = systems
+                .iconik
+                .metadata_of(&plan.asset, Some(&master.version))
+                .await?;
             let content = crate::sidecar::metadata(&plan.asset, master, &metadata);
             let sidecar = NewFile {
                 role: Role::Metadata.name(),
                 marker: marker(systems, master, &Role::Metadata),
-                name: systems.destination.map_name(&format!("{}.metadata.json", item.name)),
+                name: systems
+                    .destination
+                    .map_name(&format!("{}.metadata.json", item.name)),
                 size: content.len() as u64,
                 mime: "application/json".into(),
                 content: Some(content),
@@ -134,7 +156,9 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
             };
             item.files.push(sidecar);
         }
-        item.after = before.replace(item.key.clone()).filter(|_| item.kind == "document");
+        item.after = before
+            .replace(item.key.clone())
+            .filter(|_| item.kind == "document");
         planned.items.push(item);
     }
     Ok(planned)
@@ -168,7 +192,10 @@ fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewItem {
     let mut names = std::collections::HashSet::new();
     for file in &master.files {
         let md5 = file.md5.map(|md5| md5.to_string());
-        fingerprint.update(format!("{}\0{}\0{md5:?}\0{:?}\0", file.id, file.size, file.date_modified));
+        fingerprint.update(format!(
+            "{}\0{}\0{md5:?}\0{:?}\0",
+            file.id, file.size, file.date_modified
+        ));
         // Two names that differ only in case or Unicode form would collide in one folder.
         let mut name = map(&file.name);
         let folded = |name: &str| format!("{}/{}", file.dir, crate::content_server::fold(name));
@@ -180,7 +207,9 @@ fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewItem {
         files.push(NewFile {
             role: Role::Master.name(),
             marker: file_marker(systems, master, file.id.as_str(), &Role::Master),
-            mime: mime_guess::from_path(&file.name).first_or_octet_stream().to_string(),
+            mime: mime_guess::from_path(&file.name)
+                .first_or_octet_stream()
+                .to_string(),
             name,
             dir: file.dir.clone(),
             size: file.size,
@@ -203,7 +232,10 @@ fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewItem {
         };
         ("folder", marker(systems, master, &Role::Folder), map(&name))
     } else {
-        let name = files.first().map(|file| file.name.clone()).unwrap_or_default();
+        let name = files
+            .first()
+            .map(|file| file.name.clone())
+            .unwrap_or_default();
         ("document", marker(systems, master, &Role::Master), name)
     };
     NewItem {
@@ -227,17 +259,32 @@ fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewItem {
 
 /// An asset version that a person must look at, as an item that says why.
 fn refused(systems: &Systems, asset: &Asset, out: &Out) -> NewItem {
-    let class = if out.why.passes() { FailureClass::RetryLater } else { FailureClass::ItemIsWrong };
-    let version = out.version.clone().or_else(|| asset.current_version().map(|version| version.id.clone()));
+    let class = if out.why.passes() {
+        FailureClass::RetryLater
+    } else {
+        FailureClass::ItemIsWrong
+    };
+    let version = out
+        .version
+        .clone()
+        .or_else(|| asset.current_version().map(|version| version.id.clone()));
     NewItem {
-        key: format!("{}/{}", asset.id, version.map_or("-".to_owned(), |version| version.0)),
+        key: format!(
+            "{}/{}",
+            asset.id,
+            version.map_or("-".to_owned(), |version| version.0)
+        ),
         kind: "document".into(),
         title: asset.title.clone(),
         parent: systems.target.0,
         name: asset.title.clone(),
         fingerprint: format!("refused {}", out.why.as_str()),
         source: "{}".into(),
-        refused: Some((class.as_str().into(), reason_name(Reason::Other), format!("{} ({})", out.detail, out.why.as_str()))),
+        refused: Some((
+            class.as_str().into(),
+            reason_name(Reason::Other),
+            format!("{} ({})", out.detail, out.why.as_str()),
+        )),
         ..Default::default()
     }
 }
@@ -251,11 +298,18 @@ fn missing(systems: &Systems, id: &AssetId, message: &str) -> NewItem {
         name: id.0.clone(),
         fingerprint: "missing".into(),
         source: "{}".into(),
-        refused: Some((FailureClass::ItemIsWrong.as_str().into(), reason_name(Reason::Inaccessible), message.into())),
+        refused: Some((
+            FailureClass::ItemIsWrong.as_str().into(),
+            reason_name(Reason::Inaccessible),
+            message.into(),
+        )),
         ..Default::default()
     }
 }
 
 fn reason_name(reason: Reason) -> String {
-    serde_json::to_value(reason).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(reason)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }

@@ -30,21 +30,35 @@ pub enum Library {
 ///
 /// A list that cannot be opened or whose header lacks the column. A broken line ends the stream
 /// with its number.
-pub fn assets(systems: &Systems, library: &Library) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
+pub fn assets(
+    systems: &Systems,
+    library: &Library,
+) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
     let selection = match library {
         Library::SavedSearch(id) => Selection::SavedSearch(id.clone()),
         Library::Query(query) => Selection::Query(query.clone()),
         Library::Ids(path) => return ids_of_csv(path, None),
         Library::Csv(path, column) => return ids_of_csv(path, Some(column)),
     };
-    Ok(systems.iconik.select(&selection).map_err(Error::from).boxed())
+    Ok(systems
+        .iconik
+        .select(&selection)
+        .map_err(Error::from)
+        .boxed())
 }
 
-fn ids_of_csv(path: &Path, column: Option<&str>) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
+fn ids_of_csv(
+    path: &Path,
+    column: Option<&str>,
+) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
     let name = path.display().to_string();
     let wrong = {
         let name = name.clone();
-        move |line: u64, what: String| Error::List { path: name.clone(), line, what }
+        move |line: u64, what: String| Error::List {
+            path: name.clone(),
+            line,
+            what,
+        }
     };
     let file = File::open(path).map_err(|error| wrong(0, format!("cannot be opened: {error}")))?;
     let mut reader = csv::ReaderBuilder::new()
@@ -55,7 +69,9 @@ fn ids_of_csv(path: &Path, column: Option<&str>) -> Result<BoxStream<'static, Re
     let at = match column {
         None => 0,
         Some(column) => {
-            let headers = reader.headers().map_err(|error| wrong(1, error.to_string()))?;
+            let headers = reader
+                .headers()
+                .map_err(|error| wrong(1, error.to_string()))?;
             headers.iter().position(|header| header.trim_start_matches('\u{feff}') == column).ok_or_else(|| {
                 let found = headers.iter().collect::<Vec<_>>().join(", ");
                 wrong(1, format!("has no column {column:?}; its columns are: {found}. Name one with --id-column"))
@@ -108,7 +124,9 @@ mod tests {
 
     #[tokio::test]
     async fn id_lists_and_csv_columns_are_read() {
-        let ids = read(&format!("# masters\n{ONE}\n\n  {TWO}  \n"), None).await.unwrap();
+        let ids = read(&format!("# masters\n{ONE}\n\n  {TWO}  \n"), None)
+            .await
+            .unwrap();
         assert_eq!(ids, [AssetId::from(ONE), AssetId::from(TWO)]);
         let csv = format!("\u{feff}title,asset id\n\"A, the film\",{ONE}\nB,{TWO}\n");
         assert_eq!(read(&csv, Some("asset id")).await.unwrap().len(), 2);
@@ -116,12 +134,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_line_is_named_by_its_number() {
-        let error = read(&format!("id,title\n{ONE},A\nnot-an-id,B\n{TWO},C\n"), Some("id")).await.unwrap_err();
-        assert!(error.to_string().contains("line 3") && error.to_string().contains("not-an-id"), "{error}");
-        let error = read(&format!("id,title\n{ONE},A\n{TWO}\n"), Some("id")).await.unwrap_err();
+        let error = read(
+            &format!("id,title\n{ONE},A\nnot-an-id,B\n{TWO},C\n"),
+            Some("id"),
+        )
+        .await
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("line 3") && error.to_string().contains("not-an-id"),
+            "{error}"
+        );
+        let error = read(&format!("id,title\n{ONE},A\n{TWO}\n"), Some("id"))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("line 3"), "{error}");
         let error = read("id,title\n", Some("asset")).await.unwrap_err();
-        assert!(error.to_string().contains("id, title") && error.to_string().contains("--id-column"), "{error}");
+        assert!(
+            error.to_string().contains("id, title") && error.to_string().contains("--id-column"),
+            "{error}"
+        );
         let error = read("", Some("asset")).await.unwrap_err();
         assert!(error.to_string().contains("no column"), "{error}");
     }

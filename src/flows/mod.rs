@@ -65,7 +65,11 @@ impl Error {
         match self {
             Self::Iconik(error) => error.into_failure(),
             Self::Ledger(error) => Failure::stop(error.to_string()),
-            Self::List { .. } => Failure::new(FailureClass::StopEverything, Reason::Other, self.to_string()),
+            Self::List { .. } => Failure::new(
+                FailureClass::StopEverything,
+                Reason::Other,
+                self.to_string(),
+            ),
             Self::Engine(failure) => failure,
         }
     }

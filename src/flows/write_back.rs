@@ -47,7 +47,9 @@ pub async fn deliver(systems: &Systems, ledger: &Ledger) -> Result<usize, Error>
     for post in ledger.posts_due(now, BATCH).await? {
         match tell(systems, ledger, &post).await {
             Ok(note) => {
-                ledger.apply(Change::new().journal(entry(&post, "told-iconik", &note))).await?;
+                ledger
+                    .apply(Change::new().journal(entry(&post, "told-iconik", &note)))
+                    .await?;
                 ledger.post_done(post.id).await?;
                 delivered += 1;
             }
@@ -55,14 +57,24 @@ pub async fn deliver(systems: &Systems, ledger: &Ledger) -> Result<usize, Error>
             Err(error) => {
                 let message = error.to_string();
                 let failure = error.into_failure();
-                let for_good = failure.class == FailureClass::ItemIsWrong || post.attempts + 1 >= ATTEMPTS;
+                let for_good =
+                    failure.class == FailureClass::ItemIsWrong || post.attempts + 1 >= ATTEMPTS;
                 if for_good {
                     tracing::warn!(post = post.id, error = %message, "iconik was not told");
-                    ledger.apply(Change::new().journal(entry(&post, "iconik-not-told", &json!({"error": message})))).await?;
+                    ledger
+                        .apply(Change::new().journal(entry(
+                            &post,
+                            "iconik-not-told",
+                            &json!({"error": message}),
+                        )))
+                        .await?;
                     ledger.post_done(post.id).await?;
                 } else {
-                    let wait = failure.retry_after.unwrap_or(Duration::from_secs(2 << post.attempts.min(9)));
-                    let next = now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+                    let wait = failure
+                        .retry_after
+                        .unwrap_or(Duration::from_secs(2 << post.attempts.min(9)));
+                    let next =
+                        now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
                     ledger.post_later(post.id, next, &message).await?;
                 }
             }
@@ -78,9 +90,10 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
     }) else {
         return Ok(json!({"skipped": "no item"}));
     };
-    let (Ok(source), Ok(receipt)) =
-        (serde_json::from_str::<ItemSource>(&item.source), serde_json::from_str::<Receipt>(&post.payload))
-    else {
+    let (Ok(source), Ok(receipt)) = (
+        serde_json::from_str::<ItemSource>(&item.source),
+        serde_json::from_str::<Receipt>(&post.payload),
+    ) else {
         return Ok(json!({"skipped": "not a receipt of this version of longhaul"}));
     };
     let prefix = format!("urn:otcs:{}:node:", systems.instance);
@@ -88,26 +101,44 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
     let storages: Vec<StorageId> = source.storage.iter().cloned().collect();
     let external_id = systems
         .iconik
-        .write_external_id(&source.asset, &ours, |there| there.starts_with(&prefix), &storages)
+        .write_external_id(
+            &source.asset,
+            &ours,
+            |there| there.starts_with(&prefix),
+            &storages,
+        )
         .await?;
     let line = format!(
         "Filed in Content Server {} as node {}{}, version {} of the asset, proof {}{}",
         systems.instance,
         receipt.node,
-        receipt.version.map(|version| format!(" version {version}")).unwrap_or_default(),
+        receipt
+            .version
+            .map(|version| format!(" version {version}"))
+            .unwrap_or_default(),
         source.version_number,
         receipt.proof,
-        receipt.sha256.map(|digest| format!(", sha256 {digest}")).unwrap_or_default(),
+        receipt
+            .sha256
+            .map(|digest| format!(", sha256 {digest}"))
+            .unwrap_or_default(),
     );
     systems.iconik.add_history(&source.asset, &line).await?;
-    Ok(json!({"asset": source.asset, "external_id": match external_id {
-        ExternalId::Written => "written",
-        ExternalId::AlreadyThere => "already ours",
-        ExternalId::Taken(_) => "left: used by somebody else",
-        ExternalId::FilledByScanner => "left: filled by the storage's scanner",
-    }}))
+    Ok(
+        json!({"asset": source.asset, "external_id": match external_id {
+            ExternalId::Written => "written",
+            ExternalId::AlreadyThere => "already ours",
+            ExternalId::Taken(_) => "left: used by somebody else",
+            ExternalId::FilledByScanner => "left: filled by the storage's scanner",
+        }}),
+    )
 }
 
 fn entry(post: &Post, event: &str, data: &serde_json::Value) -> Entry {
-    Entry { item: post.item, event: event.into(), data: data.to_string(), ..Default::default() }
+    Entry {
+        item: post.item,
+        event: event.into(),
+        data: data.to_string(),
+        ..Default::default()
+    }
 }

@@ -24,6 +24,7 @@ mod bucket;
 mod call;
 mod choice;
 mod collections;
+mod describe;
 mod error;
 mod files;
 mod jobs;

@@ -67,7 +67,11 @@ impl Reader {
     async fn open_file(&self, file: &SourceFile) -> Result<Opened, Failure> {
         let at = Locator::parse(&file.locator)?;
         let named = |failure: Failure| failure.context(&file.name);
-        let entry = self.client.address_and_row(&at).await?;
+        let mut entry = self.client.address_and_row(&at).await?;
+        if entry.row.size != Some(file.size) {
+            // What was kept may be older than the plan.
+            entry = self.client.address_now(&at).await?;
+        }
         complete(&entry.row).map_err(named)?;
         if let Some(size) = entry.row.size
             && size != file.size

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::tolerant::parse_date;
-use super::{Client, Error, File, Locator};
+use super::{Client, Error, File, FileStatus, Locator};
 use crate::http::SignedUrl;
 use crate::types::{FileId, FileSetId};
 
@@ -69,6 +69,11 @@ impl Entry {
 
     fn usable(&self) -> bool {
         !self.refused && self.renew.is_none_or(|at| Instant::now() < at)
+    }
+
+    /// Whether the row can still be relied on. One that is not complete changes any moment.
+    fn recent(&self, age: Duration) -> bool {
+        self.row.status == FileStatus::Closed && self.read.elapsed() < age
     }
 }
 
@@ -147,7 +152,7 @@ impl Client {
         let mut entry = slot.0.lock().await;
         if let Some(entry) = &*entry
             && entry.usable()
-            && row_age.is_none_or(|age| entry.read.elapsed() < age)
+            && row_age.is_none_or(|age| entry.recent(age))
         {
             return Ok(entry.clone());
         }

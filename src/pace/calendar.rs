@@ -19,7 +19,13 @@ pub struct Window {
 impl Window {
     /// A window that begins on `days` at `from` and ends at `to`, in `zone`. A `to` at or before
     /// `from` is on the next day; equal means 24 hours.
-    pub fn new(days: Vec<Weekday>, from: Time, to: Time, zone: TimeZone, bytes_per_second: Option<ByteCount>) -> Self {
+    pub fn new(
+        days: Vec<Weekday>,
+        from: Time,
+        to: Time,
+        zone: TimeZone,
+        bytes_per_second: Option<ByteCount>,
+    ) -> Self {
         Self {
             days,
             from,
@@ -63,12 +69,29 @@ impl Calendar {
 pub(super) mod tests {
     use super::*;
 
-    pub(crate) const WORKDAYS: [Weekday; 5] =
-        [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday];
+    pub(crate) const WORKDAYS: [Weekday; 5] = [
+        Weekday::Monday,
+        Weekday::Tuesday,
+        Weekday::Wednesday,
+        Weekday::Thursday,
+        Weekday::Friday,
+    ];
 
-    pub(crate) fn window(days: &[Weekday], from: &str, to: &str, zone: &str, rate: Option<ByteCount>) -> Window {
+    pub(crate) fn window(
+        days: &[Weekday],
+        from: &str,
+        to: &str,
+        zone: &str,
+        rate: Option<ByteCount>,
+    ) -> Window {
         let zone = TimeZone::get(zone).unwrap();
-        Window::new(days.to_vec(), from.parse().unwrap(), to.parse().unwrap(), zone, rate)
+        Window::new(
+            days.to_vec(),
+            from.parse().unwrap(),
+            to.parse().unwrap(),
+            zone,
+            rate,
+        )
     }
 
     fn open(window: &Window, at: &str) -> bool {

@@ -1,1 +1,7 @@
 //! Both systems as loopback servers, with faults, slow links and generated masters.
+
+pub mod faults;
+pub mod masters;
+pub mod server;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,1 +1,0 @@
-//! The loopback HTTP server under every simulated system, and where faults are injected.
