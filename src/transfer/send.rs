@@ -719,7 +719,9 @@ fn same_part(expected: &[u8], digest: u128, number: u32) -> Result<(), Failure> 
 
 fn joined(sent: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
     sent.unwrap_or_else(|error| {
-        Err(Failure::defect(format_args!("a sending task ended early: {error}")))
+        Err(Failure::defect(format_args!(
+            "a sending task ended early: {error}"
+        )))
     })
 }
 
