@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Empty,
     /// A digest or size differs from the record.
     Mismatch,
-    /// A system cannot be reached or does not let us in.
+    /// A system cannot be reached.
     Unreachable,
     /// A defect of longhaul.
     Defect,
@@ -26,7 +26,7 @@ pub(crate) enum Exit {
     Ledger,
     /// Stopped on request; a resume goes on.
     Stopped,
-    /// A safety rule refused.
+    /// A sign-in or a permission is refused.
     Refused,
 }
 
@@ -137,10 +137,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 }
 
 fn of_iconik(error: &iconik::Error) -> Exit {
-    if error.is_not_found() {
-        Exit::Usage
-    } else {
-        Exit::Unreachable
+    match error {
+        iconik::Error::NotFound { .. } | iconik::Error::Config(_) => Exit::Usage,
+        iconik::Error::Token { .. } | iconik::Error::Forbidden { .. } => Exit::Refused,
+        _ => Exit::Unreachable,
     }
 }
 
@@ -149,12 +149,9 @@ fn of_failure(failure: &Failure) -> Exit {
         (_, Reason::Held) => Exit::Held,
         (_, Reason::Mismatch) => Exit::Mismatch,
         (_, Reason::NotFound | Reason::Inaccessible) => Exit::Usage,
-        (FailureClass::StopEverything, _) if failure.message.contains("is a defect") => {
-            Exit::Defect
-        }
-        (FailureClass::StopEverything, _) if failure.message.starts_with("the ledger") => {
-            Exit::Ledger
-        }
+        (_, Reason::Refused) | (FailureClass::SignInAgain, _) => Exit::Refused,
+        (_, Reason::Ledger) => Exit::Ledger,
+        (_, Reason::Defect) => Exit::Defect,
         (FailureClass::ItemIsWrong, _) => Exit::SomeFailed,
         _ => Exit::Unreachable,
     }
@@ -196,7 +193,13 @@ mod tests {
             .context("reading the list")
             .context("migrate");
         assert_eq!(Exit::of_error(&error), Exit::Usage);
-        let error = anyhow::Error::from(Failure::stop("iconik refuses the token"));
+        let refused = iconik::Error::Token {
+            doing: "signing in".to_owned(),
+            said: String::new(),
+        };
+        let failure = anyhow::Error::from(refused.into_failure());
+        assert_eq!(Exit::of_error(&failure), Exit::Refused);
+        let error = anyhow::Error::from(Failure::stop("no route").context("iconik"));
         assert_eq!(Exit::of_error(&error), Exit::Unreachable);
     }
 }

@@ -193,7 +193,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
         Command::Audit(arguments) => audit::run(context, &arguments),
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
-        Command::Settings(command) => settings::run(context, &command),
+        Command::Settings(command) => settings::run(context, &command).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(arguments) => Box::pin(simulate::run(context, arguments)).await,
         #[cfg(feature = "simulator")]
@@ -239,7 +239,8 @@ fn harden() {
     }
 }
 
-/// A panic is a defect: one line that says so, and exit code 70.
+/// A panic is a defect: one line that says so, and exit code 70, whichever task it is in. The
+/// ledger is durable at every step, so leaving at once loses nothing that is recorded.
 fn report_panics(output: &Arc<Output>) {
     let output = Arc::clone(output);
     let backtrace = std::env::var_os("RUST_BACKTRACE").is_some();
@@ -248,13 +249,26 @@ fn report_panics(output: &Arc<Output>) {
         if backtrace {
             usual(panic);
         }
-        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
-        output.exit(Exit::Defect, Some(&format!("a defect of longhaul{place}; please report it. The ledger is safe: `longhaul resume` goes on")));
+        let place = panic
+            .location()
+            .map(|place| format!(" at {}:{}", place.file(), place.line()))
+            .unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no further word");
+        output.exit(
+            Exit::Defect,
+            Some(&format!(
+                "defect{place}: {what}; please report it. The ledger is good: `longhaul resume` goes on"
+            )),
+        );
+        leave(Exit::Defect.code().into());
     }));
 }
 
-/// The third signal: leaves without another word.
-#[expect(clippy::exit, reason = "whoever sends a third signal wants the process gone")]
-fn kill(code: i32) {
+/// Ends the process where it stands: after a defect, and for whoever sends a third signal.
+#[expect(
+    clippy::exit,
+    reason = "a defect must not go on, and a third signal wants the process gone"
+)]
+fn leave(code: i32) {
     std::process::exit(code);
 }

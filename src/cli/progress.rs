@@ -47,7 +47,10 @@ impl Watch {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        let _clear = Clear(bar.clone());
+        if live {
+            self.output.above(Some(bar.clone()));
+        }
+        let _clear = Clear(bar.clone(), Arc::clone(&self.output));
         let every = if live {
             FRAME
         } else if self.output.json() {
@@ -77,10 +80,12 @@ impl Watch {
     }
 }
 
-struct Clear(ProgressBar);
+/// Takes the bar from the screen when nobody watches any more.
+struct Clear(ProgressBar, Arc<Output>);
 
 impl Drop for Clear {
     fn drop(&mut self) {
+        self.1.above(None);
         self.0.finish_and_clear();
     }
 }

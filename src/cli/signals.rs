@@ -33,7 +33,7 @@ pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
                     handles.drain.cancel();
                     handles.leave.cancel();
                 }
-                _ => super::kill(code),
+                _ => super::leave(code),
             }
         }
     });

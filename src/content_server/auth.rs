@@ -205,7 +205,7 @@ impl SignIn {
 
     /// Ends all signing in, for everybody.
     fn stop(&self, message: String) -> Failure {
-        let failure = Failure::stop(message);
+        let failure = Failure::new(FailureClass::StopEverything, Reason::Refused, message);
         self.state().stopped = Some(failure.clone());
         failure
     }

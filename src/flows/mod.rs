@@ -64,7 +64,11 @@ impl Error {
     pub fn into_failure(self) -> Failure {
         match self {
             Self::Iconik(error) => error.into_failure(),
-            Self::Ledger(error) => Failure::stop(error.to_string()),
+            Self::Ledger(error) => Failure::new(
+                FailureClass::StopEverything,
+                Reason::Ledger,
+                error.to_string(),
+            ),
             Self::List { .. } => Failure::new(
                 FailureClass::StopEverything,
                 Reason::Other,

@@ -125,9 +125,8 @@ impl Error {
         let message = self.to_string();
         let (class, reason, retry_after) = match self {
             Self::Exchange { doing, source } => return source.into_failure().context(doing),
-            Self::Config(_) | Self::Token { .. } => {
-                (FailureClass::StopEverything, Reason::Other, None)
-            }
+            Self::Config(_) => (FailureClass::StopEverything, Reason::Other, None),
+            Self::Token { .. } => (FailureClass::StopEverything, Reason::Refused, None),
             Self::NotFound { .. } => (FailureClass::ItemIsWrong, Reason::NotFound, None),
             Self::Throttled { retry_after, .. } => {
                 (FailureClass::RetryLater, Reason::Other, retry_after)

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt;
 
 use super::Origin;
+use crate::telemetry;
 
 /// Longest time a command may take: a person may have to touch a key or unlock a store.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -172,6 +173,8 @@ impl SecretRef {
         if text.chars().any(char::is_control) {
             return Err(self.unusable("more than one line, or holds control characters"));
         }
+        // Whatever else goes wrong, no log line shows it.
+        telemetry::register_secret(&text);
         Ok(text.into())
     }
 

@@ -373,8 +373,8 @@ impl Mover<'_> {
         if let Some(after) = &patch.step
             && !Step::may_follow(&self.file.step, after)
         {
-            return Err(Failure::stop(format!(
-                "file {} cannot go from {} to {after}; this is a defect",
+            return Err(Failure::defect(format_args!(
+                "file {} cannot go from {} to {after}",
                 self.file.id, self.file.step
             )));
         }
@@ -801,7 +801,7 @@ impl Mover<'_> {
         let state = self.hash_source().await?;
         let outer = state
             .outer()
-            .ok_or_else(|| Failure::stop("a segment without an outer hash; this is a defect"))?
+            .ok_or_else(|| Failure::defect("a segment without an outer hash"))?
             .save();
         let patch = FilePatch {
             outer_state: Some(Some(outer.clone())),

@@ -50,7 +50,7 @@ pub use verify::read_back;
 
 use crate::ledger::Ledger;
 use crate::pace::Pace;
-use crate::types::{ByteCount, Failure, GIB, MIB, NodeId, ProofLevel};
+use crate::types::{ByteCount, Failure, FailureClass, GIB, MIB, NodeId, ProofLevel, Reason};
 
 /// How the engine behaves; every default has its reason beside it.
 #[derive(Clone, Debug)]
@@ -239,7 +239,11 @@ impl Engine {
 
 /// A ledger that cannot record stops everything: no effect without a durable record.
 pub(crate) fn ledger_failure(error: crate::ledger::Error) -> Failure {
-    Failure::stop(format!("the ledger cannot record: {error}"))
+    Failure::new(
+        FailureClass::StopEverything,
+        Reason::Ledger,
+        format!("the ledger cannot record: {error}"),
+    )
 }
 
 /// Now, in Unix milliseconds.

@@ -81,7 +81,7 @@ impl Engine {
                     let failure = match done {
                         Ok(Ok(())) => continue,
                         Ok(Err(failure)) => failure,
-                        Err(error) => Failure::stop(format!("a transfer ended early: {error}; this is a defect")),
+                        Err(error) => Failure::defect(format_args!("a transfer ended early: {error}")),
                     };
                     return Outcome::Failed(failure);
                 }
@@ -108,10 +108,7 @@ async fn one(shared: Arc<Shared>, item: Item) -> Result<(), Failure> {
             Ok(())
         }
         Ok(Err(failure)) => settle(&shared, &item, failure).await,
-        Err(_) => Err(Failure::stop(format!(
-            "{} ended in a defect; please report it",
-            item.title
-        ))),
+        Err(_) => Err(Failure::defect(format_args!("{} ended early", item.title))),
     }
 }
 

@@ -311,8 +311,8 @@ impl Mover<'_> {
             match outcome {
                 Ok(Some(state)) => return Ok(state),
                 Ok(None) => {
-                    return Err(Failure::stop(
-                        "a streamed part ended without a hash state; this is a defect",
+                    return Err(Failure::defect(
+                        "a streamed part ended without a hash state",
                     ));
                 }
                 Err(failure) => {
@@ -719,8 +719,8 @@ fn same_part(expected: &[u8], digest: u128, number: u32) -> Result<(), Failure> 
 
 fn joined(sent: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
     sent.unwrap_or_else(|error| {
-        Err(Failure::stop(format!(
-            "a sending task ended early: {error}; this is a defect"
+        Err(Failure::defect(format_args!(
+            "a sending task ended early: {error}"
         )))
     })
 }
