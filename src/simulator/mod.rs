@@ -1,5 +1,7 @@
 //! Both systems as loopback servers, with faults, slow links and generated masters.
 
+pub mod bucket;
+pub mod clock;
 pub mod faults;
 pub mod masters;
 pub mod server;
