@@ -220,7 +220,7 @@ impl Bucket {
         }
         let signature = match self.check(exchange) {
             Ok(signature) => signature,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         let encoded = exchange.path().strip_prefix("/masters/").unwrap_or("");
         let key = percent_decode_str(encoded).decode_utf8_lossy();
@@ -252,17 +252,18 @@ impl Bucket {
     }
 
     /// Checks signature and expiry; gives the signature, which names the link.
-    fn check(&self, exchange: &Exchange) -> Result<String, Reply> {
+    fn check(&self, exchange: &Exchange) -> Result<String, Box<Reply>> {
         let query = exchange.uri.query().unwrap_or("");
         let Some((signed, given)) = query.split_once("&X-Amz-Signature=") else {
-            return Err(refusal(403, "AccessDenied", "Access Denied"));
+            return Err(refusal(403, "AccessDenied", "Access Denied").into());
         };
         if signature(exchange.method.as_str(), exchange.path(), signed) != given {
             return Err(refusal(
                 403,
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided.",
-            ));
+            )
+            .into());
         }
         let parameters = exchange.query();
         let end: i64 = parameters
@@ -270,7 +271,7 @@ impl Bucket {
             .and_then(|end| end.parse().ok())
             .unwrap_or(0);
         if exchange.faults.expire_url() || self.0.clock.now_ms() >= end {
-            return Err(expired());
+            return Err(expired().into());
         }
         Ok(given.to_owned())
     }

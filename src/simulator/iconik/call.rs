@@ -69,7 +69,10 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub(super) fn need(&self, role: &str) -> Result<(), Refusal> {
         if self.token.denied.iter().any(|d| d == role || d == "*") {
-            return Err(refuse(403, &format!("Permission denied: {role} is required")));
+            return Err(refuse(
+                403,
+                &format!("Permission denied: {role} is required"),
+            ));
         }
         Ok(())
     }
@@ -175,34 +178,38 @@ impl Call<'_> {
         })
     }
 
-    /// Pages by cursor: what follows the row whose `key` is the query's `cursor`.
-    pub(super) fn after(&self, most: u64, cursor: &str, key: &str, rows: Vec<Value>) -> Answer {
+    /// Pages by cursor: what follows the row whose id is the query's `cursor`; `render` is asked
+    /// for the rows of this page only.
+    pub(super) fn after(
+        &self,
+        most: u64,
+        cursor: &str,
+        ids: &[String],
+        render: impl FnMut(&String) -> Option<Value>,
+    ) -> Answer {
         let per_page = self.per_page(most)?;
-        let total = rows.len();
         let start = match self.param(cursor) {
             None => 0,
-            Some(last) => rows
+            Some(last) => ids
                 .iter()
-                .position(|row| row[key] == last)
+                .position(|id| id == last)
                 .map(|at| at + 1)
                 .ok_or_else(|| invalid(cursor, "Unknown object."))?,
         };
-        let end = total.min(start + to_usize(per_page));
-        let next = match rows.get(start..end).and_then(<[Value]>::last) {
-            Some(last) if end < total => {
-                let last = last[key].as_str().unwrap_or("");
-                self.url_with(&[(cursor, last)])
-            }
+        let end = ids.len().min(start + to_usize(per_page));
+        let page = ids.get(start..end).unwrap_or_default();
+        let next = match page.last() {
+            Some(last) if end < ids.len() => self.url_with(&[(cursor, last)]),
             _ => String::new(),
         };
-        let objects: Vec<Value> = rows.into_iter().skip(start).take(end - start).collect();
-        let pages = (total as u64).div_ceil(per_page).max(1);
+        let objects: Vec<Value> = page.iter().filter_map(render).collect();
+        let total = ids.len() as u64;
         Ok((
             200,
             json!({
                 "objects": objects,
                 "page": start as u64 / per_page + 1,
-                "pages": pages,
+                "pages": total.div_ceil(per_page).max(1),
                 "per_page": per_page,
                 "total": total,
                 "first_url": self.path,

@@ -59,69 +59,59 @@ pub fn id(kind: Kind, index: u32, library: bool) -> String {
 }
 
 /// The index of a generated row of this kind, when `id` is one.
-pub fn library_index(kind: Kind, text: &str) -> Option<u32> {
+pub(super) fn library_index(kind: Kind, text: &str) -> Option<u32> {
     let index = u32::from_str_radix(text.get(..8)?, 16).ok()?;
     (id(kind, index, true) == text).then_some(index)
 }
 
 /// A JSON object; a row of every table.
-pub type Row = Map<String, Value>;
+pub(super) type Row = Map<String, Value>;
 
 /// Rows by id, in order of arrival.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(super) struct Table {
     order: Vec<String>,
     rows: HashMap<String, Row>,
 }
 
 impl Table {
     /// Adds a row, or replaces the one with this id in its place.
-    pub fn put(&mut self, id: &str, row: Row) {
+    pub(super) fn put(&mut self, id: &str, row: Row) {
         if self.rows.insert(id.to_owned(), row).is_none() {
             self.order.push(id.to_owned());
         }
     }
 
     /// A row.
-    pub fn get(&self, id: &str) -> Option<&Row> {
+    pub(super) fn get(&self, id: &str) -> Option<&Row> {
         self.rows.get(id)
     }
 
-    /// A row, to change.
-    pub fn get_mut(&mut self, id: &str) -> Option<&mut Row> {
-        self.rows.get_mut(id)
-    }
-
     /// Takes a row out.
-    pub fn remove(&mut self, id: &str) -> Option<Row> {
+    pub(super) fn remove(&mut self, id: &str) -> Option<Row> {
         let row = self.rows.remove(id)?;
         self.order.retain(|other| other != id);
         Some(row)
     }
 
     /// Every row, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Row> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Row> {
         self.order.iter().filter_map(|id| self.rows.get(id))
     }
 
-    /// Every row to change, in no order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Row> {
-        self.rows.values_mut()
-    }
-
     /// How many rows there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.order.len()
     }
 }
 
 /// A row's text field, or nothing.
-pub fn text<'a>(row: &'a Row, field: &str) -> &'a str {
+pub(super) fn text<'a>(row: &'a Row, field: &str) -> &'a str {
     row.get(field).and_then(Value::as_str).unwrap_or("")
 }
 
 /// The object inside a `json!` value; anything else gives an empty row.
-pub fn row(value: Value) -> Row {
+pub(super) fn row(value: Value) -> Row {
     match value {
         Value::Object(row) => row,
         _ => Row::new(),
@@ -129,7 +119,7 @@ pub fn row(value: Value) -> Row {
 }
 
 /// A row without its null fields.
-pub fn without_nulls(mut row: Row) -> Row {
+pub(super) fn without_nulls(mut row: Row) -> Row {
     row.retain(|_, value| !value.is_null());
     row
 }
