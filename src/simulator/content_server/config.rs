@@ -168,6 +168,9 @@ pub struct Config {
     /// Cluster nodes behind the address. With more than one a cookie names the node, and calls
     /// without it take turns.
     pub nodes: u32,
+    /// How long a change stays unknown to search.
+    #[serde(rename = "index_lag_ms", with = "millis")]
+    pub index_lag: Duration,
     /// Deleted nodes go to the recycle bin.
     pub recycle_bin: bool,
     /// A held document refuses new versions and edits, not only deletion.
@@ -201,6 +204,7 @@ impl Default for Config {
             body_limit: None,
             request_limit: Duration::from_secs(1800),
             nodes: 1,
+            index_lag: Duration::from_secs(5),
             recycle_bin: true,
             holds_block_changes: true,
             wording: Wording::Telling,

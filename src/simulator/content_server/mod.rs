@@ -51,6 +51,7 @@ mod permissions;
 mod records;
 mod reply;
 mod routes;
+mod search;
 mod shape;
 mod versions;
 mod workflow;

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, categories, history, members, multipart, nodes, permissions, records, versions, workflow,
+    auth, categories, history, members, multipart, nodes, permissions, records, search, versions, workflow,
     workspaces,
 };
 
@@ -66,6 +66,7 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["volumes", kind, "nodes"] if get => {
             nodes::volume_nodes(world, &call, number(kind, "volume_subtype")?)
         }
+        ["search"] if !v1 && post => search::search(world, &call),
         ["members"] if !v1 && get => members::browse(world, &call),
         ["members", id] if get => members::get(world, &call, number(id, "id")?),
         [
