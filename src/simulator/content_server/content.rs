@@ -15,41 +15,62 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::config::Keep;
+use crate::simulator::masters::Master;
 use crate::types::{ByteCount, ByteRange, KIB, Sha256Digest};
 
 /// Content up to this size stays in memory.
 const INLINE: usize = 16 * 1024;
 /// Unit of allocation in the spool; unwritten parts of a block take no disk.
 const BLOCK: u64 = 256 * KIB;
-/// Bytes generated at a time to compare with what arrives.
-const COMPARE: usize = 64 * 1024;
+/// Bytes worked on at a time.
+const STEP: usize = 64 * 1024;
 
-/// Content that can be produced again from nothing: any range of it, at any time.
-pub trait KnownContent: Send + Sync {
-    /// Its length in bytes.
-    fn size(&self) -> ByteCount;
-
-    /// Fills `out` with the bytes from `offset`. Never called beyond [`size`](Self::size).
-    fn fill(&self, offset: ByteCount, out: &mut [u8]);
-}
-
+/// A registered master.
 struct Known {
-    content: Box<dyn KnownContent>,
+    master: Master,
     digest: OnceLock<Sha256Digest>,
 }
 
 impl Known {
     fn digest(&self) -> Sha256Digest {
         *self.digest.get_or_init(|| {
-            let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; COMPARE], 0);
-            while at < self.content.size() {
-                let take = fit(self.content.size() - at, buffer.len());
-                self.content.fill(at, &mut buffer[..take]);
-                hasher.update(&buffer[..take]);
-                at += take as u64;
+            let mut hasher = Sha256::new();
+            for piece in self.pieces(0, self.master.size()) {
+                hasher.update(&piece);
             }
             Sha256Digest(hasher.finalize().into())
         })
+    }
+
+    /// `len` bytes from `from`.
+    fn pieces(&self, from: u64, len: u64) -> impl Iterator<Item = bytes::Bytes> + use<> {
+        self.master.pieces(ByteRange::new(from, from.saturating_add(len)))
+    }
+
+    /// Fills `out` with the bytes from `from`.
+    fn fill(&self, from: u64, out: &mut [u8]) {
+        let mut done = 0;
+        for piece in self.pieces(from, out.len() as u64) {
+            out[done..done + piece.len()].copy_from_slice(&piece);
+            done += piece.len();
+        }
+    }
+
+    /// Whether `bytes` are what the master holds from `from`.
+    fn agrees(&self, from: u64, bytes: &[u8]) -> bool {
+        let len = bytes.len() as u64;
+        if from.saturating_add(len) > self.master.size() {
+            return false;
+        }
+        let mut rest = bytes;
+        for piece in self.pieces(from, len) {
+            let (now, later) = rest.split_at(piece.len());
+            if now != piece {
+                return false;
+            }
+            rest = later;
+        }
+        true
     }
 }
 
@@ -212,7 +233,7 @@ impl Blob {
                         now.copy_from_slice(&bytes[from..from + take]);
                     }
                     Bytes::Spooled(blocks) => blocks.read(inside, now)?,
-                    Bytes::Known { known, from } => known.content.fill(from + inside, now),
+                    Bytes::Known { known, from } => known.fill(from + inside, now),
                     Bytes::Dropped(_) => return Err(io::ErrorKind::NotFound.into()),
                 }
                 out = rest;
@@ -238,7 +259,7 @@ impl Blob {
             if let Some(known) = self.whole() {
                 return Some(known.digest());
             }
-            let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; COMPARE], 0);
+            let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; STEP], 0);
             while at < self.len() {
                 let take = fit(self.len() - at, buffer.len());
                 self.read(at, &mut buffer[..take]).ok()?;
@@ -266,7 +287,7 @@ impl Blob {
             at += piece.len;
         }
         whole
-            .filter(|known| known.content.size() == at)
+            .filter(|known| known.master.size() == at)
             .map(Arc::as_ref)
     }
 }
@@ -293,10 +314,10 @@ impl Store {
         })
     }
 
-    /// Makes `content` recognisable.
-    pub(super) fn register(&self, content: Box<dyn KnownContent>) {
+    /// Makes `master` recognisable.
+    pub(super) fn register(&self, master: Master) {
         let digest = OnceLock::new();
-        let known = Arc::new(Known { content, digest });
+        let known = Arc::new(Known { master, digest });
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -312,7 +333,7 @@ impl Store {
     /// when it is known beforehand.
     pub(super) fn receive(&self, keep: Keep, from: u64, of: Option<u64>) -> Sink {
         let suits = |known: &&Arc<Known>| {
-            let size = known.content.size();
+            let size = known.master.size();
             from < size && of.is_none_or(|of| of == size)
         };
         let candidates = match keep {
@@ -362,10 +383,10 @@ impl Sink {
         } else {
             let last = Arc::clone(&self.candidates[0]);
             let at = self.from + self.len;
-            self.candidates.retain(|known| agrees(known, at, bytes));
+            self.candidates.retain(|known| known.agrees(at, bytes));
             if self.candidates.is_empty() {
                 // Up to here the content was that master's: it is produced once more.
-                let (total, mut buffer) = (self.len, vec![0; COMPARE]);
+                let (total, mut buffer) = (self.len, vec![0; STEP]);
                 self.len = 0;
                 while self.len < total {
                     let take = fit(total - self.len, buffer.len());
@@ -403,7 +424,7 @@ impl Sink {
         } else if self.len > 0 && !self.candidates.is_empty() {
             // A whole master before one that only begins the same.
             let end = self.from + self.len;
-            let exact = |known: &Arc<Known>| known.content.size() == end;
+            let exact = |known: &Arc<Known>| known.master.size() == end;
             let index = self.candidates.iter().position(exact).unwrap_or(0);
             Bytes::Known {
                 known: self.candidates.swap_remove(index),
@@ -421,27 +442,6 @@ impl Sink {
             held: self.held,
         })])
     }
-}
-
-/// Whether `bytes` are what `known` holds from `at`.
-fn agrees(known: &Known, mut at: u64, mut bytes: &[u8]) -> bool {
-    let size = known.content.size();
-    if at.saturating_add(bytes.len() as u64) > size {
-        return false;
-    }
-    // The first few bytes tell most masters apart, so a crowd of candidates costs little.
-    let (mut buffer, mut step) = (vec![0; COMPARE.min(bytes.len())], 64);
-    while !bytes.is_empty() {
-        let take = step.min(bytes.len()).min(buffer.len());
-        known.content.fill(at, &mut buffer[..take]);
-        if buffer[..take] != bytes[..take] {
-            return false;
-        }
-        bytes = &bytes[take..];
-        at += take as u64;
-        step = COMPARE;
-    }
-    true
 }
 
 /// What a `Range` header asks for of content of `len` bytes: `None` when it is no single byte
@@ -471,27 +471,9 @@ pub(super) fn parse_range(header: &str, len: u64) -> Option<Result<ByteRange, ()
 mod tests {
     use super::*;
 
-    struct Counting {
-        size: u64,
-        seed: u64,
-    }
-
-    impl KnownContent for Counting {
-        fn size(&self) -> u64 {
-            self.size
-        }
-
-        fn fill(&self, offset: u64, out: &mut [u8]) {
-            for (i, byte) in out.iter_mut().enumerate() {
-                *byte = u8::try_from((offset + i as u64 + self.seed) % 251).unwrap();
-            }
-        }
-    }
-
     fn bytes(size: usize, seed: u64) -> Vec<u8> {
-        let mut out = vec![0; size];
-        Counting { size: 0, seed }.fill(0, &mut out);
-        out
+        let size = size as u64;
+        Master::generated(seed, size).read(ByteRange::new(0, size))
     }
 
     fn take(store: &Store, keep: Keep, content: &[u8], frame: usize) -> Blob {
@@ -547,10 +529,7 @@ mod tests {
     fn a_registered_master_takes_no_room_and_a_near_copy_is_stored_whole() {
         let store = Store::new(None).unwrap();
         for seed in 0..3 {
-            store.register(Box::new(Counting {
-                size: 900_000,
-                seed,
-            }));
+            store.register(Master::generated(seed, 900_000));
         }
         let exact = bytes(900_000, 1);
         let blob = take(&store, Keep::Recognise, &exact, 30_011);
@@ -568,10 +547,7 @@ mod tests {
     #[test]
     fn a_master_is_recognised_from_parts_that_arrive_out_of_order() {
         let store = Store::new(None).unwrap();
-        store.register(Box::new(Counting {
-            size: 500_000,
-            seed: 5,
-        }));
+        store.register(Master::generated(5, 500_000));
         let whole = bytes(500_000, 5);
         let mut parts: Vec<_> = [2usize, 0, 1]
             .map(|n| {

@@ -39,7 +39,6 @@ mod arguments;
 mod auth;
 mod call;
 mod categories;
-mod clock;
 mod config;
 mod content;
 mod forms;
@@ -63,7 +62,6 @@ mod tests;
 
 pub use categories::{Attribute, AttributeKind};
 pub use config::{Collation, Config, Keep, Multipart, TicketMode, Wording};
-pub use content::KnownContent;
 pub use history::{VisibleVersion, duplicates};
 pub use members::User;
 
@@ -80,7 +78,6 @@ use self::answer::{Answer, Outcome, Refusal};
 use self::arguments::Arguments;
 use self::auth::Caller;
 use self::call::Call;
-use self::clock::Clock;
 use self::content::Store;
 use self::forms::{Form, Reading, Stop};
 use self::members::{ADMIN, DEFAULT_GROUP, Member};
@@ -89,7 +86,9 @@ use self::permissions::Rights;
 use self::reply::Sealed;
 use self::shape::Shape;
 use self::world::World;
+use super::clock::Clock;
 use super::faults::ServiceFaults;
+use super::masters::Master;
 use super::server::{self, Exchange, Reply, Server, Service};
 
 /// Login name of the administrator.
@@ -119,6 +118,8 @@ pub struct ContentServer {
     world: Mutex<World>,
     store: Store,
     clock: Clock,
+    /// When the server was made, by that clock.
+    start_ms: i64,
     turns: std::sync::atomic::AtomicU32,
 }
 
@@ -129,9 +130,17 @@ impl ContentServer {
     ///
     /// The spool for content cannot be made.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
+        Self::with_clock(config, Clock::default())
+    }
+
+    /// The same, on a clock that other systems share.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn with_clock(config: Config, clock: Clock) -> io::Result<Arc<Self>> {
         let store = Store::new(config.spool.as_deref())?;
-        let clock = Clock::new();
-        let mut world = World::new(config, clock.wall());
+        let mut world = World::new(config, clock.now());
         world.uploads.bind(world.config.multipart.one_node);
         world.members.insert(Member {
             id: ADMIN,
@@ -143,6 +152,7 @@ impl ContentServer {
         Ok(Arc::new(Self {
             world: Mutex::new(world),
             store,
+            start_ms: clock.now_ms(),
             clock,
             turns: std::sync::atomic::AtomicU32::new(0),
         }))
@@ -199,9 +209,9 @@ impl ContentServer {
         self.configure(|old| *old = config)
     }
 
-    /// Makes content recognisable, so that it is kept without being stored.
-    pub fn register(&self, content: Box<dyn KnownContent>) {
-        self.store.register(content);
+    /// Makes a master recognisable, so that it is kept without being stored.
+    pub fn register(&self, master: Master) {
+        self.store.register(master);
     }
 
     /// Adds a user to the default group; gives the id.
@@ -239,7 +249,7 @@ impl ContentServer {
         let place = Place {
             parent,
             user: ADMIN,
-            now: self.clock.wall(),
+            now: self.clock.now(),
             access,
         };
         match world.tree.insert(Node::new(id, subtype, name, place)) {
@@ -323,7 +333,13 @@ impl ContentServer {
 
     /// Puts the server's clock forward: tickets and upload sessions age.
     pub fn advance(&self, by: Duration) {
-        self.clock.advance(by);
+        self.clock.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    /// Time since the server was made.
+    fn uptime(&self) -> Duration {
+        let passed = self.clock.now_ms().saturating_sub(self.start_ms);
+        Duration::from_millis(u64::try_from(passed).unwrap_or(0))
     }
 
     /// Ends every login: the next call of everybody is refused.
@@ -358,7 +374,7 @@ impl ContentServer {
 
     /// Reserves a node for a user, or for nobody, whoever holds it.
     pub fn reserve(&self, node: i64, user: Option<i64>) {
-        let now = self.clock.wall();
+        let now = self.clock.now();
         if let Some(node) = self.world().tree.get_mut(node) {
             node.reserved = user.map(|user| (user, now));
         }
@@ -367,7 +383,7 @@ impl ContentServer {
     /// Puts a new hold on a node; gives the hold's id.
     pub fn hold(&self, node: i64, name: &str) -> i64 {
         let mut world = self.world();
-        let date = self.clock.wall().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let date = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
         let hold = records::add_hold(&mut world, ADMIN, name, "Legal", &date);
         records::hold_node(&mut world, hold, node);
         hold
@@ -488,7 +504,7 @@ impl ContentServer {
         let login = matches!((area, path.as_slice()), (Area::V1, [one]) if one == "auth")
             && exchange.method == Method::POST;
         let expired = exchange.faults.named("ticket_expired").cloned();
-        let now = self.clock.now();
+        let now = self.uptime();
         let caller = match area {
             _ if login => None,
             Area::Otds => None,
@@ -602,11 +618,11 @@ impl ContentServer {
         }
         let outcome = self.carry_out(received);
         let fresh = match &outcome {
-            Ok(_) => auth::renew(&mut self.world(), caller, self.clock.now()),
+            Ok(_) => auth::renew(&mut self.world(), caller, self.uptime()),
             Err(_) => None,
         };
         let fresh = fresh.map(|(ticket, expires)| {
-            let life = jiff::SignedDuration::try_from(expires.saturating_sub(self.clock.now()));
+            let life = jiff::SignedDuration::try_from(expires.saturating_sub(self.uptime()));
             let ends = self
                 .clock
                 .wall()
@@ -634,7 +650,7 @@ impl ContentServer {
             faults,
         } = received;
         let mut world = self.world();
-        let clock = self.clock.now();
+        let clock = self.uptime();
         world.expire(clock);
         world.held = self.store.held();
         let shape = Shape::of(&form.arguments);
@@ -648,7 +664,7 @@ impl ContentServer {
             files: form.files,
             shape,
             node: node + u32::from(faults.named("other_node").is_some()),
-            now: self.clock.wall(),
+            now: self.clock.now(),
             clock,
         };
         let path: Vec<&str> = path.iter().map(String::as_str).collect();

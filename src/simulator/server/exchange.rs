@@ -120,7 +120,7 @@ impl RequestBody {
     /// # Errors
     ///
     /// [`BodyError`] for a broken or larger body; the rest is not read.
-    pub async fn collect(&mut self, limit: u64) -> Result<Bytes, BodyError> {
+    pub async fn read_all(&mut self, limit: u64) -> Result<Bytes, BodyError> {
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
         let mut total = 0u64;

@@ -90,11 +90,13 @@ impl Link {
             let settings = self.guard();
             (settings.per_connection, settings.total)
         };
-        if let Some(rate) = each {
-            own.pass(rate, bytes).await;
-        }
-        if let Some(rate) = total {
-            shared.pass(rate, bytes).await;
+        // Both turns are taken at once: taken one after the other, their waits would add up.
+        let turns = [
+            each.map(|r| own.turn(r, bytes)),
+            total.map(|r| shared.turn(r, bytes)),
+        ];
+        if let Some(until) = turns.into_iter().flatten().max() {
+            tokio::time::sleep_until(until).await;
         }
     }
 }
@@ -110,15 +112,16 @@ pub(super) struct Pacer(Mutex<Option<Instant>>);
 
 impl Pacer {
     pub(super) async fn pass(&self, rate: u64, bytes: usize) {
+        tokio::time::sleep_until(self.turn(rate, bytes)).await;
+    }
+
+    fn turn(&self, rate: u64, bytes: usize) -> Instant {
         let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-        let until = {
-            let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let until = next.map_or(now, |n| n.max(now)) + cost;
-            *next = Some(until);
-            until
-        };
-        tokio::time::sleep_until(until).await;
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let until = next.map_or(now, |n| n.max(now)) + cost;
+        *next = Some(until);
+        until
     }
 }
 

@@ -432,3 +432,6 @@ where
         (self.answer)(exchange)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,11 @@ impl Sending {
                     self.plan.extra = 0;
                     self.rest = Bytes::from(vec![b'+'; bytes]);
                 }
+                None if self.plan.delta > 0 => {
+                    // Announced longer than it is: what there is leaves first.
+                    self.line.flush().await;
+                    return Some(Err(Hangup));
+                }
                 None => return None,
             }
         }
