@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod campaign;
 pub mod clock;
+pub mod content_server;
 pub mod faults;
 pub mod iconik;
 pub mod masters;
