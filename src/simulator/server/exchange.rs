@@ -105,7 +105,8 @@ impl Activity {
 
 /// A request body: a stream of the frames as they arrive.
 pub struct RequestBody {
-    stream: BoxStream<'static, io::Result<Bytes>>,
+    /// Never locked, only reached through `&mut`: it makes an exchange `Sync`.
+    stream: Mutex<BoxStream<'static, io::Result<Bytes>>>,
     length: Option<u64>,
 }
 
@@ -124,7 +125,7 @@ impl RequestBody {
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
         let mut total = 0u64;
-        while let Some(frame) = self.stream.next().await {
+        while let Some(frame) = self.next().await {
             let frame = frame?;
             total += frame.len() as u64;
             if total > limit {
@@ -150,7 +151,7 @@ impl RequestBody {
     /// The connection broke.
     pub async fn drain(&mut self) -> io::Result<u64> {
         let mut total = 0;
-        while let Some(frame) = self.stream.next().await {
+        while let Some(frame) = self.next().await {
             total += frame?.len() as u64;
         }
         Ok(total)
@@ -161,7 +162,11 @@ impl Stream for RequestBody {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.stream.poll_next_unpin(cx)
+        let stream = self
+            .stream
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        stream.poll_next_unpin(cx)
     }
 }
 
@@ -263,7 +268,7 @@ pub(super) fn request_body(
         }
     });
     RequestBody {
-        stream: stream.boxed(),
+        stream: Mutex::new(stream.boxed()),
         length,
     }
 }

@@ -1,0 +1,21 @@
+//! Nodes: the tree, its names, what a node shows, and the calls that create, read and change
+//! nodes.
+
+mod create;
+mod names;
+mod properties;
+mod read;
+mod tree;
+mod types;
+mod update;
+
+pub(super) use create::{create, external};
+pub(super) use names::{check_names, check_nodes};
+pub(super) use properties::data as node_data;
+pub(super) use read::{
+    actions, addable, ancestors, browse, get, list_ids, nickname, properties_only, recycled,
+    volume, volume_nodes, volumes,
+};
+pub(super) use tree::{ENTERPRISE, External, Node, Place, Tree};
+pub(super) use types::{CATEGORY, FOLDER, WORKSPACE};
+pub(super) use update::{delete, purge, restore, set_nickname, system_attributes, update};

@@ -1,0 +1,355 @@
+//! Reading nodes: one, many, children, ancestors, volumes, the recycle bin.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value, json};
+
+use super::super::answer::{Answer, Outcome, Refusal, link, list, v1};
+use super::super::call::Call;
+use super::super::permissions::Rights;
+use super::super::world::{Deed, World};
+use super::properties::{data, properties};
+use super::tree::Node;
+use super::types::Kind;
+
+/// Most ids that one list call takes.
+const LIST_LIMIT: usize = 250;
+
+fn visible<'a>(world: &'a World, call: &Call, id: i64, status: u16) -> Result<&'a Node, Refusal> {
+    match (world.tree.get(id), world.visible(call.user, id)) {
+        (_, Some(node)) => Ok(node),
+        (Some(_), None) => Err(Refusal::inaccessible(status)),
+        (None, None) => Err(Refusal::new(
+            status,
+            format!("Could not get a node for {id}"),
+        )),
+    }
+}
+
+/// `GET /v1/nodes/{id}` and `/v2/nodes/{id}`.
+pub(in super::super) fn get(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = visible(world, call, id, 400)?;
+    if !call.v1 {
+        return Ok(call.results(data(world, call, node)));
+    }
+    let kind = Kind::of(node.subtype);
+    let name = kind.map_or("Unknown", |kind| kind.name);
+    let Answer::Json(mut answer) = v1(properties(world, call, node)) else {
+        return Err(Refusal::inaccessible(400));
+    };
+    answer["type"] = node.subtype.into();
+    answer["type_name"] = name.into();
+    answer["type_info"] =
+        json!({"advanced_versioning": node.advanced, "container": node.container()});
+    answer["addable_types"] = json!([]);
+    answer["available_actions"] = json!([]);
+    answer["available_roles"] = json!([]);
+    answer["definitions_base"] = json!([]);
+    Ok(Answer::Json(answer))
+}
+
+/// `GET /v2/nodes/{id}/properties`.
+pub(in super::super) fn properties_only(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = visible(world, call, id, 400)?;
+    let object = call.shape.cut("properties", properties(world, call, node));
+    Ok(call.results(json!({"data": {"properties": object}})))
+}
+
+/// `GET /v2/nodes/{id}/nodes`: the children that the caller may see.
+pub(in super::super) fn browse(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = visible(world, call, id, 500)?;
+    if !node.container() || !world.rights(call.user, id).has(Rights::CONTENTS) {
+        return Err(Refusal::failed(
+            "Could not process object, invalid action 'browse'",
+        ));
+    }
+    let page = call.page(&world.config)?;
+    let types = call.arguments.numbers("where_type")?.unwrap_or_default();
+    let name = call
+        .arguments
+        .text("where_name")
+        .unwrap_or_default()
+        .to_lowercase();
+    let hidden = call.arguments.flag("show_hidden")?.unwrap_or(false);
+    let sort = call
+        .arguments
+        .text("sort")
+        .unwrap_or_else(|| "asc_name".to_owned());
+    let wanted = |node: &&Node| {
+        let kind = |wanted: &i64| match wanted {
+            -1 => node.container(),
+            -2 => true,
+            -3 => !node.container(),
+            subtype => node.subtype == *subtype,
+        };
+        (types.is_empty() || types.iter().any(kind))
+            && (name.is_empty() || node.name.to_lowercase().contains(&name))
+            && (hidden || !node.hidden)
+            && world.rights(call.user, node.id).has(Rights::SEE)
+    };
+    let mut found: Vec<&Node> = world.tree.children(id).filter(wanted).collect();
+    order(world, &mut found, &sort)?;
+    let rows = found.iter().skip(page.skip()).take(page.limit);
+    if call.v1 {
+        let rows: Vec<_> = rows.map(|node| properties(world, call, node)).collect();
+        let mut answer = page.paging(found.len(), &call.href);
+        answer["data"] = rows.into();
+        answer["sort"] = sort.into();
+        answer["definitions"] = json!({});
+        answer["definitions_map"] = json!({});
+        answer["definitions_order"] = json!([]);
+        return Ok(Answer::Json(answer));
+    }
+    let rows = rows.map(|node| data(world, call, node)).collect();
+    Ok(list(&call.href, rows, page, found.len(), Some(&sort)))
+}
+
+/// Puts nodes in the order named; children come sorted by name already.
+fn order(world: &World, nodes: &mut [&Node], sort: &str) -> Result<(), Refusal> {
+    let (descending, key) = match sort.split_once('_') {
+        Some(("asc", key)) => (false, key),
+        Some(("desc", key)) => (true, key),
+        _ => (false, sort),
+    };
+    let size = |node: &Node| match node.latest() {
+        Some(version) => version.blob.len(),
+        None => world.tree.count(node.id) as u64,
+    };
+    let compare: Box<dyn Fn(&Node, &Node) -> Ordering + '_> = match key {
+        "name" => Box::new(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase())),
+        "id" => Box::new(|a, b| a.id.cmp(&b.id)),
+        "type" => Box::new(|a, b| a.subtype.cmp(&b.subtype)),
+        "size" => Box::new(move |a, b| size(a).cmp(&size(b))),
+        "create_date" => Box::new(|a, b| a.created.cmp(&b.created)),
+        "modify_date" => Box::new(|a, b| a.modified.cmp(&b.modified)),
+        "parent_id" => Box::new(|a, b| a.parent.cmp(&b.parent)),
+        _ => {
+            return Err(Refusal::failed(format!(
+                "Could not set feature Sort Column, invalid value '{sort}'"
+            )));
+        }
+    };
+    nodes.sort_by(|a, b| {
+        let order = compare(a, b);
+        if descending { order.reverse() } else { order }.then(a.id.cmp(&b.id))
+    });
+    Ok(())
+}
+
+/// `POST /v2/nodes/list`: what is not there or may not be seen is left out.
+pub(in super::super) fn list_ids(world: &mut World, call: &Call) -> Outcome {
+    let ids = call.arguments.numbers("ids")?;
+    let ids = ids.ok_or_else(|| Refusal::bad("The parameter 'ids' is not specified"))?;
+    if ids.len() > LIST_LIMIT {
+        return Err(Refusal::bad("Too many items specified for parameter 'ids'"));
+    }
+    let seen = ids.iter().filter_map(|id| world.visible(call.user, *id));
+    let rows: Vec<_> = seen.map(|node| data(world, call, node)).collect();
+    Ok(call.results(Value::Array(rows)))
+}
+
+/// `GET /v1/nodes/{id}/ancestors`.
+pub(in super::super) fn ancestors(world: &mut World, call: &Call, id: i64) -> Outcome {
+    visible(world, call, id, 500)?;
+    let row = |id: &i64| {
+        let node = world.tree.get(*id)?;
+        let name = Kind::of(node.subtype).map_or("Unknown", |kind| kind.name);
+        Some(json!({
+            "id": node.id, "name": node.name, "parent_id": node.parent, "type": node.subtype,
+            "type_name": name, "volume_id": -world.tree.root(node.id),
+        }))
+    };
+    let rows: Vec<_> = world.tree.ancestors(id).iter().filter_map(row).collect();
+    Ok(Answer::Json(json!({"ancestors": rows})))
+}
+
+/// `GET /v1/nodes/{id}/addablenodetypes`.
+pub(in super::super) fn addable(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = visible(world, call, id, 500)?;
+    let may = node.container() && world.rights(call.user, id).has(Rights::ADD);
+    let row = |kind: &Kind| {
+        let href = format!(
+            "api/v1/forms/nodes/create?type={}&parent_id={id}",
+            kind.number
+        );
+        (kind.number.to_string(), Value::String(href))
+    };
+    let types: Map<_, _> = Kind::creatable().filter(|_| may).map(row).collect();
+    Ok(v1(Value::Object(types)))
+}
+
+/// The actions among `wanted` that the caller may take, as v2 lists them.
+pub(super) fn actions_of(world: &World, call: &Call, node: &Node, wanted: &[String]) -> Value {
+    let (id, user) = (node.id, call.user);
+    let rights = world.rights(user, id);
+    let free = |deed| world.free(user, id, deed, "").is_ok();
+    let known: [(&str, &str, bool); 9] = [
+        ("open", "GET", rights.has(Rights::CONTENTS)),
+        (
+            "download",
+            "GET",
+            rights.has(Rights::CONTENTS) && node.latest().is_some(),
+        ),
+        ("properties", "GET", rights.has(Rights::SEE)),
+        (
+            "rename",
+            "PUT",
+            rights.has(Rights::MODIFY) && free(Deed::Edit),
+        ),
+        (
+            "move",
+            "PUT",
+            rights.has(Rights::MODIFY) && rights.has(Rights::DELETE) && free(Deed::Edit),
+        ),
+        ("copy", "POST", rights.has(Rights::CONTENTS)),
+        (
+            "addversion",
+            "POST",
+            node.latest().is_some() && rights.has(Rights::MODIFY) && free(Deed::Version),
+        ),
+        (
+            "reserve",
+            "PUT",
+            rights.has(Rights::RESERVE) && node.reserved.is_none(),
+        ),
+        (
+            "delete",
+            "DELETE",
+            rights.has(Rights::DELETE) && free(Deed::Delete) && node.parent >= 0,
+        ),
+    ];
+    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let mut found = Map::new();
+    let mut order = Vec::new();
+    for (name, method, may) in known {
+        if may && asked(name) {
+            found.insert(
+                name.to_owned(),
+                link(method, &format!("/api/v2/nodes/{id}")),
+            );
+            order.push(name);
+        }
+    }
+    json!({"data": found, "map": {"default_action": "open"}, "order": order})
+}
+
+/// `GET` and `POST /v2/nodes/actions`.
+pub(in super::super) fn actions(world: &mut World, call: &Call) -> Outcome {
+    let ids = call.arguments.numbers("ids")?;
+    let ids = ids.ok_or_else(|| Refusal::bad("The parameter 'ids' is not specified"))?;
+    let row = |id: i64| {
+        let node = world.visible(call.user, id)?;
+        Some((
+            id.to_string(),
+            actions_of(world, call, node, &call.shape.actions),
+        ))
+    };
+    let rows: Map<_, _> = ids.into_iter().filter_map(row).collect();
+    Ok(call.results(Value::Object(rows)))
+}
+
+/// `GET /v2/nicknames/{nickname}/nodes`.
+pub(in super::super) fn nickname(world: &mut World, call: &Call, nickname: &str) -> Outcome {
+    let named = |node: &&Node| node.nickname.as_deref() == Some(nickname);
+    let node = world
+        .tree
+        .iter()
+        .find(named)
+        .and_then(|node| world.visible(call.user, node.id));
+    let node = node.ok_or_else(|| {
+        Refusal::new(
+            404,
+            format!(
+                "Sorry, no exact match was found for an item with the Nickname {nickname}. \
+                Either it does not exist or you do not have permission to access it. \
+                If you were sent a link to this item, please contact the sender for assistance."
+            ),
+        )
+    })?;
+    Ok(call.results(data(world, call, node)))
+}
+
+/// `GET /v1/volumes` and `/v2/volumes`.
+pub(in super::super) fn volumes(world: &mut World, call: &Call) -> Outcome {
+    let seen = world
+        .tree
+        .volumes()
+        .filter(|node| world.visible(call.user, node.id).is_some());
+    Ok(match call.v1 {
+        true => v1(seen.map(|node| properties(world, call, node)).collect()),
+        false => call.results(seen.map(|node| data(world, call, node)).collect()),
+    })
+}
+
+fn volume_id(world: &World, call: &Call, subtype: i64) -> Result<i64, Refusal> {
+    let missing = || match Kind::of(subtype) {
+        Some(_) => Refusal::failed(format!("Subtype {subtype} is not a root subtype")),
+        None => Refusal::failed(format!("Subtype {subtype} not registered")),
+    };
+    let node = world.tree.volume(subtype).ok_or_else(missing)?;
+    world
+        .visible(call.user, node.id)
+        .map(|node| node.id)
+        .ok_or_else(missing)
+}
+
+/// `GET /v2/volumes/{type}`.
+pub(in super::super) fn volume(world: &mut World, call: &Call, subtype: i64) -> Outcome {
+    let id = volume_id(world, call, subtype)?;
+    get(world, call, id)
+}
+
+/// `GET /v2/volumes/{type}/nodes`.
+pub(in super::super) fn volume_nodes(world: &mut World, call: &Call, subtype: i64) -> Outcome {
+    let id = volume_id(world, call, subtype)?;
+    browse(world, call, id)
+}
+
+/// `GET /v2/volumes/recyclebin/nodes`.
+pub(in super::super) fn recycled(world: &mut World, call: &Call) -> Outcome {
+    let page = call.page(&world.config)?;
+    let mode = call
+        .arguments
+        .text("mode")
+        .unwrap_or_else(|| "user_deleted_today".to_owned());
+    let anyone = match mode.as_str() {
+        _ if mode.starts_with("user_deleted") => false,
+        _ if mode.starts_with("anyone_deleted") => true,
+        _ => {
+            return Err(Refusal::new(
+                403,
+                format!("Could not set feature mode, invalid value '{mode}'"),
+            ));
+        }
+    };
+    let name = call
+        .arguments
+        .text("where_name")
+        .unwrap_or_default()
+        .to_lowercase();
+    let mut rows = Vec::new();
+    for binned in world.tree.bin.values() {
+        if (anyone || binned.user == call.user)
+            && binned.node.name.to_lowercase().starts_with(&name)
+        {
+            let mut object = properties(world, call, &binned.node);
+            object["deleted_user_id"] = binned.user.into();
+            object["deleted_date"] = world.date(binned.at).into();
+            object["purged_date"] = Value::Null;
+            rows.push(json!({"data": {"properties": call.shape.cut("properties", object)}}));
+        }
+    }
+    let total = rows.len();
+    let rows = rows
+        .into_iter()
+        .skip(page.skip())
+        .take(page.limit)
+        .collect();
+    Ok(list(
+        &call.href,
+        rows,
+        page,
+        total,
+        Some("desc_deleted_date"),
+    ))
+}

@@ -1,0 +1,291 @@
+//! The table of calls: which address and method mean what.
+
+use http::Method;
+use serde_json::json;
+
+use super::answer::{Answer, Outcome, Refusal};
+use super::call::Call;
+use super::permissions::Entry;
+use super::world::World;
+use super::{
+    auth, categories, history, members, multipart, nodes, permissions, records, search, versions, workflow,
+    workspaces,
+};
+
+/// A number in an address.
+fn number(text: &str, argument: &str) -> Result<i64, Refusal> {
+    text.parse().map_err(|_| Refusal::datatype(argument))
+}
+
+/// Carries out a call. `path` is what follows `/api/v1` or `/api/v2`.
+pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> Outcome {
+    let get = call.method == Method::GET || call.method == Method::HEAD;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    let v1 = call.v1;
+    match path {
+        ["auth"] if get => members::current(world, &call),
+        ["auth"] if delete => auth::logout(world, &call),
+        ["auth", "logouttoken"] if get => Ok(Answer::Json(
+            json!({"token": hex::encode(rand::random::<[u8; 16]>())}),
+        )),
+        ["serverinfo"] if v1 && get => auth::server_info(world, &call, url),
+        ["multipart", rest @ ..] if !v1 && world.config.multipart.exists => {
+            upload(world, call, rest)
+        }
+        ["nodes"] if post => nodes::create(world, call),
+        ["nodes", "list"] if !v1 && post => nodes::list_ids(world, &call),
+        ["nodes", "actions"] if !v1 && (get || post) => nodes::actions(world, &call),
+        ["nodes", "permissions", "check"] | ["ai", "nodes", "permissions", "check"]
+            if !v1 && post =>
+        {
+            permissions::check(world, &call)
+        }
+        ["nodes", id, rest @ ..] => node(world, call, number(id, "id")?, rest),
+        ["validation", "nodes", "names"] if v1 && post => nodes::check_names(world, &call),
+        ["validation", "nodes"] if v1 && post => nodes::check_nodes(world, &call),
+        ["validation", "nodes", "categories", "enforcement"] if v1 && post => {
+            categories::enforcement(world, &call)
+        }
+        ["forms", "nodes", "create"] if v1 && get => categories::create_form(world, &call),
+        ["forms", "nodes", "categories", "create" | "update"] if v1 && get => {
+            categories::form(world, &call)
+        }
+        ["nicknames", nickname, "nodes"] if !v1 && get => nodes::nickname(world, &call, nickname),
+        ["app", "container", id] if !v1 && get => nodes::browse(world, &call, number(id, "id")?),
+        ["volumes"] if get => nodes::volumes(world, &call),
+        ["volumes", "recyclebin", "nodes"] if !v1 && get => nodes::recycled(world, &call),
+        ["volumes", "recyclebin", "nodes", "purge"] if !v1 && post => nodes::purge(world, &call),
+        ["volumes", "recyclebin", "nodes", "restore"] if !v1 && post => {
+            nodes::restore(world, &call)
+        }
+        ["volumes", kind] if get => nodes::volume(world, &call, number(kind, "volume_subtype")?),
+        ["volumes", kind, "nodes"] if get => {
+            nodes::volume_nodes(world, &call, number(kind, "volume_subtype")?)
+        }
+        ["search"] if !v1 && post => search::search(world, &call),
+        ["members"] if !v1 && get => members::browse(world, &call),
+        ["members", id] if get => members::get(world, &call, number(id, "id")?),
+        [
+            "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
+            ..,
+        ] if !v1 => workspace(world, &call, path),
+        ["draftprocesses" | "docworkflows" | "workflows", ..] if !v1 => process(world, &call, path),
+        ["forms", "draftprocesses", "update"] if v1 && get => workflow::form(world, &call),
+        ["holds" | "hold" | "holditems", ..] => hold(world, &call, path),
+        ["rmclassifications", "finalizerecords"] if v1 && put => records::finalise(world, &call),
+        ["rmclassifications", "applyhold"] if v1 && post => records::bulk(world, &call, true),
+        ["rmclassifications", "removehold"] if v1 && post => records::bulk(world, &call, false),
+        ["rmqueues"] if v1 && post => records::queue(world, &call),
+        ["rsis"] if get || post => records::schedules(&call),
+        ["recordsmanagement", "rmcodes"] if get => records::codes(&call),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/v2/multipart…`.
+fn upload(world: &mut World, mut call: Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let (post, delete) = (call.method == Method::POST, call.method == Method::DELETE);
+    match path {
+        ["settings"] if get => multipart::settings(world, &call),
+        [] if post => multipart::start(world, &call),
+        [key] if post => multipart::close(world, &call, key),
+        [key] if delete => multipart::cancel(world, &call, key),
+        [key, number] if post => multipart::part(world, &mut call, key, number),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/nodes/{id}…`.
+fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET || call.method == Method::HEAD;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    let v1 = call.v1;
+    match path {
+        [] if get => nodes::get(world, &call, id),
+        [] if put => nodes::update(world, &call, id),
+        [] if delete => nodes::delete(world, &call, id),
+        ["properties"] if !v1 && get => nodes::properties_only(world, &call, id),
+        ["nodes"] if get => nodes::browse(world, &call, id),
+        ["ancestors"] if v1 && get => nodes::ancestors(world, &call, id),
+        ["addablenodetypes"] if v1 && get => nodes::addable(world, &call, id),
+        ["nicknames"] if !v1 && put => nodes::set_nickname(world, &call, id),
+        ["systemattributes"] if !v1 && put => nodes::system_attributes(world, &call, id),
+        ["audit"] if get => history::audit(world, &call, id),
+        ["content"] if get => versions::content(world, &call, id, None, None),
+        ["content", name] if get => versions::content(world, &call, id, None, Some(name)),
+        ["versions", rest @ ..] => version(world, call, id, rest),
+        ["categories", rest @ ..] => category(world, &call, id, rest),
+        ["permissions", rest @ ..] if !v1 => permission(world, &call, id, rest),
+        ["classifications"] if v1 && get => records::classifications(world, &call, id),
+        ["classifications"] if v1 && post => records::classify(world, &call, id),
+        ["classifications", class] if v1 && delete => {
+            records::unclassify(world, &call, id, number(class, "class_id")?)
+        }
+        ["rmclassifications"] if v1 && get => records::details(world, &call, id),
+        ["rmclassifications"] if v1 && post => records::declare(world, &call, id),
+        ["rmclassifications"] if v1 && put => records::edit(world, &call, id),
+        ["rmclassifications", class] if v1 && delete => {
+            records::undeclare(world, &call, id, number(class, "class_id")?)
+        }
+        ["holds"] if v1 && get => records::node_holds(world, &call, id),
+        ["holds"] if v1 && post => records::apply(world, &call, id),
+        ["holds", hold] if v1 && delete => {
+            records::remove(world, &call, id, number(hold, "hold_id")?)
+        }
+        ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/nodes/{id}/versions…`.
+fn version(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET || call.method == Method::HEAD;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    let v1 = call.v1;
+    match path {
+        [] if get => versions::browse(world, &call, id),
+        [] if post => versions::add(world, call, id),
+        [] if delete && !v1 => versions::purge(world, &call, id),
+        ["latest"] if v1 && get => versions::latest(world, &call, id),
+        [version, rest @ ..] => {
+            let version = number(version, "version_number")?;
+            match rest {
+                [] if get => versions::get(world, &call, id, version),
+                [] if put => versions::describe(world, &call, id, version),
+                [] if delete => versions::delete(world, &call, id, version),
+                ["promote"] if !v1 && post => versions::promote(world, &call, id, version),
+                ["lock"] if !v1 && post => versions::lock(world, &call, id, version, true),
+                ["unlock"] if !v1 && post => versions::lock(world, &call, id, version, false),
+                ["content"] if get => versions::content(world, &call, id, Some(version), None),
+                ["content", name] if get => {
+                    versions::content(world, &call, id, Some(version), Some(name))
+                }
+                _ => Err(Refusal::unmapped()),
+            }
+        }
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/nodes/{id}/categories…`.
+fn category(world: &mut World, call: &Call, id: i64, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    match path {
+        [] if get => categories::browse(world, call, id),
+        [] if post => categories::assign(world, call, id),
+        ["apply"] if !call.v1 && post => categories::apply(world, call, id),
+        [category] if get => categories::get(world, call, id, number(category, "category_id")?),
+        [category] if put => categories::update(world, call, id, number(category, "category_id")?),
+        [category] if delete => {
+            categories::remove(world, call, id, number(category, "category_id")?)
+        }
+        [category, "inheritance"] if !call.v1 && (post || delete) => {
+            categories::inheritance(world, call, id, number(category, "category_id")?, post)
+        }
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/v2/nodes/{id}/permissions…`.
+fn permission(world: &mut World, call: &Call, id: i64, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let change = call.method == Method::PUT || call.method == Method::DELETE;
+    let post = call.method == Method::POST;
+    match path {
+        [] if get => permissions::browse(world, call, id),
+        ["effective", right] if get => {
+            permissions::effective(world, call, id, number(right, "right_id")?)
+        }
+        ["custom"] if post => permissions::change(world, call, id, Entry::Custom(None)),
+        ["custom", right] if get => permissions::get(
+            world,
+            call,
+            id,
+            Entry::Custom(Some(number(right, "right_id")?)),
+        ),
+        ["custom", right] if change => permissions::change(
+            world,
+            call,
+            id,
+            Entry::Custom(Some(number(right, "right_id")?)),
+        ),
+        [name] if get || change => match Entry::named(name) {
+            Some(Entry::Custom(_)) | None => Err(Refusal::unmapped()),
+            Some(entry) if get => permissions::get(world, call, id, entry),
+            Some(entry) => permissions::change(world, call, id, entry),
+        },
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/holds…`, `/v2/hold` and `/v2/holditems…`.
+fn hold(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    let v1 = call.v1;
+    match path {
+        ["holds"] if get => records::holds(world, call),
+        ["holds"] if v1 && post => records::create_hold(world, call),
+        ["holds"] if v1 && put => records::edit_hold(world, call),
+        ["holds", id] if v1 && delete => records::delete_hold(world, call, number(id, "id")?),
+        ["holds", id] if !v1 && get => records::hold(world, call, Some(number(id, "id")?)),
+        ["hold"] if !v1 && get => records::hold(world, call, None),
+        ["holditems", hold, ..] if !v1 && get => records::items(world, call, number(hold, "id")?),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// Workspaces, their types and the business objects they stand for.
+fn workspace(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    match path {
+        ["businessworkspacetypes"] if get => workspaces::types(world, call),
+        ["businessworkspaces"] if get => workspaces::browse(world, call),
+        ["businessworkspaces"] if call.method == Method::POST => workspaces::create(world, call),
+        ["businessworkspaces", id] if get => workspaces::get(world, call, number(id, "id")?),
+        ["externalsystems", system, "botypes", kind, "boids", id] if get => {
+            workspaces::by_object(world, call, system, kind, id)
+        }
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// Workflow drafts and processes.
+fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let post = call.method == Method::POST;
+    match path {
+        ["docworkflows"] if get => workflow::maps(world, call),
+        ["draftprocesses"] if post => workflow::create_draft(world, call),
+        ["draftprocesses", "startwf"] if post => workflow::start_now(world, call),
+        ["draftprocesses", id] if call.method == Method::PUT => {
+            workflow::update_draft(world, call, number(id, "draftprocess_id")?)
+        }
+        ["workflows", "status", "processes", id] if get => {
+            workflow::status(world, call, number(id, "process_id")?)
+        }
+        _ => Err(Refusal::unmapped()),
+    }
+}

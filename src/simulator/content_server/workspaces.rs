@@ -1,0 +1,272 @@
+//! Business workspaces, as far as filing into them goes: types, creating, finding, reading.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
+use super::call::Call;
+use super::categories;
+use super::nodes::{Node, Place, WORKSPACE, node_data};
+use super::permissions::Rights;
+use super::world::World;
+
+/// Rows of a page of workspaces, unasked and at most.
+const PAGE: u32 = 500;
+
+/// A reference to an object of a business application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reference {
+    system: String,
+    kind: String,
+    id: String,
+}
+
+struct Workspace {
+    kind: i64,
+    reference: Option<Reference>,
+}
+
+/// Workspace types and what is known of each workspace beyond its node.
+#[derive(Default)]
+pub(super) struct Workspaces {
+    types: BTreeMap<i64, (String, i64)>,
+    workspaces: BTreeMap<i64, Workspace>,
+}
+
+impl Workspaces {
+    /// Adds a workspace type with one template.
+    pub(super) fn add_type(&mut self, id: i64, name: &str, template: i64) {
+        self.types.insert(id, (name.to_owned(), template));
+    }
+
+    /// The workspace that a business object has.
+    fn referred(&self, wanted: &Reference) -> Option<i64> {
+        let found = self
+            .workspaces
+            .iter()
+            .find(|(_, workspace)| workspace.reference.as_ref() == Some(wanted));
+        found.map(|(id, _)| *id)
+    }
+}
+
+/// `GET /v2/businessworkspacetypes`.
+pub(super) fn types(world: &mut World, call: &Call) -> Outcome {
+    if world.workspaces.types.is_empty() {
+        return Err(Refusal::failed("Could not process object, invalid request"));
+    }
+    let row = |(id, (name, template)): (&i64, &(String, i64))| {
+        let template = json!({"id": template, "name": name, "subType": WORKSPACE, "description": "", "type": WORKSPACE});
+        json!({"data": {"properties": {
+            "rm_enabled": false, "templates": [template], "wksp_type_id": id, "wksp_type_name": name,
+            "wksp_type_names": {"en": name}, "wksp_creation": {"page_display_mode": 0, "wksp_creation_mode": 0},
+        }, "wksp_info": {"wksp_type_icon": ""}}})
+    };
+    Ok(call.results(world.workspaces.types.iter().map(row).collect()))
+}
+
+fn reference(call: &Call, prefix: &str) -> Option<Reference> {
+    let text = |key: &str| call.arguments.text(&format!("{prefix}{key}"));
+    Some(Reference {
+        system: text("ext_system_id")?,
+        kind: text("bo_type")?,
+        id: text("bo_id")?,
+    })
+}
+
+/// `POST /v2/businessworkspaces`.
+pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
+    let missing = |key: &str| Refusal::missing(key);
+    let template = call.arguments.number("template_id")?;
+    let kind = call.arguments.number("wksp_type_id")?.or_else(|| {
+        let found = world
+            .workspaces
+            .types
+            .iter()
+            .find(|(_, (_, own))| Some(*own) == template);
+        found.map(|(id, _)| *id)
+    });
+    let kind = kind.ok_or_else(|| missing("template_id"))?;
+    if !world.workspaces.types.contains_key(&kind) {
+        return Err(Refusal::bad("Could not process object, invalid request"));
+    }
+    let name = call
+        .arguments
+        .text("name")
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| missing("name"))?;
+    let volume = world.tree.volume(862).map(|node| node.id);
+    let parent = call
+        .arguments
+        .number("parent_id")?
+        .or(volume)
+        .ok_or_else(|| missing("parent_id"))?;
+    let container = world
+        .visible(call.user, parent)
+        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    if !container.container() || !world.rights(call.user, parent).has(Rights::ADD) {
+        return Err(Refusal::bad("Could not create a new Business Workspace"));
+    }
+    let access = container.access.inherited(call.user);
+    let roles = call.arguments.object("roles").unwrap_or_default();
+    let applied = categories::for_workspace(world, call, parent, roles.get("categories"))?;
+    let id = world.id();
+    let place = Place {
+        parent,
+        user: call.user,
+        now: call.now,
+        access,
+    };
+    let mut node = Node::new(id, WORKSPACE, &name, place);
+    node.description = call.arguments.text("description").unwrap_or_default();
+    node.categories = applied;
+    let taken = |_| Refusal::failed(format!("An item with the name '{name}' already exists."));
+    world.tree.insert(node).map_err(taken)?;
+    let reference = reference(call, "");
+    world
+        .workspaces
+        .workspaces
+        .insert(id, Workspace { kind, reference });
+    world.record(
+        call,
+        "create",
+        Some(id),
+        json!({"parent": parent, "name": name, "type": WORKSPACE}),
+    );
+    Ok(call.results(json!({"id": id, "direct_open": true, "sub_folder_id": 0})))
+}
+
+fn row(world: &World, call: &Call, node: &Node) -> Value {
+    let mut row = node_data(world, call, node);
+    if let Some(workspace) = world.workspaces.workspaces.get(&node.id) {
+        let (name, template) = world
+            .workspaces
+            .types
+            .get(&workspace.kind)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(properties) = row["data"]["properties"].as_object_mut() {
+            properties.insert("wksp_type_name".to_owned(), name.into());
+            properties.insert("wnf_wksp_type_id".to_owned(), workspace.kind.into());
+            properties.insert("wnf_wksp_template_id".to_owned(), template.into());
+            properties.insert("rm_enabled".to_owned(), false.into());
+        }
+        if call.shape.wants("workspace_references") {
+            let reference = workspace.reference.as_ref().map(
+                |Reference { system, kind, id }| json!({"ext_system_id": system, "bo_type": kind, "bo_id": id}),
+            );
+            row["data"]["workspace_references"] = reference.into_iter().collect();
+        }
+    }
+    row
+}
+
+/// `GET /v2/businessworkspaces`: paging stands at the top here.
+pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
+    let page = call.page_of(PAGE, PAGE)?;
+    let kind = call.arguments.number("where_workspace_type_id")?;
+    let kind_name = call.arguments.text("where_workspace_type_name");
+    let name = call.arguments.text("where_name").unwrap_or_default();
+    let wanted = reference(call, "where_");
+    let named = |node: &Node| {
+        let own = node.name.to_lowercase();
+        match name.to_lowercase() {
+            name if name.is_empty() => true,
+            name => match (
+                name.strip_prefix("contains_"),
+                name.strip_prefix("startswith_"),
+            ) {
+                (Some(part), _) => own.contains(part),
+                (_, Some(start)) => own.starts_with(start),
+                _ => own == name,
+            },
+        }
+    };
+    let matches = |(id, workspace): (&i64, &Workspace)| {
+        let node = world.visible(call.user, *id)?;
+        let type_name = world
+            .workspaces
+            .types
+            .get(&workspace.kind)
+            .map(|(name, _)| name);
+        let fits = kind.is_none_or(|kind| kind == workspace.kind)
+            && kind_name
+                .as_ref()
+                .is_none_or(|name| Some(name) == type_name)
+            && wanted
+                .as_ref()
+                .is_none_or(|wanted| workspace.reference.as_ref() == Some(wanted))
+            && named(node);
+        fits.then_some(node)
+    };
+    let found: Vec<_> = world
+        .workspaces
+        .workspaces
+        .iter()
+        .filter_map(matches)
+        .collect();
+    let rows: Vec<_> = found
+        .iter()
+        .skip(page.skip())
+        .take(page.limit)
+        .map(|node| row(world, call, node))
+        .collect();
+    let mut paging = page.paging(found.len(), &call.href);
+    let next = paging["links"]["data"]["next"].take();
+    paging["actions"] = json!({"next": {"href": next["href"]}});
+    let Answer::Json(mut answer) = call.results(rows.into()) else {
+        return Err(Refusal::failed("Could not process object, invalid request"));
+    };
+    answer["paging"] = paging;
+    answer["wksp_info"] = json!({"wksp_type_icon": ""});
+    Ok(Answer::Json(answer))
+}
+
+/// `GET /v2/businessworkspaces/{id}`.
+pub(super) fn get(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = world
+        .visible(call.user, id)
+        .filter(|_| world.workspaces.workspaces.contains_key(&id));
+    let node = node.ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    Ok(call.results(row(world, call, node)))
+}
+
+/// `GET /v2/externalsystems/{system}/botypes/{type}/boids/{id}`.
+pub(super) fn by_object(
+    world: &mut World,
+    call: &Call,
+    system: &str,
+    kind: &str,
+    id: &str,
+) -> Outcome {
+    let wanted = Reference {
+        system: system.to_owned(),
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+    };
+    let found = world
+        .workspaces
+        .referred(&wanted)
+        .and_then(|id| world.visible(call.user, id));
+    let node =
+        found.ok_or_else(|| Refusal::new(404, "The business workspace could not be found."))?;
+    Ok(call.results(row(world, call, node)))
+}
+
+/// `GET /v1/nodes/{id}/businessworkspace`: the workspace a node lies in.
+pub(super) fn containing(world: &mut World, call: &Call, id: i64) -> Outcome {
+    world
+        .visible(call.user, id)
+        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let path = world.tree.ancestors(id);
+    let found = path
+        .iter()
+        .rev()
+        .find_map(|id| Some((id, world.workspaces.workspaces.get(id)?)));
+    let (id, workspace) = found.ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let linked = workspace.reference.is_some();
+    Ok(Answer::Json(
+        json!({"id": id, "isLinked": linked, "type": WORKSPACE, "workspace_type_id": workspace.kind}),
+    ))
+}
