@@ -34,7 +34,12 @@ use crate::telemetry;
 /// Moves media masters from iconik to OpenText Content Server: streamed, hashed in flight,
 /// resumable, proved.
 #[derive(Debug, Parser)]
-#[command(name = "longhaul", version, arg_required_else_help = true, propagate_version = true)]
+#[command(
+    name = "longhaul",
+    version,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -105,9 +110,6 @@ enum Command {
     /// Serve simulators of iconik, its storage and Content Server until stopped
     #[cfg(feature = "simulator")]
     Simulate(simulate::Arguments),
-    /// Move synthetic masters through the whole pipeline and report what it took
-    #[cfg(feature = "simulator")]
-    Bench(simulate::bench::Arguments),
 }
 
 /// What every command has.
@@ -131,7 +133,11 @@ impl Context {
 
 /// A setting that a command's own flag sets.
 pub(crate) fn flag(name: &str, key: &str, value: impl ToString) -> Flag {
-    Flag { flag: format!("--{name}"), key: key.to_owned(), value: value.to_string() }
+    Flag {
+        flag: format!("--{name}"),
+        key: key.to_owned(),
+        value: value.to_string(),
+    }
 }
 
 /// Parses the arguments and runs the command.
@@ -156,12 +162,26 @@ pub fn main() -> ExitCode {
         output.exit(Exit::Usage, Some(&format!("--log-level: {error}")));
         return Exit::Usage.code().into();
     }
-    let flags = cli.global.ledger.iter().map(|path| flag("ledger", "ledger.path", path)).collect();
-    let context = Context { output: Arc::clone(&output), sources: Sources::of_process(cli.global.config, flags) };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let flags = cli
+        .global
+        .ledger
+        .iter()
+        .map(|path| flag("ledger", "ledger.path", path))
+        .collect();
+    let context = Context {
+        output: Arc::clone(&output),
+        sources: Sources::of_process(cli.global.config, flags),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            output.exit(Exit::Defect, Some(&format!("the runtime cannot start: {error}")));
+            output.exit(
+                Exit::Defect,
+                Some(&format!("the runtime cannot start: {error}")),
+            );
             return Exit::Defect.code().into();
         }
     };
@@ -196,8 +216,6 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Settings(command) => settings::run(context, &command).await,
         #[cfg(feature = "simulator")]
         Command::Simulate(arguments) => Box::pin(simulate::run(context, arguments)).await,
-        #[cfg(feature = "simulator")]
-        Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
     }
 }
 
@@ -228,13 +246,19 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else if error.print().is_err() {
         // Nobody reads the help any more.
     }
-    if asked { ExitCode::SUCCESS } else { Exit::Usage.code().into() }
+    if asked {
+        ExitCode::SUCCESS
+    } else {
+        Exit::Usage.code().into()
+    }
 }
 
 /// Secrets are in this process's memory: no core dumps, no reading by others.
 fn harden() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+    if let Err(error) =
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
         tracing::debug!(%error, "core dumps stay on");
     }
 }

@@ -91,8 +91,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_open_window_overrides_the_base_limit_and_gives_it_back() {
-        let window =
-            calendar::tests::window(&calendar::tests::WORKDAYS, "08:00", "18:00", "Europe/Berlin", Some(MIB));
+        let window = calendar::tests::window(
+            &calendar::tests::WORKDAYS,
+            "08:00",
+            "18:00",
+            "Europe/Berlin",
+            Some(MIB),
+        );
         let pace = Pace::new(Some(8 * MIB), Calendar::new(vec![window]));
         pace.follow(&"2026-03-04T12:00:00+01:00".parse().unwrap());
         assert_eq!(pace.limit(), Some(MIB));

@@ -239,8 +239,15 @@ impl Mover<'_> {
         let file = self.source_file();
         let opened = match self.shared.source.open(&file).await {
             Err(failure) if failure.class == FailureClass::Resign => {
+                // An address that was handed out near its end may expire once more at once.
                 self.shared.source.renew(&file).await?;
-                self.shared.source.open(&file).await
+                match self.shared.source.open(&file).await {
+                    Err(failure) if failure.class == FailureClass::Resign => {
+                        self.shared.source.renew(&file).await?;
+                        self.shared.source.open(&file).await
+                    }
+                    other => other,
+                }
             }
             Err(failure) if failure.reason == Reason::ColdStorage => {
                 match self.shared.source.restore(&file).await? {
@@ -323,6 +330,11 @@ impl Mover<'_> {
 
     pub(super) fn is_master(&self) -> bool {
         self.file.role == Role::Master.name()
+    }
+
+    /// Whether the file is one segment of a split master.
+    pub(super) fn is_segment(&self) -> bool {
+        matches!(Role::from_name(&self.file.role), Some(Role::Segment(_)))
     }
 
     /// Whether the commit added a version to a published document.

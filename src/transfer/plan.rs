@@ -177,6 +177,7 @@ impl Mover<'_> {
                 ),
             )),
             Some(_) => Ok(()),
+            None if self.is_segment() => Ok(()),
             None if opened.validator.size != self.file.size => Err(Failure::item(
                 Reason::Mismatch,
                 format!(
