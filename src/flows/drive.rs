@@ -101,13 +101,20 @@ impl Drive {
             }
         };
         tokio::pin!(work);
-        let mut tick = tokio::time::interval(HOUSEKEEPING);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (scan, outcome) = loop {
-            tokio::select! {
-                done = &mut work => break done,
-                _ = tick.tick() => self.housekeeping(job.as_ref()).await?,
+        // Beside the work, never instead of it: what is half way through a call holds its turn.
+        let care = async {
+            let mut tick = tokio::time::interval(HOUSEKEEPING);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                if let Err(error) = self.housekeeping(job.as_ref()).await {
+                    return error;
+                }
             }
+        };
+        let (scan, outcome) = tokio::select! {
+            done = &mut work => done,
+            error = care => return Err(error),
         };
         while write_back::deliver(&self.systems, &self.ledger).await? > 0 {}
         self.finish_job(job, &outcome).await?;
