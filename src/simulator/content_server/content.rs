@@ -44,7 +44,8 @@ impl Known {
 
     /// `len` bytes from `from`.
     fn pieces(&self, from: u64, len: u64) -> impl Iterator<Item = bytes::Bytes> + use<> {
-        self.master.pieces(ByteRange::new(from, from.saturating_add(len)))
+        self.master
+            .pieces(ByteRange::new(from, from.saturating_add(len)))
     }
 
     /// Fills `out` with the bytes from `from`.

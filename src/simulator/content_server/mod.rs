@@ -333,7 +333,8 @@ impl ContentServer {
 
     /// Puts the server's clock forward: tickets and upload sessions age.
     pub fn advance(&self, by: Duration) {
-        self.clock.advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+        self.clock
+            .advance(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
     }
 
     /// Time since the server was made.

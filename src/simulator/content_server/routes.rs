@@ -8,8 +8,8 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, categories, history, members, multipart, nodes, permissions, records, search, versions, workflow,
-    workspaces,
+    auth, categories, history, members, multipart, nodes, permissions, records, search, versions,
+    workflow, workspaces,
 };
 
 /// A number in an address.

@@ -57,7 +57,9 @@ impl Query {
 pub(super) fn search(world: &mut World, call: &Call) -> Outcome {
     let text = call.arguments.text("where").unwrap_or_default();
     if text.trim().is_empty() {
-        return Err(Refusal::bad("Error Evaluating Query: the search text is empty."));
+        return Err(Refusal::bad(
+            "Error Evaluating Query: the search text is empty.",
+        ));
     }
     let query = Query::parse(&text);
     let location = call.arguments.number("location_id1")?;
@@ -82,8 +84,14 @@ pub(super) fn search(world: &mut World, call: &Call) -> Outcome {
         });
         row
     };
-    let rows: Vec<_> = found.iter().skip(page.skip()).take(page.limit).map(row).collect();
-    let Answer::Json(mut answer) = list(&call.href, rows, page, found.len(), Some("relevance")) else {
+    let rows: Vec<_> = found
+        .iter()
+        .skip(page.skip())
+        .take(page.limit)
+        .map(row)
+        .collect();
+    let Answer::Json(mut answer) = list(&call.href, rows, page, found.len(), Some("relevance"))
+    else {
         return Err(Refusal::bad("Error Evaluating Query"));
     };
     let last = (page.skip() + page.limit).min(found.len());
@@ -110,6 +118,12 @@ mod tests {
             }
         );
         assert_eq!(Query::parse("  "), Query::default());
-        assert_eq!(Query::parse("\"open"), Query { words: vec!["open".into()], subtype: None });
+        assert_eq!(
+            Query::parse("\"open"),
+            Query {
+                words: vec!["open".into()],
+                subtype: None
+            }
+        );
     }
 }
