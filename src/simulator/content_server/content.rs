@@ -391,7 +391,7 @@ impl Sink {
                 self.len = 0;
                 while self.len < total {
                     let take = fit(total - self.len, buffer.len());
-                    last.content.fill(self.from + self.len, &mut buffer[..take]);
+                    last.fill(self.from + self.len, &mut buffer[..take]);
                     self.store(&buffer[..take])?;
                     self.len += take as u64;
                 }
@@ -499,7 +499,7 @@ mod tests {
             blob.digest().unwrap().0,
             <[u8; 32]>::from(Sha256::digest(expected))
         );
-        assert!(blob.read(1, &mut vec![0; expected.len()]).is_err());
+        assert!(blob.read(1, &mut vec![0; expected.len() + 1]).is_err());
     }
 
     #[test]

@@ -626,7 +626,7 @@ impl ContentServer {
             let life = jiff::SignedDuration::try_from(expires.saturating_sub(self.uptime()));
             let ends = self
                 .clock
-                .wall()
+                .now()
                 .checked_add(life.unwrap_or(jiff::SignedDuration::MAX));
             (ticket, ends.unwrap_or(jiff::Timestamp::MAX))
         });

@@ -432,9 +432,10 @@ pub(super) fn purge(world: &mut World, call: &Call, id: i64) -> Outcome {
             .count()
             .saturating_sub(keep);
         node.versions.retain(|version| {
-            let goes = spare > 0 && counts(version) && version.locked.is_none();
+            let old = spare > 0 && counts(version);
+            spare -= usize::from(old);
+            let goes = old && version.locked.is_none();
             if goes {
-                spare -= 1;
                 gone.push(version.number);
             }
             !goes

@@ -1,0 +1,551 @@
+//! Categories, permissions, records, holds, workspaces, workflows.
+
+use super::*;
+
+fn media() -> Vec<Attribute> {
+    vec![
+        Attribute::new(2, "Title", AttributeKind::Text).required(),
+        Attribute::new(3, "Expires", AttributeKind::Date),
+        Attribute::new(4, "Regions", AttributeKind::Text).multiple(),
+    ]
+}
+
+#[tokio::test]
+async fn categories_are_flat_on_v2_and_nested_on_v1() {
+    let site = Site::new().await;
+    let cat = site.cs.add_category("Media", media());
+    let (title, regions) = (format!("{cat}_2"), format!("{cat}_4"));
+    let node = |name: &str, categories: Value| json!({"type": 0, "parent_id": site.folder, "name": name, "roles": {"categories": categories}});
+    let flat = json!({&title: "x", &regions: ["DE", "AT"]});
+    let created = site
+        .body("POST", "/v2/nodes", node("flat", flat.clone()))
+        .await;
+    let folder = id(&created);
+    let nested = json!({cat.to_string(): {&title: "y"}});
+    assert_eq!(
+        site.body("POST", "/v1/nodes", node("nested", nested.clone()))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        site.body("POST", "/v2/nodes", node("wrong", nested))
+            .await
+            .status,
+        500
+    );
+    assert_eq!(
+        site.body("POST", "/v1/nodes", node("wrong", flat))
+            .await
+            .status,
+        500
+    );
+    let unset = site
+        .body(
+            "POST",
+            "/v2/nodes",
+            node("unset", json!({format!("{cat}_1"): {}})),
+        )
+        .await;
+    refused(&unset, 400, "'Title'");
+
+    let listed = site
+        .get(&format!("/v2/nodes/{folder}/categories?metadata"))
+        .await
+        .json();
+    let entry = &listed["results"][0];
+    assert_eq!(
+        entry["data"]["categories"],
+        json!({&title: "x", format!("{cat}_3"): null, &regions: ["DE", "AT"]})
+    );
+    assert_eq!(
+        entry["metadata"]["categories"][cat.to_string()]["name"],
+        "Media"
+    );
+    assert_eq!(
+        entry["metadata_order"]["categories"],
+        json!([cat.to_string()])
+    );
+    let one = site
+        .get(&format!("/v2/nodes/{folder}/categories/{cat}"))
+        .await
+        .json();
+    assert_eq!(one["results"]["data"]["categories"][&title], "x");
+    let in_node = site
+        .get(&format!("/v2/nodes/{folder}?fields=categories&metadata"))
+        .await
+        .json();
+    assert_eq!(
+        in_node["results"]["data"]["categories"][0][&title], "x",
+        "a list there"
+    );
+    assert_eq!(
+        in_node["results"]["metadata"]["categories"][0][cat.to_string()]["persona"],
+        "category"
+    );
+
+    let child = format!("type=0&parent_id={folder}&name=child");
+    let child = id(&site.form("POST", "/v2/nodes", &child).await);
+    let inherited = site
+        .get(&format!("/v2/nodes/{child}/categories"))
+        .await
+        .json();
+    assert_eq!(
+        inherited["results"][0]["data"]["categories"][&title], "x",
+        "children inherit"
+    );
+}
+
+#[tokio::test]
+async fn a_category_is_assigned_once_updated_with_a_token_and_removed() {
+    let site = Site::new().await;
+    let cat = site.cs.add_category("Media", media());
+    let path = format!("/v2/nodes/{}/categories", site.folder);
+    let assign = format!("category_id={cat}&{cat}_2=x&{cat}_4=DE&{cat}_4=AT");
+    assert_eq!(
+        site.form("POST", &path, &assign).await.json()["results"],
+        json!({})
+    );
+    refused(
+        &site.form("POST", &path, &assign).await,
+        400,
+        "The attribute group 'Media' already exists",
+    );
+    let one = format!("{path}/{cat}");
+    let tokens = site
+        .get(&format!(
+            "/v2/nodes/{}?state&fields=categories",
+            site.folder
+        ))
+        .await
+        .json();
+    let token =
+        tokens["results"]["state"]["categories"][format!("{cat}_1")]["metadata_token"].clone();
+    let update =
+        json!({format!("{cat}_1"): {"metadata_token": token}, format!("{cat}_3"): "2026-05-06"});
+    let got = site.body("PUT", &one, update.clone()).await.json();
+    assert!(
+        got["results"]["state"]["categories"][format!("{cat}_1")]["metadata_token"].is_string()
+    );
+    refused(&site.body("PUT", &one, update).await, 409, "edit conflict");
+    refused(
+        &site.form("PUT", &one, &format!("{}_2=x", cat + 1)).await,
+        400,
+        "a non-matching attribute",
+    );
+    refused(
+        &site.form("PUT", &one, "").await,
+        400,
+        "Parameters are required",
+    );
+    let values = site.get(&one).await.json();
+    assert_eq!(
+        values["results"]["data"]["categories"][format!("{cat}_3")],
+        "2026-05-06T00:00:00"
+    );
+    let inherit = site
+        .form("DELETE", &format!("{one}/inheritance"), "")
+        .await
+        .json();
+    assert!(inherit["links"].is_object(), "never an empty object");
+    assert_eq!(site.form("DELETE", &one, "").await.status, 200);
+    refused(&site.get(&one).await, 400, "is not a category on node");
+}
+
+#[tokio::test]
+async fn permissions_are_read_set_and_taken_away() {
+    let site = Site::new().await;
+    let (user, ann) = site.reader().await;
+    let document = site.document("a", b"1").await;
+    let path = format!("/v2/nodes/{document}/permissions");
+    let rows = site.get(&path).await.json();
+    let kinds: Vec<_> = rows["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["data"]["permissions"]["type"].clone())
+        .collect();
+    assert_eq!(kinds, ["owner", "group", "public"]);
+    let body = json!({"permissions": ["see", "see_contents"], "right_id": user});
+    let got = site
+        .body("POST", &format!("{path}/custom"), body)
+        .await
+        .json();
+    assert_eq!(got["results"]["data"]["permissions"]["right_id"], user);
+    for entry in ["public", "group"] {
+        assert_eq!(
+            site.body(
+                "PUT",
+                &format!("{path}/{entry}"),
+                json!({"permissions": []})
+            )
+            .await
+            .status,
+            200
+        );
+    }
+    let effective = site.get(&format!("{path}/effective/{user}")).await.json();
+    assert_eq!(
+        effective["results"]["data"]["permissions"]["permissions"],
+        json!(["see", "see_contents"])
+    );
+    assert_eq!(
+        site.as_user(&ann, "GET", &format!("/v2/nodes/{document}/content"), "")
+            .await
+            .status,
+        200
+    );
+    let denied = site
+        .as_user(&ann, "PUT", &format!("{path}/public"), "permissions=see")
+        .await;
+    refused(
+        &denied,
+        500,
+        "Insufficient permissions to perform that action",
+    );
+    assert_eq!(
+        site.form("DELETE", &format!("{path}/custom/{user}"), "")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        site.as_user(&ann, "GET", &format!("/v2/nodes/{document}"), "")
+            .await
+            .status,
+        400
+    );
+    let wrong = site
+        .body(
+            "PUT",
+            &format!("{path}/public"),
+            json!({"permissions": ["see"], "apply_to": 2}),
+        )
+        .await;
+    refused(&wrong, 500, "invalid request");
+}
+
+#[tokio::test]
+async fn rights_can_be_applied_to_everything_below() {
+    let site = Site::new().await;
+    let document = site.document("a", b"1").await;
+    let body = json!({"permissions": [], "apply_to": 2});
+    for entry in ["public", "group"] {
+        site.body(
+            "PUT",
+            &format!("/v2/nodes/{}/permissions/{entry}", site.folder),
+            body.clone(),
+        )
+        .await;
+    }
+    let (_, ann) = site.reader().await;
+    assert_eq!(
+        site.as_user(&ann, "GET", &format!("/v2/nodes/{document}"), "")
+            .await
+            .status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_record_is_declared_edited_with_a_token_and_finalised() {
+    let site = Site::new().await;
+    let document = site.document("a", b"1").await;
+    let path = format!("/v1/nodes/{document}/rmclassifications");
+    assert_eq!(site.get(&path).await.json()["data"], json!([]));
+    assert_eq!(
+        site.body("POST", &path, json!({"class_id": 41}))
+            .await
+            .status,
+        200
+    );
+    let details = site.get(&path).await.json();
+    assert_eq!(
+        (
+            &details["data"][0]["rmclassification_id"],
+            &details["data"][0]["file_status"]
+        ),
+        (&json!(41), &json!("ACTIVE"))
+    );
+    let body = json!({"rm_metadataToken": details["rm_metadataToken"], "official": true, "essential": "VITAL"});
+    assert_eq!(site.body("PUT", &path, body.clone()).await.status, 200);
+    refused(&site.body("PUT", &path, body).await, 409, "edit conflict");
+    refused(
+        &site
+            .form("DELETE", &format!("/v2/nodes/{document}"), "")
+            .await,
+        400,
+        "invalid action 'delete'",
+    );
+    refused(
+        &site
+            .form("PUT", "/v1/rmclassifications/finalizerecords", "")
+            .await,
+        404,
+        "ids",
+    );
+    let finalise = format!("ids={document}");
+    assert_eq!(
+        site.form("PUT", "/v1/rmclassifications/finalizerecords", &finalise)
+            .await
+            .status,
+        200
+    );
+    let versions = format!("/v2/nodes/{document}/versions");
+    refused(
+        &site.upload(&versions, &[], ("file", "a", b"2")).await,
+        400,
+        "finalized record",
+    );
+    refused(
+        &site
+            .form("PUT", &format!("/v2/nodes/{document}"), "name=b")
+            .await,
+        400,
+        "finalized record",
+    );
+}
+
+#[tokio::test]
+async fn a_held_document_takes_no_version_until_the_hold_is_suspended() {
+    let site = Site::new().await;
+    let document = site.document("a", b"1").await;
+    let form = "type=Legal&name=Case+7&date_applied=2026-01-01T00%3A00%3A00";
+    let hold = site.form("POST", "/v1/holds", form).await.json()["holdID"]
+        .as_i64()
+        .unwrap();
+    refused(
+        &site.form("POST", "/v1/holds", form).await,
+        400,
+        "Could not insert into the Hold Disposition table",
+    );
+    let path = format!("/v1/nodes/{document}/holds");
+    refused(
+        &site.form("POST", &path, "").await,
+        400,
+        "Missing LLPARAMS_LIST",
+    );
+    assert_eq!(
+        site.body("POST", &path, json!({"hold_id": hold}))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        site.get(&path).await.json()["data"][0]["hold_name"],
+        "Case 7"
+    );
+    let versions = format!("/v2/nodes/{document}/versions");
+    refused(
+        &site.upload(&versions, &[], ("file", "a", b"2")).await,
+        400,
+        "on hold",
+    );
+    refused(
+        &site
+            .form("DELETE", &format!("/v2/nodes/{document}"), "")
+            .await,
+        400,
+        "invalid action 'delete'",
+    );
+    assert_eq!(
+        site.get("/v2/holds").await.json()["results"]["data"]["holds"][0]["ActiveHold"],
+        1
+    );
+    let named = site.get("/v2/hold?holdname=Case%207").await.json();
+    assert_eq!(named["results"]["data"]["hold"]["HoldID"], hold);
+    assert_eq!(
+        site.get(&format!("/v2/holditems/{hold}")).await.json()["results"][0]["data"]["properties"]
+            ["id"],
+        document
+    );
+    site.form(
+        "PUT",
+        "/v1/holds",
+        &format!("id={hold}&date_removed=2026-02-01"),
+    )
+    .await;
+    assert_eq!(
+        site.upload(&versions, &[], ("file", "a", b"2"))
+            .await
+            .status,
+        200,
+        "suspended"
+    );
+    refused(
+        &site.form("DELETE", &format!("/v1/holds/{hold}"), "").await,
+        400,
+        "is in use",
+    );
+    assert_eq!(
+        site.form("DELETE", &format!("{path}/{hold}"), "")
+            .await
+            .status,
+        200
+    );
+    refused(
+        &site.form("DELETE", &format!("{path}/{hold}"), "").await,
+        400,
+        "Object does not have this Hold",
+    );
+}
+
+#[tokio::test]
+async fn classifications_replace_each_other() {
+    let site = Site::new().await;
+    let path = format!("/v1/nodes/{}/classifications", site.folder);
+    site.body("POST", &path, json!({"class_id": [5, 6]})).await;
+    site.body("POST", &path, json!({"class_id": [7]})).await;
+    assert_eq!(site.get(&path).await.json()["data"][0]["id"], 7);
+}
+
+#[tokio::test]
+async fn a_workspace_is_created_found_and_contains_its_documents() {
+    let site = Site::new().await;
+    assert_eq!(
+        site.get("/v2/businessworkspacetypes").await.status,
+        500,
+        "no type yet"
+    );
+    let template = site.cs.add_workspace_type(16, "Campaign");
+    let types = site
+        .get("/v2/businessworkspacetypes?expand_templates=True")
+        .await
+        .json();
+    assert_eq!(
+        types["results"][0]["data"]["properties"]["templates"][0]["id"],
+        template
+    );
+    let body = json!({"template_id": template, "wksp_type_id": "16", "name": "Spring", "parent_id": site.folder,
+        "ext_system_id": "LH", "bo_type": "collection", "bo_id": "c1"});
+    let created = site
+        .body("POST", "/v2/businessworkspaces", body.clone())
+        .await
+        .json();
+    let workspace = created["results"]["id"].as_i64().unwrap();
+    refused(
+        &site.body("POST", "/v2/businessworkspaces", body).await,
+        500,
+        "already exists",
+    );
+    let found = site
+        .get("/v2/businessworkspaces?where_workspace_type_name=Campaign&where_name=contains_spr")
+        .await
+        .json();
+    assert_eq!(
+        (
+            &found["paging"]["total_count"],
+            &found["results"][0]["data"]["properties"]["id"]
+        ),
+        (&json!(1), &json!(workspace))
+    );
+    let by_object = site
+        .get("/v2/externalsystems/LH/botypes/collection/boids/c1")
+        .await
+        .json();
+    assert_eq!(
+        by_object["results"]["data"]["properties"]["wksp_type_name"],
+        "Campaign"
+    );
+    let inner = site.cs.add_folder(workspace, "inner");
+    assert_eq!(
+        site.get(&format!("/v1/nodes/{inner}/businessworkspace"))
+            .await
+            .json()["id"],
+        workspace
+    );
+}
+
+#[tokio::test]
+async fn a_workflow_is_started_from_a_draft_and_watched_to_its_end() {
+    let site = Site::new().await;
+    let document = site.document("a", b"1").await;
+    let map = site.cs.add_workflow("Approval");
+    let maps = site
+        .get(&format!("/v2/docworkflows?doc_id={document}"))
+        .await
+        .json();
+    assert_eq!(maps["results"]["data"][0]["DataID"], map);
+    let draft = site
+        .body(
+            "POST",
+            "/v2/draftprocesses",
+            json!({"workflow_id": map, "doc_ids": document.to_string()}),
+        )
+        .await
+        .json();
+    let draft = draft["results"]["draftprocess_id"].as_i64().unwrap();
+    let path = format!("/v2/draftprocesses/{draft}");
+    let values = json!({"action": "formUpdate", "values": {"WorkflowForm_Title": "t"}});
+    assert_eq!(site.body("PUT", &path, values).await.status, 200);
+    let started = site
+        .body("PUT", &path, json!({"action": "Initiate"}))
+        .await
+        .json();
+    let process = started["results"]["process_id"].as_i64().unwrap();
+    let status = format!("/v2/workflows/status/processes/{process}");
+    assert_eq!(
+        site.get(&status).await.json()["results"]["wf_details"]["status"],
+        "ontime"
+    );
+    assert!(site.cs.set_workflow_status(process, "completed"));
+    let over = site.get(&status).await.json();
+    assert_eq!(over["results"]["wf_details"]["status"], "completed");
+    refused(
+        &site.get("/v2/workflows/status/processes/1").await,
+        400,
+        "Could not access task status",
+    );
+}
+
+#[tokio::test]
+async fn search_lags_behind() {
+    let site = Site::new().await;
+    site.document("needle.mov", b"1").await;
+    let form = "where=OTName%3Aneedle&lookfor=complexQuery";
+    let found = async || {
+        site.form("POST", "/v2/search", form).await.json()["collection"]["paging"]["total_count"]
+            .clone()
+    };
+    assert_eq!(found().await, 0);
+    site.cs.advance(Duration::from_secs(6));
+    assert_eq!(found().await, 1);
+}
+
+#[tokio::test]
+async fn volumes_members_and_nicknames_answer() {
+    let site = Site::new().await;
+    assert_eq!(
+        site.get("/v2/volumes/141").await.json()["results"]["data"]["properties"]["id"],
+        2000
+    );
+    refused(
+        &site.get("/v2/volumes/144").await,
+        500,
+        "Subtype 144 is not a root subtype",
+    );
+    assert_eq!(
+        site.get("/v2/members/1000").await.json()["results"]["data"]["properties"]["name"],
+        "Admin"
+    );
+    assert_eq!(
+        site.get("/v2/members?where_type=0").await.json()["results"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let path = format!("/v2/nodes/{}/nicknames", site.folder);
+    assert_eq!(
+        site.form("PUT", &path, "nickname=masters").await.status,
+        200
+    );
+    refused(
+        &site.form("PUT", &path, "nickname=a+b").await,
+        500,
+        "Nickname not in valid format",
+    );
+    let found = site.get("/v2/nicknames/masters/nodes").await.json();
+    assert_eq!(found["results"]["data"]["properties"]["id"], site.folder);
+    assert_eq!(site.get("/v2/nicknames/none/nodes").await.status, 404);
+}
