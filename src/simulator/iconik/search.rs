@@ -474,7 +474,25 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// Dates compare whatever their zone notation; other texts as they are.
+/// Dates compare as moments, numbers as numbers, other texts as they are.
+fn compare(a: &str, b: &str) -> Ordering {
+    let moment = |text: &str| -> Option<jiff::civil::DateTime> {
+        let date = || Some(text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0));
+        if text.len() <= 10 {
+            return date().filter(|_| text.len() == 10);
+        }
+        plain(text).parse().ok()
+    };
+    if let (Some(a), Some(b)) = (moment(a), moment(b)) {
+        return a.cmp(&b);
+    }
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        _ => a.cmp(b),
+    }
+}
+
+/// A date without its zone, which is always UTC; other texts as they are.
 fn plain(text: &str) -> &str {
     text.trim_end_matches("+00:00").trim_end_matches('Z')
 }
@@ -629,9 +647,8 @@ fn term_holds(term: &Value, document: &Value) -> bool {
     if let Some(range) = term.get("range").filter(|r| r.is_object()) {
         holds &= values.iter().any(|v| {
             let text = as_text(v);
-            let bound = |name: &str| range[name].as_str().map(plain);
-            bound("min").is_none_or(|min| plain(&text) >= min)
-                && bound("max").is_none_or(|max| plain(&text) <= max)
+            let against = |name: &str| Some(compare(&text, range[name].as_str()?));
+            against("min").is_none_or(|o| o.is_ge()) && against("max").is_none_or(|o| o.is_le())
         });
     }
     holds

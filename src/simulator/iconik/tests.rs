@@ -1024,16 +1024,17 @@ async fn receiver(status: u16, reply: Value) -> (Server, Arc<Mutex<Vec<(Option<S
     (server, seen)
 }
 
-/// Waits until something holds; what is awaited takes milliseconds.
+/// Waits until something holds that other tasks are about to bring about.
 async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
-        if holds() {
-            return;
+    let holding = async {
+        while !holds() {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("it never came to hold");
+    };
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, holding)
+        .await
+        .expect("it never came to hold");
 }
 
 #[tokio::test]
