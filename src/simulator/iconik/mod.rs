@@ -70,6 +70,9 @@ pub struct Quirks {
     pub created_every: u64,
     /// How far search and contents lag behind writes, in milliseconds.
     pub index_lag_ms: i64,
+    /// Dates of the index have no zone, as clients of the real service meet them though its
+    /// description says otherwise.
+    pub zoneless_dates: bool,
     /// How long a signed address is handed out again, in milliseconds.
     pub link_cache_ms: i64,
     /// How long a restore from Glacier takes, in milliseconds.
@@ -97,6 +100,7 @@ impl Default for Quirks {
             nulls_every: 0,
             created_every: 0,
             index_lag_ms: 0,
+            zoneless_dates: true,
             link_cache_ms: 24 * 3_600_000,
             thaw_ms: 1_000,
             delete_grace_ms: 24 * 3_600_000,
@@ -422,6 +426,7 @@ impl Iconik {
 impl World {
     fn configure(&mut self, quirks: &Quirks) {
         self.lag_ms = quirks.index_lag_ms;
+        self.zoneless_dates = quirks.zoneless_dates;
         self.link_cache_ms = quirks.link_cache_ms;
         self.thaw_ms = quirks.thaw_ms;
         self.grace_ms = quirks.delete_grace_ms;

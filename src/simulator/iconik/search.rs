@@ -62,6 +62,9 @@ impl World {
             (&Method::POST, ["search", "saved"]) => {
                 let body = call.object()?;
                 demand(body, &["name", "criteria"])?;
+                if !body["criteria"].is_object() {
+                    return Err(invalid("criteria", "Not a valid mapping."));
+                }
                 let own = self.next_id(Kind::SavedSearch);
                 let saved = row(json!({
                     "id": own, "name": body["name"], "criteria": body["criteria"],
@@ -182,17 +185,22 @@ impl World {
             document.insert("versions_number".into(), versions.into());
             document.insert("comments_count".into(), comments.into());
             document.insert("duration_milliseconds".into(), 60_000.into());
+            let zoneless = self.zoneless_dates;
             for version in document
                 .get_mut("versions")
                 .and_then(Value::as_array_mut)
                 .into_iter()
                 .flatten()
             {
-                strip_zone(version);
+                if zoneless {
+                    strip_zone(version);
+                }
             }
         }
         let mut document = Value::Object(document);
-        strip_zone(&mut document);
+        if self.zoneless_dates {
+            strip_zone(&mut document);
+        }
         Some(document)
     }
 

@@ -829,7 +829,7 @@ async fn metadata_is_read_and_written_through_views() {
     let plain = api
         .get(&format!("metadata/v1/views/{view}/?merge_fields=false"))
         .await;
-    assert!(plain["view_fields"][0]["field_type"].is_null());
+    assert!(plain["view_fields"][0]["options"].is_null());
     let path = |asset: &str| format!("metadata/v1/assets/{asset}/views/{view}/");
     let values = api.get(&path(&asset)).await;
     assert_eq!(
