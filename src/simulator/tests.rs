@@ -163,3 +163,16 @@ async fn the_state_of_all_systems_is_seen_from_outside() {
         404
     );
 }
+
+#[test]
+fn every_scenario_file_reads_and_says_what_it_is_about() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let scenario: faults::Scenario = serde_json::from_str(&text).unwrap();
+        assert!(!scenario.about.is_empty() && !scenario.rules.is_empty());
+        files += 1;
+    }
+    assert!(files > 0);
+}

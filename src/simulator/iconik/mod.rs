@@ -4,6 +4,9 @@
 //! as `{"errors": …}`. What an exchange looks like follows iconik's published API description;
 //! what only prose or other people's code tells can be switched ([`Quirks`]).
 //!
+//! Faults by name, for rules with [`Action::Named`](super::faults::Action::Named), are listed in
+//! `twist`: pages that loop, answers too large or too deep, addresses that lead elsewhere.
+//!
 //! `table` and `world` hold rows, `load` fills them from a campaign, `library` works out rows of
 //! large ones, `call` is a request with its paging; then one file for each service. The bytes are
 //! the bucket's.
@@ -24,6 +27,7 @@ mod search;
 mod table;
 #[cfg(test)]
 mod tests;
+mod twist;
 mod world;
 
 pub use call::Token;
@@ -294,7 +298,10 @@ impl Iconik {
             Err(refusal) => Err(refusal),
         };
         let reply = match answer {
-            Ok((status, body)) => self.shape(status, body, &exchange.method, &quirks),
+            Ok((status, mut body)) => {
+                twist::twist(&mut body, &exchange);
+                self.shape(status, body, &exchange.method, &quirks)
+            }
             Err(refusal) => error(&refusal),
         };
         match remaining {
