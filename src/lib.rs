@@ -26,7 +26,7 @@
 //!
 //! # Floors
 //!
-//! A module uses only floors below its own; `tests/architecture.rs` holds the rules that a
+//! A module uses only floors below its own; `tests/all/architecture.rs` holds the rules that a
 //! compiler cannot.
 //!
 //! | Floor | Modules | May not know |

@@ -1,1 +1,80 @@
-//! What longhaul is used for: each integration flow is one file.
+//! What longhaul is used for. Each flow is one file and works from the command line alone.
+//!
+//! | Flow | File | Reads → writes |
+//! |---|---|---|
+//! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
+//! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
+//!
+//! All flows share [`intake`] (which masters, as ledger items), [`drive`] (the engine, the
+//! enumeration and the reports side by side) and [`write_back`] (what iconik is told afterwards).
+
+pub mod archive;
+pub mod drive;
+pub mod intake;
+pub mod migrate;
+pub mod write_back;
+
+use std::sync::Arc;
+
+use crate::iconik;
+use crate::transfer::Destination;
+use crate::types::{Failure, FailureClass, NodeId, Reason};
+
+/// Both systems, signed in, and what names things between them.
+#[derive(Clone)]
+pub struct Systems {
+    /// The source system.
+    pub iconik: iconik::Client,
+    /// The destination, as the engine sees it.
+    pub destination: Arc<dyn Destination>,
+    /// The configured name of the Content Server instance: part of every marker.
+    pub instance: String,
+    /// iconik's system domain: part of every marker.
+    pub domain: String,
+    /// The folder that masters are published in.
+    pub target: NodeId,
+}
+
+/// Why a flow could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// iconik could not answer.
+    #[error(transparent)]
+    Iconik(#[from] iconik::Error),
+    /// The ledger could not record or answer.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::Error),
+    /// A list of assets could not be read.
+    #[error("{path}, line {line}: {what}")]
+    List {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it, and what to write instead.
+        what: String,
+    },
+    /// The engine stopped.
+    #[error(transparent)]
+    Engine(#[from] Failure),
+}
+
+impl Error {
+    /// As the engine would class it.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Iconik(error) => error.into_failure(),
+            Self::Ledger(error) => Failure::new(
+                FailureClass::StopEverything,
+                Reason::Ledger,
+                error.to_string(),
+            ),
+            Self::List { .. } => Failure::new(
+                FailureClass::StopEverything,
+                Reason::Other,
+                self.to_string(),
+            ),
+            Self::Engine(failure) => failure,
+        }
+    }
+}

@@ -4,251 +4,122 @@
 //! byte, stall, minimum progress), streams bodies in both directions without copying, retries by
 //! failure class where a repeat is safe, follows no redirects, binds credentials to their origin
 //! and never lets a secret or signed address reach a log or error.
+//!
+//! ```text
+//! Request ─ checked (scheme, origin, guard) ─ gate of its host ─ call permit ─┐
+//!    ▲ repeated with jitter, when that is safe                                │
+//!    └──────────────────────────────────────────── attempt ◄──────────────────┘
+//!                      connect: names → guard → TCP (or proxy) → TLS
+//!                      send:    counted body, stall and progress watched
+//!                      receive: head within its limit → Response
+//! ```
+//!
+//! It leaves to others what a status or document means: any complete response head is `Ok`.
+//! What was read by ranges, renewed or resumed is the caller's affair too.
 
-use std::sync::Arc;
+mod client;
+mod connect;
+mod cookies;
+mod error;
+mod guard;
+mod origin;
+mod request;
+mod response;
+mod retry;
+mod send;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use secrecy::SecretString;
-use url::Url;
+pub use client::Client;
+pub use cookies::CookieJar;
+pub use error::{Direction, Error};
+pub use origin::{Credential, Origin, SignedUrl};
+pub use request::{Body, Repeat, Request};
+pub use response::{Answer, Response, looks_like_html};
 
-use crate::types::Failure;
+use crate::types::KIB;
+
+/// Largest JSON answer that is read: far above any page of either system, far below what would
+/// hurt.
+pub const JSON_LIMIT: usize = 32 << 20;
 
 /// How the client behaves; every default has its reason beside it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Time to connect, TLS included.
+    /// Time to connect: name, TCP, proxy and TLS together.
     pub connect_timeout: Duration,
     /// Time to the response head after the request was sent, unless a request says otherwise.
     pub first_byte_timeout: Duration,
     /// Longest silence while a body moves, in either direction.
     pub stall_timeout: Duration,
-    /// Fewest bytes per minute while a body moves, or the peer counts as a slow-loris.
+    /// Fewest bytes per minute while a body moves, or the peer counts as a slow-loris. Only time
+    /// in which the peer had the floor counts.
     pub min_bytes_per_minute: u64,
+    /// How long progress is measured before it is judged.
+    pub progress_window: Duration,
     /// A private CA bundle (PEM) beside the platform's roots.
-    pub ca_file: Option<std::path::PathBuf>,
-    /// Whether `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured.
+    pub ca_file: Option<PathBuf>,
+    /// Whether `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured. Loopback is always
+    /// reached directly.
     pub proxy_from_environment: bool,
-    /// Hosts that may be reached without TLS.
+    /// Hosts that may be reached without TLS; the word `loopback` stands for this machine, and
+    /// then guarded requests may reach it as well.
     pub plain_http: Vec<String>,
     /// Private ranges that guarded requests may reach, as CIDRs.
     pub allow: Vec<String>,
-    /// Attempts for requests that may be repeated.
+    /// Hosts that a person typed and that guarded requests may therefore reach whatever their
+    /// address.
+    pub trusted_hosts: Vec<String>,
+    /// Attempts for requests that may be repeated; being throttled burns none.
     pub attempts: u32,
+    /// Longest first wait before a repeat; it doubles with every attempt, with full jitter.
+    pub backoff: Duration,
+    /// Longest wait before a repeat.
+    pub backoff_cap: Duration,
+    /// Longest wait that a server's `Retry-After` can ask for.
+    pub retry_after_cap: Duration,
+    /// Longest time one request lets itself be throttled before the answer is handed on.
+    pub throttle_patience: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        todo!()
+        Self {
+            // Two lost SYNs (1 s + 2 s + 4 s) and a slow handshake still pass.
+            connect_timeout: Duration::from_secs(10),
+            // The systems' own clients give up at 60 s by default.
+            first_byte_timeout: Duration::from_secs(60),
+            // A healthy TCP connection recovers from loss well within this.
+            stall_timeout: Duration::from_secs(30),
+            // 8.5 KiB/s: slower than any usable link, faster than a slow-loris.
+            min_bytes_per_minute: 512 * KIB,
+            progress_window: Duration::from_secs(60),
+            ca_file: None,
+            proxy_from_environment: true,
+            plain_http: Vec::new(),
+            allow: Vec::new(),
+            trusted_hosts: Vec::new(),
+            // First wait up to 0.5 s, last up to 4 s: rides out a restarted frontend; longer
+            // outages are the engine's, which keeps them in the ledger.
+            attempts: 5,
+            backoff: Duration::from_millis(500),
+            backoff_cap: Duration::from_secs(30),
+            retry_after_cap: Duration::from_secs(15 * 60),
+            throttle_patience: Duration::from_secs(15 * 60),
+        }
     }
 }
 
-/// Scheme, host and port that a credential belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    scheme: String,
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    /// The origin of an absolute http(s) URL.
-    pub fn of(_url: &Url) -> Result<Self, Error> {
-        todo!()
-    }
-}
-
-/// Secret headers that are only ever sent to one origin.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    origin: Origin,
-    headers: Vec<(HeaderName, SecretString)>,
-}
-
-impl Credential {
-    /// Headers for `origin`.
-    pub fn new(origin: Origin, headers: Vec<(HeaderName, SecretString)>) -> Self {
-        Self { origin, headers }
-    }
-}
-
-/// An address whose query is a secret. `Debug` and `Display` show scheme, host and a digest.
-#[derive(Clone)]
-pub struct SignedUrl(Url);
-
-impl SignedUrl {
-    /// Reads a signed address; the error does not repeat it.
-    pub fn parse(_text: &str) -> Result<Self, Error> {
-        todo!()
-    }
-}
-
-/// What may happen to a request that got no clear answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
-    /// Idempotent: tried again on connect errors, time-outs, 429, 502-504 and HTML pages.
-    Safe,
-    /// Tried again only when no byte of it can have reached the server (connect errors).
-    IfNotSent,
-}
-
-/// A request body.
-pub enum Body {
-    /// No body.
-    Empty,
-    /// In memory, in order; can be sent again.
-    Chunks(Vec<Bytes>),
-    /// Exactly `len` bytes that pass once. An error inside ends the request incomplete.
-    Stream {
-        /// Content-Length.
-        len: u64,
-        /// The bytes.
-        stream: BoxStream<'static, Result<Bytes, Failure>>,
-    },
-}
-
-/// Cookies of one upload session, so that a balancer keeps it on one frontend.
-#[derive(Clone, Debug, Default)]
-pub struct CookieJar {}
-
-/// A request under construction.
-pub struct Request {
-    method: Method,
-    url: Url,
-    signed: bool,
-    headers: HeaderMap,
-    body: Body,
-    repeat: Repeat,
-    first_byte: Option<Duration>,
-    total: Option<Duration>,
-    cookies: Option<CookieJar>,
-}
-
-impl Request {
-    /// A request; repeats are [`Repeat::Safe`] for GET and HEAD, otherwise [`Repeat::IfNotSent`].
-    pub fn new(_method: Method, _url: Url) -> Self {
-        todo!()
-    }
-
-    /// A request to a signed address: carries no credential, and its host is guarded against
-    /// private and metadata addresses.
-    pub fn signed(_method: Method, _url: &SignedUrl) -> Self {
-        todo!()
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(self, _name: HeaderName, _value: HeaderValue) -> Self {
-        todo!()
-    }
-
-    /// Adds a credential's headers.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::CredentialOrigin`] when the request goes to another origin, or is signed.
-    pub fn credential(self, _credential: &Credential) -> Result<Self, Error> {
-        todo!()
-    }
-
-    /// Sets the body.
-    #[must_use]
-    pub fn body(self, _body: Body) -> Self {
-        todo!()
-    }
-
-    /// Sets a form-urlencoded body and its content type.
-    #[must_use]
-    pub fn form(self, _fields: &[(&str, &str)]) -> Self {
-        todo!()
-    }
-
-    /// Sets a JSON body and its content type.
-    #[must_use]
-    pub fn json(self, _value: &serde_json::Value) -> Self {
-        todo!()
-    }
-
-    /// Says whether the request may be repeated.
-    #[must_use]
-    pub fn repeat(self, _repeat: Repeat) -> Self {
-        todo!()
-    }
-
-    /// Time to the response head, when it differs from the configured one (long server work).
-    #[must_use]
-    pub fn first_byte(self, _limit: Duration) -> Self {
-        todo!()
-    }
-
-    /// Uses and fills a cookie jar.
-    #[must_use]
-    pub fn cookies(self, _jar: &CookieJar) -> Self {
-        todo!()
-    }
-}
-
-/// A response whose body has not been read.
-pub struct Response {}
-
-impl Response {
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        todo!()
-    }
-
-    /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
-        todo!()
-    }
-
-    /// Reads the body whole, at most `limit` bytes.
-    pub async fn bytes(self, _limit: usize) -> Result<Bytes, Error> {
-        todo!()
-    }
-
-    /// The body as it arrives; ends in an error on a stall, a trickle, a cut or surplus bytes.
-    pub fn stream(self) -> BoxStream<'static, Result<Bytes, Error>> {
-        todo!()
-    }
-}
-
-/// Why an exchange failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Placeholder.
-    #[error("placeholder")]
-    Placeholder,
-}
-
-impl Error {
-    /// Whether no byte of the request can have taken effect at the server.
-    pub fn not_sent(&self) -> bool {
-        todo!()
-    }
-
-    /// As the engine sees it.
-    pub fn into_failure(self) -> Failure {
-        todo!()
-    }
-}
-
-/// The client. Cheap to clone; clones share connections.
-#[derive(Clone)]
-pub struct Client(Arc<()>);
-
-impl Client {
-    /// Builds a client.
-    pub fn new(_config: Config) -> Result<Self, Error> {
-        todo!()
-    }
-
-    /// Sends a request; any complete response head is `Ok`, whatever its status (429, 502-504
-    /// only after the attempts of a repeatable request are used up).
-    pub async fn send(&self, _request: Request) -> Result<Response, Error> {
-        todo!()
-    }
-}
+/// Largest response head, in bytes: what a proxy or IIS would itself refuse.
+const HEAD_LIMIT: u64 = 64 * KIB;
+/// Read buffer below TLS: rustls reads 4 KiB at a time without one (measured 1.2x).
+const TLS_BUFFER: usize = 256 << 10;
+/// Pieces a request body is handed over in: small enough that a slow but living link takes one
+/// well within the stall limit.
+const PIECE: usize = 64 << 10;
+/// Longest error page or throttled answer that is read to keep its connection.
+const DRAIN_LIMIT: usize = 64 << 10;

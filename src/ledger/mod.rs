@@ -1,260 +1,432 @@
 //! The checkpoint store: what every run, item, file and part has reached, in SQLite.
 //!
 //! One writer thread takes [`Change`]s from a channel and commits everything that is queued in
-//! one transaction, durable before it answers. Readers use their own read-only connection.
+//! one transaction, durable before it answers. Readers use their own read-only connections and
+//! see whatever was acknowledged. One process owns a ledger, by a lock that ends with it; others
+//! look at it through a [`Reader`].
+//!
+//! ```text
+//! apply ─┐                          ┌─ <ledger>.lock   who, and how many commits
+//! apply ─┼─ queue ─ writer thread ──┤
+//! apply ─┘   one transaction, then  └─ <ledger>        and its log, -wal
+//!            all answers                   ▲
+//! run, items, files …  ─ a few read-only ──┤
+//! Reader (another process) ────────────────┘
+//! ```
+//!
+//! What the ledger promises: an answered change survives a kill and a power cut; an unanswered
+//! one is there whole or not at all; after a fault of the disk nothing more is accepted
+//! ([`Error::is_fatal`]), so that nothing is done in the outside world without a record; and an
+//! owner learns when the ledger may be older than the world ([`Ledger::start_barrier`]).
+//!
+//! It knows neither steps nor which may follow which: states and steps are texts here, and become
+//! the engine's own types after its checks. This is the only module with SQL.
 
+mod change;
+mod decode;
+mod error;
+mod items;
+mod journal;
+mod lock;
+mod meta;
+mod open;
+mod outbox;
+mod place;
+mod reader;
 mod rows;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rusqlite::params;
+use tokio::sync::Semaphore;
+
+pub use change::Change;
+pub use error::{Error, Fault};
+pub use journal::{Break, Chain, GENESIS};
+pub use lock::Owner;
+pub use open::Barrier;
+pub use reader::Reader;
 pub use rows::{
     Added, Entry, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem, NewPost, NewRun, Part,
     Post, Run, StateCount,
 };
 
-use crate::types::{ItemId, RunId, TransferId};
+use crate::types::{ItemId, NodeId, RunId, TransferId};
 
-/// Why the ledger could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Another process owns the ledger.
-    #[error("{path} is in use by process {owner}; `longhaul status` shows what it is doing")]
-    InUse {
-        /// The ledger's file.
-        path: PathBuf,
-        /// Process id and command of the owner.
-        owner: String,
-    },
-    /// Placeholder.
-    #[error("ledger: {0}")]
-    Other(String),
-}
-
-/// One atomic change: everything in it is durable together, in the order it was added, or none
-/// of it happened.
-#[derive(Debug, Default)]
-pub struct Change {
-    ops: Vec<Op>,
-}
-
-#[derive(Debug)]
-enum Op {
-    Item(ItemId, ItemPatch),
-    File(TransferId, FilePatch),
-    Part(TransferId, Part),
-    Ack(TransferId, u32),
-    ClearParts(TransferId),
-    ReplaceFiles(ItemId, Vec<NewFile>),
-    Journal(Entry),
-    Post(NewPost),
-}
-
-impl Change {
-    /// An empty change.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Changes an item's row.
-    #[must_use]
-    pub fn item(mut self, id: ItemId, patch: ItemPatch) -> Self {
-        self.ops.push(Op::Item(id, patch));
-        self
-    }
-
-    /// Changes a file's row.
-    #[must_use]
-    pub fn file(mut self, id: TransferId, patch: FilePatch) -> Self {
-        self.ops.push(Op::File(id, patch));
-        self
-    }
-
-    /// Records a part that has been hashed (inserts or replaces its row).
-    #[must_use]
-    pub fn part(mut self, file: TransferId, part: Part) -> Self {
-        self.ops.push(Op::Part(file, part));
-        self
-    }
-
-    /// Marks a recorded part as acknowledged.
-    #[must_use]
-    pub fn ack(mut self, file: TransferId, number: u32) -> Self {
-        self.ops.push(Op::Ack(file, number));
-        self
-    }
-
-    /// Forgets every part of a file (its session is gone, or its source changed).
-    #[must_use]
-    pub fn clear_parts(mut self, file: TransferId) -> Self {
-        self.ops.push(Op::ClearParts(file));
-        self
-    }
-
-    /// Replaces an item's files (a master becomes segments).
-    #[must_use]
-    pub fn replace_files(mut self, item: ItemId, files: Vec<NewFile>) -> Self {
-        self.ops.push(Op::ReplaceFiles(item, files));
-        self
-    }
-
-    /// Appends a journal line.
-    #[must_use]
-    pub fn journal(mut self, entry: Entry) -> Self {
-        self.ops.push(Op::Journal(entry));
-        self
-    }
-
-    /// Puts a message in the outbox.
-    #[must_use]
-    pub fn post(mut self, post: NewPost) -> Self {
-        self.ops.push(Op::Post(post));
-        self
-    }
-}
+/// Connections for reads at the same time. A read takes well under a millisecond; more only help
+/// while a report pages through a long run.
+const READERS: usize = 4;
 
 /// The owner's handle: reads and writes. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Ledger {}
+///
+/// When the last clone is dropped, what is queued is written, the stop is marked as clean and the
+/// lock released; the drop waits for that (milliseconds). Every call but those reads may be
+/// dropped midway: its change then happens whole or not at all.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    barrier: Option<(Barrier, i64)>,
+    /// Declared before the writer: the last connection to close folds in the log.
+    readers: Pool,
+    writer: writer::Writer,
+    latch: writer::Latch,
+}
+
+struct Pool {
+    idle: Arc<Mutex<Vec<Reader>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Ledger {
     /// Opens or creates the ledger and takes ownership of it. `owner` is a short text for other
-    /// processes to read, such as `archive (pid 4711)`. Items left `active` by a dead process
-    /// become `planned` again.
+    /// processes to read, such as `archive`; the process id is added. Items left `active` by a
+    /// dead process become `planned` again. Blocks for as long as reading the file once takes.
     ///
     /// # Errors
     ///
-    /// See [`Error`]: in use, on a network file system, written by a newer longhaul, damaged.
-    pub fn open(_path: &Path, _owner: &str) -> Result<Self, Error> {
-        todo!()
+    /// [`Error::InUse`], [`Error::BadPath`], [`Error::NetworkFileSystem`], [`Error::NotALedger`],
+    /// [`Error::Newer`], [`Error::Damaged`], or a fault of the store.
+    pub fn open(path: &Path, owner: &str) -> Result<Self, Error> {
+        let open::Opened { state, barrier } = open::open(path, owner)?;
+        let latch = state.latch.clone();
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            barrier,
+            readers: Pool {
+                idle: Arc::default(),
+                permits: Arc::new(Semaphore::new(READERS)),
+            },
+            writer: writer::Writer::start(state)?,
+            latch,
+        })))
+    }
+
+    /// The ledger's file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whether the ledger may be older than the world: items that add versions must wait the
+    /// quiet time from now and look before their first commit.
+    pub fn started_after_unclean_boot(&self) -> bool {
+        self.0.barrier.is_some()
+    }
+
+    /// Why, and since when (Unix milliseconds): an earlier process may have waited part of the
+    /// quiet time already.
+    pub fn start_barrier(&self) -> Option<(Barrier, i64)> {
+        self.0.barrier
     }
 
     /// Applies a change; returns once it is durable.
-    pub async fn apply(&self, _change: Change) -> Result<(), Error> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// Like those of all writes: [`Error::Missing`], [`Error::TooLarge`] and [`Error::Refused`]
+    /// leave everything as it was; so does [`Error::Busy`], which may be tried again; an error
+    /// that [is fatal](Error::is_fatal) ends the ledger's work.
+    pub async fn apply(&self, change: Change) -> Result<(), Error> {
+        self.write(move |tx| change.apply(tx)).await
     }
 
     /// Starts a run.
-    pub async fn start_run(&self, _run: NewRun) -> Result<RunId, Error> {
-        todo!()
+    pub async fn start_run(&self, run: NewRun) -> Result<RunId, Error> {
+        self.write(move |tx| {
+            tx.conn
+                .prepare_cached(
+                    "INSERT INTO run (command, arguments, started, outcome)
+                     VALUES (?1, ?2, ?3, 'running')",
+                )?
+                .execute(params![run.command, run.arguments, tx.now()])?;
+            Ok(RunId(tx.conn.last_insert_rowid()))
+        })
+        .await
     }
 
     /// Records how far the enumeration got, and how many assets it left out since the last call.
     pub async fn scan_progress(
         &self,
-        _run: RunId,
-        _cursor: Option<String>,
-        _done: bool,
-        _left_out: u64,
+        run: RunId,
+        cursor: Option<String>,
+        done: bool,
+        left_out: u64,
     ) -> Result<(), Error> {
-        todo!()
+        self.write(move |tx| scanned(tx, run, cursor.as_deref(), done, left_out))
+            .await
     }
 
-    /// Ends a run, or the present process's work on it. `ended` is false when it can be resumed.
-    pub async fn end_run(&self, _run: RunId, _outcome: &str, _ended: bool) -> Result<(), Error> {
-        todo!()
+    /// Ends a run, or the present process's work on it. `ended` is false when it can be resumed,
+    /// or when it is: `end_run(run, "running", false)`.
+    pub async fn end_run(&self, run: RunId, outcome: &str, ended: bool) -> Result<(), Error> {
+        let outcome = outcome.to_owned();
+        self.write(move |tx| {
+            let at = ended.then_some(tx.now());
+            let changed = tx
+                .conn
+                .prepare_cached("UPDATE run SET outcome = ?2, ended = ?3 WHERE id = ?1")?
+                .execute(params![run.0, outcome, at])?;
+            change::found("run", run.0, changed)
+        })
+        .await
     }
 
     /// A run, or the latest one.
-    pub async fn run(&self, _id: Option<RunId>) -> Result<Option<Run>, Error> {
-        todo!()
+    pub async fn run(&self, id: Option<RunId>) -> Result<Option<Run>, Error> {
+        self.read(move |reader| reader.run(id)).await
     }
 
-    /// Adds items to a run in one transaction; safe to repeat.
-    pub async fn add_items(&self, _run: RunId, _items: Vec<NewItem>) -> Result<Added, Error> {
-        todo!()
+    /// Adds items to a run in one transaction; safe to repeat. Every new item gets a journal line
+    /// `planned`.
+    ///
+    /// | Row of that key | Fingerprint | Becomes |
+    /// |---|---|---|
+    /// | none | | planned; parked if refused |
+    /// | done | the same | as it is, still its own run's: already done |
+    /// | done | another | this run's, planned with the new files; node and name stay: reopened |
+    /// | unfinished | the same | this run's, progress kept; if failed or parked in another run, planned again |
+    /// | unfinished | another | this run's, planned with the new files |
+    /// | active, quarantined, or a commit in doubt | any | this run's, otherwise as it is; a change is found again by the next enumeration |
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Order`] when `after` names an item that is neither in the ledger nor among these;
+    /// nothing is added then.
+    pub async fn add_items(&self, run: RunId, items: Vec<NewItem>) -> Result<Added, Error> {
+        self.write(move |tx| items::add(tx, run, &items)).await
+    }
+
+    /// [`add_items`](Self::add_items) and [`scan_progress`](Self::scan_progress) in one: a page of
+    /// the enumeration is counted exactly once, wherever the process dies.
+    pub async fn add_page(
+        &self,
+        run: RunId,
+        items: Vec<NewItem>,
+        cursor: Option<String>,
+        done: bool,
+        left_out: u64,
+    ) -> Result<Added, Error> {
+        self.write(move |tx| {
+            let added = items::add(tx, run, &items)?;
+            scanned(tx, run, cursor.as_deref(), done, left_out)?;
+            Ok(added)
+        })
+        .await
     }
 
     /// Takes up to `limit` items of the run that are due at `now` (Unix milliseconds), whose
     /// predecessor is done, and marks them `active`. Oldest first.
-    pub async fn take_items(
+    pub async fn take_items(&self, run: RunId, now: i64, limit: usize) -> Result<Vec<Item>, Error> {
+        self.write(move |tx| items::take(tx.conn, run, now, limit))
+            .await
+    }
+
+    /// Sends items of the run that stopped in one of `states` (`failed`, `parked`, `held`,
+    /// `conflict`, `quarantined`, `waiting`), with that failure class if one is given, back to
+    /// `planned` with their attempts forgotten. How many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for any other state.
+    pub async fn requeue(
         &self,
-        _run: RunId,
-        _now: i64,
-        _limit: usize,
-    ) -> Result<Vec<Item>, Error> {
-        todo!()
+        run: RunId,
+        states: &[&str],
+        class: Option<&str>,
+    ) -> Result<u64, Error> {
+        let states: Vec<String> = states.iter().map(|&state| state.to_owned()).collect();
+        let class = class.map(str::to_owned);
+        self.write(move |tx| items::requeue(tx, run, &states, class.as_deref()))
+            .await
     }
 
     /// One item.
-    pub async fn item(&self, _id: ItemId) -> Result<Option<Item>, Error> {
-        todo!()
+    pub async fn item(&self, id: ItemId) -> Result<Option<Item>, Error> {
+        self.read(move |reader| reader.item(id)).await
     }
 
     /// An item by its key.
-    pub async fn item_by_key(&self, _key: &str) -> Result<Option<Item>, Error> {
-        todo!()
+    pub async fn item_by_key(&self, key: &str) -> Result<Option<Item>, Error> {
+        let key = key.to_owned();
+        self.read(move |reader| reader.item_by_key(&key)).await
+    }
+
+    /// Items to be published in `parent` under `name` or a name that a container takes for the
+    /// same, oldest first.
+    pub async fn items_named(&self, parent: NodeId, name: &str) -> Result<Vec<Item>, Error> {
+        let name = name.to_owned();
+        self.read(move |reader| reader.items_named(parent, &name))
+            .await
     }
 
     /// A page of an item's files with `seq` at or above `from`, in order.
-    pub async fn files(
-        &self,
-        _item: ItemId,
-        _from: u64,
-        _limit: usize,
-    ) -> Result<Vec<File>, Error> {
-        todo!()
+    pub async fn files(&self, item: ItemId, from: u64, limit: usize) -> Result<Vec<File>, Error> {
+        self.read(move |reader| reader.files(item, from, limit))
+            .await
     }
 
     /// All recorded parts of a file, in order.
-    pub async fn parts(&self, _file: TransferId) -> Result<Vec<Part>, Error> {
-        todo!()
+    pub async fn parts(&self, file: TransferId) -> Result<Vec<Part>, Error> {
+        self.read(move |reader| reader.parts(file)).await
     }
 
     /// Items of a run in a state (any, when `None`), by id above `after`.
     pub async fn items(
         &self,
-        _run: RunId,
-        _state: Option<&str>,
-        _after: ItemId,
-        _limit: usize,
+        run: RunId,
+        state: Option<&str>,
+        after: ItemId,
+        limit: usize,
     ) -> Result<Vec<Item>, Error> {
-        todo!()
+        let state = state.map(str::to_owned);
+        self.read(move |reader| reader.items(run, state.as_deref(), after, limit))
+            .await
     }
 
     /// Items and bytes of a run by state.
-    pub async fn summary(&self, _run: RunId) -> Result<Vec<StateCount>, Error> {
-        todo!()
+    pub async fn summary(&self, run: RunId) -> Result<Vec<StateCount>, Error> {
+        self.read(move |reader| reader.summary(run)).await
     }
 
-    /// The earliest `next_at` of the run's waiting and planned items, if any are left.
-    pub async fn next_due(&self, _run: RunId) -> Result<Option<i64>, Error> {
-        todo!()
+    /// Items of a run that cannot begin before somebody acts; see [`Reader::blocked`].
+    pub async fn blocked(&self, run: RunId) -> Result<u64, Error> {
+        self.read(move |reader| reader.blocked(run)).await
     }
 
-    /// Outbox rows that are due, oldest first.
-    pub async fn posts_due(&self, _now: i64, _limit: usize) -> Result<Vec<Post>, Error> {
-        todo!()
+    /// The earliest `next_at` of the run's waiting and planned items, if any are left. Those that
+    /// come after an unfinished item do not count: they have no time of their own.
+    pub async fn next_due(&self, run: RunId) -> Result<Option<i64>, Error> {
+        self.read(move |reader| reader.next_due(run)).await
     }
 
-    /// Marks an outbox row as delivered.
-    pub async fn post_done(&self, _id: i64) -> Result<(), Error> {
-        todo!()
+    /// Outbox rows that are due: new ones in the order they came, then those put off.
+    pub async fn posts_due(&self, now: i64, limit: usize) -> Result<Vec<Post>, Error> {
+        self.read(move |reader| reader.posts_due(now, limit)).await
+    }
+
+    /// Marks an outbox row as delivered. Safe to repeat.
+    pub async fn post_done(&self, id: i64) -> Result<(), Error> {
+        self.write(move |tx| outbox::done(tx.conn, id, tx.now()))
+            .await
     }
 
     /// Puts an outbox row off after a failed attempt.
-    pub async fn post_later(&self, _id: i64, _next_at: i64, _message: &str) -> Result<(), Error> {
-        todo!()
+    pub async fn post_later(&self, id: i64, next_at: i64, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.write(move |tx| outbox::later(tx.conn, id, next_at, &message))
+            .await
     }
 
     /// Journal lines above `after`, of a run or item if given.
     pub async fn journal(
         &self,
-        _run: Option<RunId>,
-        _item: Option<ItemId>,
-        _after: i64,
-        _limit: usize,
+        run: Option<RunId>,
+        item: Option<ItemId>,
+        after: i64,
+        limit: usize,
     ) -> Result<Vec<Line>, Error> {
-        todo!()
+        self.read(move |reader| reader.journal(run, item, after, limit))
+            .await
+    }
+
+    /// Checks the whole journal: every line follows from the one before it.
+    pub async fn verify_chain(&self) -> Result<Chain, Error> {
+        self.read(Reader::verify_chain).await
     }
 
     /// A value kept beside the rows (instance id, boot id, clean stop).
-    pub async fn meta(&self, _key: &str) -> Result<Option<String>, Error> {
-        todo!()
+    pub async fn meta(&self, key: &str) -> Result<Option<String>, Error> {
+        let key = key.to_owned();
+        self.read(move |reader| reader.meta(&key)).await
     }
 
     /// Sets a value kept beside the rows.
-    pub async fn set_meta(&self, _key: &str, _value: &str) -> Result<(), Error> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for the ledger's own keys, which begin with `ledger.`.
+    pub async fn set_meta(&self, key: &str, value: &str) -> Result<(), Error> {
+        meta::check_key(key)?;
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |tx| meta::set(tx.conn, &key, &value)).await
     }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut writer::Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        self.0.writer.write(work).await
+    }
+
+    /// Runs `read` on a thread that may block, with one of a few connections.
+    async fn read<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
+    {
+        self.0.writer.check()?;
+        let permits = Arc::clone(&self.0.readers.permits);
+        let permit = permits
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::stopped())?;
+        let idle = Arc::clone(&self.0.readers.idle);
+        let path = self.0.path.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let pool = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = pool().pop();
+            let reader = match kept {
+                Some(reader) => reader,
+                None => Reader::connect(&path)?,
+            };
+            let outcome = read(&reader);
+            if outcome.is_ok() {
+                pool().push(reader);
+            }
+            outcome
+        });
+        let outcome = task.await.map_err(|_| Error::stopped())?;
+        if let Err(error) = &outcome {
+            self.0.latch.note(error);
+        }
+        outcome
+    }
+}
+
+fn scanned(
+    tx: &mut writer::Tx<'_>,
+    run: RunId,
+    cursor: Option<&str>,
+    done: bool,
+    left_out: u64,
+) -> Result<(), Error> {
+    let left_out = decode::stored("a number of assets", left_out)?;
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE run SET scan_cursor = ?2, scan_done = ?3, left_out = left_out + ?4
+             WHERE id = ?1",
+        )?
+        .execute(params![run.0, cursor, done, left_out])?;
+    change::found("run", run.0, changed)
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }

@@ -3,6 +3,8 @@
 //! Rows outlive code: steps and states are texts here, and become the engine's own types only
 //! after its checks.
 
+use std::fmt;
+
 use crate::types::{ByteCount, ItemId, NodeId, RunId, TransferId, VersionNumber};
 
 /// A run to start.
@@ -162,7 +164,7 @@ pub struct Item {
 }
 
 /// A file's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct File {
     /// Its number.
     pub id: TransferId,
@@ -214,6 +216,29 @@ pub struct File {
     pub restarts: u32,
 }
 
+/// What may stand in a log: an upload session's key grants access, the commit about to be sent
+/// holds it, and content is content.
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("id", &self.id)
+            .field("item", &self.item)
+            .field("seq", &self.seq)
+            .field("role", &self.role)
+            .field("marker", &self.marker)
+            .field("size", &self.size)
+            .field("offset", &self.offset)
+            .field("step", &self.step)
+            .field("session", &self.session.is_some())
+            .field("sha256", &self.sha256.as_ref().map(hex::encode))
+            .field("intent", &self.intent.is_some())
+            .field("node", &self.node)
+            .field("version", &self.version)
+            .field("proof", &self.proof)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One part of an upload session that has been hashed, and perhaps acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -253,7 +278,7 @@ pub struct ItemPatch {
 }
 
 /// Changes to a file; `None` leaves a column as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct FilePatch {
     /// New step.
     pub step: Option<String>,
@@ -283,6 +308,21 @@ pub struct FilePatch {
     pub add_bytes_sent: ByteCount,
     /// Added to the restarts.
     pub add_restarts: u32,
+}
+
+/// As little as a [`File`] shows.
+impl fmt::Debug for FilePatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilePatch")
+            .field("step", &self.step)
+            .field("size", &self.size)
+            .field("session", &self.session.as_ref().map(Option::is_some))
+            .field("intent", &self.intent.as_ref().map(Option::is_some))
+            .field("node", &self.node)
+            .field("version", &self.version)
+            .field("proof", &self.proof)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A journal line to append.
@@ -356,4 +396,22 @@ pub struct StateCount {
     pub items: u64,
     /// Bytes of those items.
     pub bytes: ByteCount,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_session_key_or_content_shows_in_a_log() {
+        let patch = FilePatch {
+            session: Some(Some(("canary".into(), 5, 1))),
+            intent: Some(Some("canary".into())),
+            content: Some(Some(b"canary".to_vec())),
+            ..FilePatch::default()
+        };
+        let text = format!("{patch:?}");
+        assert!(!text.contains("canary"), "{text}");
+        assert!(text.contains("session: Some(true)"), "{text}");
+    }
 }

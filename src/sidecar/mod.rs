@@ -1,1 +1,12 @@
-//! Documents that travel with a master: metadata now, rights and manifests later; pure functions.
+//! Documents that travel with a master: metadata now, rights and manifests later.
+//!
+//! Pure functions: facts in, bytes out. The same facts always give the same bytes (sorted members,
+//! no time of writing), because a document's digest says whether it has to be filed again. Signed
+//! addresses are never written.
+
+mod metadata;
+
+pub use metadata::{
+    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MetadataSidecar, PersonFacts,
+    SCHEMA, VersionFacts, ViewFacts, metadata_name,
+};

@@ -1,8 +1,252 @@
 //! The engine: moves files from a source to a destination, resumably. It names no vendor.
+//!
+//! The folder reads as the pipeline: [`fetch`](self) reads ranges ahead of the hash, pinned to
+//! one generation; `hash` digests them in file order off the reactor; `send` hands over parts, or
+//! one streamed body; `commit` makes the version exactly once; `verify` proves what is stored;
+//! `item` publishes; `run` keeps as many items in hand as the settings allow. `state` is the one
+//! place that says which step may follow which, `budget` bounds the bytes in memory, `ends` are
+//! the two traits a system implements.
+//!
+//! How the stages hold each other back: a part's memory is claimed before its bytes are read, in
+//! hash order, first come first served over all files; a part that has been hashed waits for an
+//! upload permit while holding its memory; nobody waits for memory while holding an upload permit.
+//! So the slowest stage sets the pace and memory stays within the budget whatever the file sizes.
 
+mod budget;
+mod commit;
+#[cfg(test)]
+mod doubles;
 mod ends;
+mod fetch;
+mod hash;
+mod item;
+mod plan;
+mod progress;
+mod run;
+mod send;
+mod state;
+#[cfg(test)]
+mod tests;
+mod verify;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use budget::{Budget, Claim};
 pub use ends::{
     Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Opened, PartReceipt,
     Restore, Session, Source, SourceFile, Validator, Version, Window,
 };
+pub use hash::{BadState, HashState};
+pub use item::suffixed;
+pub use plan::{JoinManifest, JoinSegment};
+pub use progress::Progress;
+pub use run::Outcome;
+pub use state::{Intent, Step, Target};
+pub use verify::read_back;
+
+use crate::ledger::Ledger;
+use crate::pace::Pace;
+use crate::types::{ByteCount, Failure, FailureClass, GIB, MIB, NodeId, ProofLevel, Reason};
+
+/// How the engine behaves; every default has its reason beside it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Container, closed to everybody else, where documents wait until they are complete.
+    pub staging: NodeId,
+    /// Bytes in memory over all transfers. 256 MiB keeps three parts of the usual sizes moving.
+    pub memory: ByteCount,
+    /// Uploads at once. 3 is what the destination's own clients use: its stock server has eight
+    /// threads that people need too.
+    pub uploads: usize,
+    /// Reads at once. 32 keeps a 100 ms line full.
+    pub streams: usize,
+    /// Items in hand at once.
+    pub items: usize,
+    /// Attempts without progress before a transient failure is given up.
+    pub attempts: u32,
+    /// First wait between attempts; doubles with full jitter up to 30 s.
+    pub first_backoff: Duration,
+    /// How far each version is proved.
+    pub verify: VerifyPolicy,
+    /// Wait before an add-version of unknown outcome may be sent again: the server's request
+    /// limit and a margin.
+    pub commit_quiet: Duration,
+    /// Largest body of a single POST above the upload window; `None` refuses those.
+    pub single_post_max: Option<ByteCount>,
+    /// What happens to masters that fit no way in.
+    pub oversize: Oversize,
+    /// Whether an MD5 is computed when the source quotes one.
+    pub source_md5: bool,
+    /// What happens when the name is taken by something else.
+    pub conflict: Conflict,
+    /// Whether a run with only waiting items left stays.
+    pub wait: bool,
+    /// Whether the ledger may be older than the world: add-version then waits the quiet time from
+    /// the start before its first commit.
+    pub start_barrier: bool,
+}
+
+impl Config {
+    /// The defaults, with documents waiting in `staging`.
+    pub fn new(staging: NodeId) -> Self {
+        Self {
+            staging,
+            memory: 256 * MIB,
+            uploads: 3,
+            streams: 32,
+            items: 8,
+            attempts: 8,
+            first_backoff: Duration::from_millis(250),
+            verify: VerifyPolicy::default(),
+            commit_quiet: Duration::from_secs(35 * 60),
+            single_post_max: None,
+            oversize: Oversize::Refuse,
+            source_md5: true,
+            conflict: Conflict::Suffix,
+            wait: true,
+            start_barrier: false,
+        }
+    }
+
+    /// The wait before attempt `attempt` (from 1), with full jitter.
+    pub(crate) fn backoff(&self, attempt: u32) -> Duration {
+        let ceiling = self
+            .first_backoff
+            .saturating_mul(1 << attempt.saturating_sub(1).min(16))
+            .min(Duration::from_secs(30));
+        ceiling.mul_f64(rand::random::<f64>().max(0.05))
+    }
+}
+
+/// How far versions are proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyPolicy {
+    /// Read back and hash files up to this size; `None` for none.
+    pub read_back_up_to: Option<ByteCount>,
+    /// The level of the others.
+    pub otherwise: ProofLevel,
+}
+
+impl Default for VerifyPolicy {
+    fn default() -> Self {
+        Self {
+            read_back_up_to: Some(ByteCount::MAX),
+            otherwise: ProofLevel::Sent,
+        }
+    }
+}
+
+impl VerifyPolicy {
+    /// The level wanted for a file of `size` bytes.
+    pub fn level(&self, size: ByteCount) -> ProofLevel {
+        if self.read_back_up_to.is_some_and(|limit| size <= limit) {
+            ProofLevel::ReadBack
+        } else {
+            self.otherwise
+        }
+    }
+}
+
+/// What happens to a master too large for one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// Parked with the remedy.
+    Refuse,
+    /// Filed as numbered segments with a joining manifest.
+    Split,
+}
+
+/// What happens when the published name is taken by something that is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Published under the name with a suffix derived from the asset.
+    Suffix,
+    /// Left in staging for a person to decide.
+    Park,
+}
+
+/// Largest file that is read whole and hashed before its commit is announced.
+const SMALL: ByteCount = MIB;
+
+/// Largest single POST when the destination offers no upload sessions and no limit is set.
+const UNKNOWN_POST_MAX: ByteCount = GIB;
+
+/// How a run is told to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// Take nothing new; finish the parts in hand.
+    pub drain: CancellationToken,
+    /// Leave now; what is in flight is dropped and moves again after a resume.
+    pub leave: CancellationToken,
+}
+
+/// What every stage shares.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) destination: Arc<dyn Destination>,
+    pub(crate) ledger: Ledger,
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) budget: Budget,
+    pub(crate) uploads: Semaphore,
+    pub(crate) streams: Semaphore,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) stop: Stop,
+    pub(crate) started: tokio::time::Instant,
+}
+
+/// Moves items of a run from a source to a destination.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Puts an engine together.
+    pub fn new(
+        config: Config,
+        source: Arc<dyn Source>,
+        destination: Arc<dyn Destination>,
+        ledger: Ledger,
+        pace: Arc<Pace>,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                budget: Budget::new(config.memory),
+                uploads: Semaphore::new(config.uploads.max(1)),
+                streams: Semaphore::new(config.streams.max(1)),
+                progress: Arc::default(),
+                started: tokio::time::Instant::now(),
+                config,
+                source,
+                destination,
+                ledger,
+                pace,
+                stop,
+            }),
+        }
+    }
+
+    /// The counters of what the engine is doing.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.shared.progress)
+    }
+}
+
+/// A ledger that cannot record stops everything: no effect without a durable record.
+pub(crate) fn ledger_failure(error: crate::ledger::Error) -> Failure {
+    Failure::new(
+        FailureClass::StopEverything,
+        Reason::Ledger,
+        format!("the ledger cannot record: {error}"),
+    )
+}
+
+/// Now, in Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

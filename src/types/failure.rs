@@ -146,6 +146,12 @@ pub enum Reason {
     Stopped,
     /// The feature does not exist on that server.
     Unsupported,
+    /// The sign-in is refused: nobody can go on as that user.
+    Refused,
+    /// The ledger cannot be read or written.
+    Ledger,
+    /// Something that cannot happen did: a mistake of longhaul's own.
+    Defect,
 }
 
 /// A failure as the engine and everything above sees it: the class decides what happens next.
@@ -188,6 +194,15 @@ impl Failure {
     /// Nothing can go on.
     pub fn stop(message: impl Into<String>) -> Self {
         Self::new(FailureClass::StopEverything, Reason::Other, message)
+    }
+
+    /// A mistake of longhaul's own: stops everything, and says so.
+    pub fn defect(message: impl fmt::Display) -> Self {
+        Self::new(
+            FailureClass::StopEverything,
+            Reason::Defect,
+            format!("{message}; this is a defect, please report it"),
+        )
     }
 
     /// The same failure with what was being done in front of the message.

@@ -1,0 +1,240 @@
+//! From settings to signed-in systems and an engine: each module's own configuration is made here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::flows::Systems;
+use crate::ledger::Ledger;
+use crate::pace::{Calendar, Pace, Window};
+use crate::settings::{self, ContentServerAuth, Resolved};
+use crate::transfer::{self, Destination, Engine, Oversize, Stop, VerifyPolicy};
+use crate::types::{Failure, FailureClass, NodeId, ProofLevel, Reason};
+use crate::{content_server, http, iconik};
+
+/// Both systems, signed in and looked at once.
+pub(crate) struct Connected {
+    pub(crate) systems: Systems,
+    pub(crate) staging: NodeId,
+}
+
+/// The HTTP client as the settings want it.
+pub(crate) fn http_client(settings: &Resolved) -> anyhow::Result<http::Client> {
+    let network = &settings.network;
+    let mut plain_http = network.plain_http.clone();
+    let iconik = settings.iconik().ok();
+    // Built-in simulators live on this machine: whoever points iconik at it means it.
+    if iconik.is_some_and(|iconik| is_loopback(&iconik.url)) {
+        plain_http.push("loopback".into());
+    }
+    let config = http::Config {
+        connect_timeout: network.connect_timeout,
+        first_byte_timeout: network.first_byte_timeout,
+        stall_timeout: network.stall_timeout,
+        ca_file: network.ca_file.clone(),
+        proxy_from_environment: network.proxy == settings::Proxy::Environment,
+        plain_http,
+        allow: network.allow.iter().map(ToString::to_string).collect(),
+        ..http::Config::default()
+    };
+    Ok(http::Client::new(config)?)
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// iconik's client.
+pub(crate) async fn iconik(
+    settings: &Resolved,
+    http: &http::Client,
+) -> anyhow::Result<iconik::Client> {
+    let iconik = settings.iconik()?;
+    let token = iconik.token.read().await?;
+    let config = iconik::Config {
+        calls_per_second: iconik.calls_per_second,
+        mounts: iconik
+            .mounts
+            .iter()
+            .map(|(storage, path)| (storage.0.clone(), path.clone()))
+            .collect(),
+        ..iconik::Config::new(iconik.url.clone(), iconik.app_id.clone(), token)
+    };
+    Ok(iconik::Client::new(http.clone(), config)?)
+}
+
+/// Content Server's client.
+pub(crate) async fn content_server(
+    settings: &Resolved,
+    http: &http::Client,
+) -> anyhow::Result<content_server::Client> {
+    let server = settings.content_server()?;
+    let auth = match &server.auth {
+        ContentServerAuth::Password { user, password } => content_server::Auth::Password {
+            user: user.clone(),
+            password: password.read().await?,
+            domain: None,
+        },
+        ContentServerAuth::Otds {
+            client_id,
+            client_secret,
+            token_url,
+        } => content_server::Auth::Otds {
+            client_id: client_id.clone(),
+            client_secret: client_secret.read().await?,
+            token_url: token_url.clone(),
+        },
+    };
+    let config = content_server::Config {
+        request_limit: server.request_limit,
+        ..content_server::Config::new(server.url.clone(), server.name.clone(), auth)
+    };
+    Ok(content_server::Client::new(http.clone(), config)?)
+}
+
+/// Signs in at both ends and looks at the target and staging folders.
+pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
+    let (_, server) = settings.systems()?;
+    let http = http_client(settings)?;
+    let iconik = iconik(settings, &http).await?;
+    let content_server = content_server(settings, &http).await?;
+    let destination: Arc<dyn Destination> = Arc::new(content_server);
+    let signed_in = async {
+        iconik
+            .validate()
+            .await
+            .map_err(|error| error.into_failure().context("iconik"))?;
+        iconik
+            .domain()
+            .await
+            .map_err(|error| error.into_failure().context("iconik"))
+    };
+    let folders = async {
+        folder(
+            &*destination,
+            server.target.folder,
+            "content_server.target.folder",
+        )
+        .await?;
+        folder(
+            &*destination,
+            server.target.staging,
+            "content_server.target.staging",
+        )
+        .await
+    };
+    let (domain, ()) = tokio::try_join!(signed_in, folders)?;
+    Ok(Connected {
+        systems: Systems {
+            iconik,
+            destination,
+            instance: server.name.clone(),
+            domain,
+            target: server.target.folder,
+        },
+        staging: server.target.staging,
+    })
+}
+
+async fn folder(destination: &dyn Destination, id: NodeId, setting: &str) -> Result<(), Failure> {
+    let node = destination
+        .node(id)
+        .await
+        .map_err(|failure| failure.context(format!("{setting} = {id}")))?;
+    if node.container {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureClass::StopEverything,
+        Reason::NotFound,
+        format!(
+            "{setting} = {id} is {:?}, which is no folder; name a folder's node id",
+            node.name
+        ),
+    ))
+}
+
+/// The bandwidth limits.
+pub(crate) fn pace(settings: &Resolved) -> Arc<Pace> {
+    let windows = settings
+        .pace
+        .calendar
+        .iter()
+        .map(|rule| {
+            Window::new(
+                rule.days.clone(),
+                rule.from,
+                rule.to,
+                rule.zone.clone(),
+                rule.bandwidth.bytes_per_second(),
+            )
+        })
+        .collect();
+    Arc::new(Pace::new(
+        settings.pace.bandwidth.bytes_per_second(),
+        Calendar::new(windows),
+    ))
+}
+
+/// The engine over connected systems.
+pub(crate) fn engine(
+    settings: &Resolved,
+    connected: &Connected,
+    ledger: &Ledger,
+    pace: &Arc<Pace>,
+    stop: Stop,
+    wait: bool,
+) -> anyhow::Result<Engine> {
+    let (_, server) = settings.systems()?;
+    let transfer = &settings.transfer;
+    let config = transfer::Config {
+        memory: transfer.memory,
+        uploads: server.uploads as usize,
+        streams: settings.source.streams as usize,
+        items: transfer.items as usize,
+        verify: match transfer.verify {
+            settings::Verify::Always(ProofLevel::ReadBack) => VerifyPolicy::default(),
+            settings::Verify::Always(level) => VerifyPolicy {
+                read_back_up_to: None,
+                otherwise: level,
+            },
+            settings::Verify::UpTo { size, large, .. } => VerifyPolicy {
+                read_back_up_to: Some(size),
+                otherwise: large,
+            },
+        },
+        commit_quiet: server.commit_quiet,
+        single_post_max: server.single_post_max,
+        oversize: match transfer.oversize {
+            settings::Oversize::Refuse => Oversize::Refuse,
+            settings::Oversize::Split => Oversize::Split,
+        },
+        source_md5: transfer.source_md5 == settings::SourceMd5::WhenQuoted,
+        wait,
+        start_barrier: ledger.started_after_unclean_boot(),
+        ..transfer::Config::new(connected.staging)
+    };
+    Ok(Engine::new(
+        config,
+        Arc::new(connected.systems.iconik.reader()),
+        Arc::clone(&connected.systems.destination),
+        ledger.clone(),
+        Arc::clone(pace),
+        stop,
+    ))
+}
+
+/// Opens the ledger for writing.
+pub(crate) fn open_ledger(path: &Path, command: &str) -> anyhow::Result<Ledger> {
+    Ledger::open(
+        path,
+        &format!("longhaul {command}, process {}", std::process::id()),
+    )
+    .with_context(|| format!("ledger {}", path.display()))
+}

@@ -1,0 +1,111 @@
+//! `resume`: goes on with a run.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::run::{self, Moving, Prepared};
+use super::{Context, connect};
+use crate::cli::exit::{Ended, Exit};
+use crate::flows;
+use crate::flows::migrate::Library;
+use crate::ledger::Run;
+use crate::types::{CollectionId, RunId};
+
+/// Go on with a run that was stopped, killed, or has failed items to try again.
+///
+/// Finished parts are kept; an enumeration that was cut is taken up again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The run [default: the last]
+    #[arg(long, value_name = "N")]
+    run: Option<i64>,
+    /// Also try again what ended in these states: failed, parked, held, conflict
+    #[arg(long, value_name = "STATE", value_delimiter = ',', num_args = 0.., default_missing_value = "failed")]
+    retry: Option<Vec<String>>,
+    #[command(flatten)]
+    moving: Moving,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let states = arguments.retry.unwrap_or_default();
+    for state in &states {
+        if !["failed", "parked", "held", "conflict"].contains(&state.as_str()) {
+            return Err(Ended::usage(format!(
+                "--retry {state}: the states are failed, parked, held, conflict (what is quarantined needs a person)"
+            )));
+        }
+    }
+    let settings = arguments.moving.settings(context)?;
+    settings.systems()?;
+    if !settings.ledger.path.exists() {
+        return Err(Ended::usage(format!(
+            "there is no ledger at {}; --ledger or ledger.path names another",
+            settings.ledger.path.display()
+        )));
+    }
+    let ledger = connect::open_ledger(&settings.ledger.path, "resume")?;
+    let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
+        Ended::usage(match arguments.run {
+            Some(number) => {
+                format!("the ledger has no run {number}; `longhaul status` shows the last")
+            }
+            None => {
+                "the ledger has no run yet; start one with `longhaul archive` or `longhaul migrate`"
+                    .to_owned()
+            }
+        })
+    })?;
+    let connected = connect::connect(&settings).await?;
+    if !states.is_empty() {
+        let states: Vec<&str> = states.iter().map(String::as_str).collect();
+        let count = ledger.requeue(run.id, &states, None).await?;
+        context
+            .output
+            .note(format!("{count} items will be tried again"));
+    }
+    let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
+    let collections = collections(&told);
+    let assets = if run.scan_done {
+        None
+    } else if run.command == "archive" {
+        Some(flows::archive::assets(&connected.systems, &collections).await?)
+    } else {
+        Some(flows::migrate::assets(
+            &connected.systems,
+            &library(&run, &told)?,
+        )?)
+    };
+    let prepared = Prepared {
+        settings,
+        connected,
+        ledger,
+        run: run.id,
+        collection: collections.into_iter().next(),
+        wait: !arguments.moving.no_wait,
+    };
+    run::drive(context, prepared, assets).await
+}
+
+fn collections(told: &Value) -> Vec<CollectionId> {
+    let ids = told["collections"].as_array().into_iter().flatten();
+    ids.filter_map(|id| id.as_str().map(CollectionId::from))
+        .collect()
+}
+
+fn library(run: &Run, told: &Value) -> anyhow::Result<Library> {
+    let text = |key: &str| told[key].as_str().map(str::to_owned);
+    let found = text("search")
+        .map(Library::SavedSearch)
+        .or_else(|| text("query").map(Library::Query))
+        .or_else(|| text("ids").map(|path| Library::Ids(PathBuf::from(path))))
+        .or_else(|| {
+            Some(Library::Csv(
+                PathBuf::from(text("csv")?),
+                text("id_column")?,
+            ))
+        });
+    found.ok_or_else(|| {
+        Ended::usage(format!("run {} was recorded without saying what it enumerates; start it anew, nothing is filed twice", run.id))
+    })
+}

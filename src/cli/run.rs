@@ -1,0 +1,245 @@
+//! What `archive`, `migrate` and `resume` share: connect, drive, report.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use serde_json::json;
+
+use super::Context;
+use super::connect::{self, Connected};
+use super::exit::Exit;
+use super::output::{BAD, BOLD, DIM, GOOD, styled};
+use super::progress::Watch;
+use super::signals;
+use crate::flows::drive::{Drive, Scan};
+use crate::flows::intake::Intake;
+use crate::flows::{self};
+use crate::ledger::{Ledger, StateCount};
+use crate::settings::{Resolved, Versions};
+use crate::transfer::Outcome;
+use crate::types::{AssetId, CollectionId, ItemId, RunId, display_bytes};
+
+/// Flags of every command that moves masters.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Moving {
+    /// Leave when only items that wait are left (exit code 75)
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Most bytes per second for this run, such as `200 MiB/s`
+    #[arg(long, value_name = "RATE")]
+    pub(crate) limit_bandwidth: Option<String>,
+    /// Versions of an asset to file: all or current
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) versions: Option<String>,
+    /// Node id of the folder to publish in
+    #[arg(long, value_name = "NODE")]
+    pub(crate) target: Option<String>,
+    /// Proof wanted: read-back, sent, size, or `read-back up to 10 GiB, else sent`
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) verify: Option<String>,
+}
+
+impl Moving {
+    pub(crate) fn settings(&self, context: &Context) -> anyhow::Result<Resolved> {
+        let flags = [
+            ("limit-bandwidth", "pace.bandwidth", &self.limit_bandwidth),
+            ("versions", "iconik.versions", &self.versions),
+            ("target", "content_server.target.folder", &self.target),
+            ("verify", "transfer.verify", &self.verify),
+        ];
+        context.settings(
+            flags
+                .iter()
+                .filter_map(|(name, key, value)| Some(super::flag(name, key, value.as_ref()?)))
+                .collect(),
+        )
+    }
+}
+
+/// A run with everything it needs.
+pub(crate) struct Prepared {
+    pub(crate) settings: Resolved,
+    pub(crate) connected: Connected,
+    pub(crate) ledger: Ledger,
+    pub(crate) run: RunId,
+    pub(crate) collection: Option<CollectionId>,
+    pub(crate) wait: bool,
+}
+
+type Assets = BoxStream<'static, Result<AssetId, flows::Error>>;
+
+/// Drives the run to its end and reports it.
+pub(crate) async fn drive(
+    context: &Context,
+    prepared: Prepared,
+    assets: Option<Assets>,
+) -> anyhow::Result<Exit> {
+    let Prepared {
+        settings,
+        connected,
+        ledger,
+        run,
+        collection,
+        wait,
+    } = prepared;
+    let output = Arc::clone(&context.output);
+    let stop = signals::listen(Arc::clone(&output))?;
+    let pace = connect::pace(&settings);
+    let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, wait)?;
+    let intake = Intake {
+        all_versions: settings
+            .iconik()
+            .is_ok_and(|iconik| iconik.versions == Versions::All),
+        sidecar: settings.transfer.sidecar,
+    };
+    let drive = Drive {
+        systems: connected.systems,
+        ledger: ledger.clone(),
+        engine,
+        pace,
+        run,
+        intake,
+        scan: Arc::new(Scan::default()),
+        collection,
+    };
+    output.event("run", json!({"run": run}));
+    let watch = Watch {
+        output: Arc::clone(&output),
+        ledger: ledger.clone(),
+        run,
+        progress: drive.progress(),
+        scan: Arc::clone(&drive.scan),
+    };
+    let outcome = {
+        let watching = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.show()));
+        let outcome = drive.go(assets).await;
+        drop(watching);
+        outcome
+    };
+    let (word, ended) = match &outcome {
+        Ok(Outcome::Finished) => ("done", true),
+        Ok(Outcome::Stopped | Outcome::Waiting) => ("stopped", false),
+        Ok(Outcome::Failed(_)) | Err(_) => ("failed", false),
+    };
+    let recorded = ledger.end_run(run, word, ended).await;
+    let summary = ledger.summary(run).await?;
+    report(context, &ledger, run, &summary, &drive).await?;
+    recorded?;
+    let mut exits: Vec<Exit> = summary
+        .iter()
+        .map(|count| Exit::of_state(&count.state))
+        .collect();
+    match outcome {
+        Ok(Outcome::Finished) => {}
+        Ok(Outcome::Stopped | Outcome::Waiting) => exits.push(Exit::Stopped),
+        Ok(Outcome::Failed(failure)) => return Err(failure.into()),
+        Err(error) => return Err(error.into()),
+    }
+    // What waits for an earlier version that cannot be done is no reason to resume.
+    if word == "done" {
+        for exit in &mut exits {
+            if *exit == Exit::Stopped {
+                *exit = Exit::SomeFailed;
+            }
+        }
+    }
+    Ok(Exit::of_all(exits))
+}
+
+async fn report(
+    context: &Context,
+    ledger: &Ledger,
+    run: RunId,
+    summary: &[StateCount],
+    drive: &Drive,
+) -> anyhow::Result<()> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let output = &context.output;
+    let facts = ledger.run(Some(run)).await?;
+    let already = facts.as_ref().map_or(0, |run| run.already_done);
+    let left_out = facts.as_ref().map_or(0, |run| run.left_out);
+    let progress = drive.progress();
+    let (confirmed, resent, read_back) = (
+        progress.confirmed.load(Relaxed),
+        progress.resent.load(Relaxed),
+        progress.read_back.load(Relaxed),
+    );
+    output.event(
+        "summary",
+        json!({
+            "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
+            "already_done": already, "left_out": left_out, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+        }),
+    );
+    output.say(styled(BOLD, format!("run {run}")));
+    for count in summary {
+        let style = match count.state.as_str() {
+            "done" => GOOD,
+            "planned" | "active" | "waiting" => DIM,
+            _ => BAD,
+        };
+        output.say(format!(
+            "  {:>6} {} ({})",
+            count.items,
+            styled(style, &count.state),
+            display_bytes(count.bytes)
+        ));
+    }
+    if already > 0 {
+        output.say(format!("  {already:>6} done before, unchanged"));
+    }
+    if left_out > 0 {
+        output.say(format!(
+            "  {left_out:>6} left out: nothing to file (`longhaul audit --run {run}` says why)"
+        ));
+    }
+    output.note(styled(
+        DIM,
+        format!(
+            "  {} confirmed by this process, {} sent again, {} read back",
+            display_bytes(confirmed),
+            display_bytes(resent),
+            display_bytes(read_back)
+        ),
+    ));
+    for state in [
+        "failed",
+        "parked",
+        "held",
+        "conflict",
+        "quarantined",
+        "waiting",
+    ] {
+        trouble(context, ledger, run, state).await?;
+    }
+    Ok(())
+}
+
+/// Items a person must look at, the first few of each state.
+async fn trouble(
+    context: &Context,
+    ledger: &Ledger,
+    run: RunId,
+    state: &str,
+) -> anyhow::Result<()> {
+    const SHOWN: usize = 20;
+    let items = ledger.items(run, Some(state), ItemId(0), SHOWN + 1).await?;
+    for item in items.iter().take(SHOWN) {
+        let message = item.message.as_deref().unwrap_or("no reason recorded");
+        context.output.say(format!(
+            "  {} {}: {message}",
+            styled(BAD, state),
+            item.title
+        ));
+        context.output.event(
+            "item",
+            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message}),
+        );
+    }
+    if items.len() > SHOWN {
+        context.output.say(format!(
+            "  … `longhaul status --run {run} --state {state}` lists them all"
+        ));
+    }
+    Ok(())
+}

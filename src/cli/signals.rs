@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: the first drains, the second leaves, the third kills.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output::Output;
+use crate::transfer::Stop;
+
+/// Listens until the process ends; the returned handles are cancelled in turn.
+pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
+    let stop = Stop::default();
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let handles = stop.clone();
+    tokio::spawn(async move {
+        for count in 1u8.. {
+            let code = tokio::select! {
+                _ = interrupt.recv() => 130,
+                _ = terminate.recv() => 143,
+            };
+            match count {
+                1 => {
+                    output.note("stopping: parts in hand are finished and recorded; once more leaves at once");
+                    output.event("stopping", serde_json::json!({"how": "drain"}));
+                    handles.drain.cancel();
+                }
+                2 => {
+                    output.note("leaving: what is in flight moves again after `longhaul resume`");
+                    output.event("stopping", serde_json::json!({"how": "leave"}));
+                    handles.drain.cancel();
+                    handles.leave.cancel();
+                }
+                _ => super::leave(code),
+            }
+        }
+    });
+    Ok(stop)
+}

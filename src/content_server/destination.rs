@@ -1,0 +1,213 @@
+//! [`Destination`] for [`Client`]: which call stands behind each of the engine's words, and which
+//! of them are commits.
+
+use futures::future::{BoxFuture, FutureExt};
+
+use super::Client;
+use super::categories::CategoryValues;
+use super::errors::{Effect, Error};
+use super::upload::session_failure;
+use crate::transfer::{
+    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, PartReceipt, Session,
+    Version, Window,
+};
+use crate::types::{ByteCount, Failure, NodeId, VersionNumber};
+
+/// The failure of a call that may be repeated.
+fn plain(doing: String) -> impl FnOnce(Error) -> Failure {
+    move |error| error.into_failure(Effect::Repeatable).context(doing)
+}
+
+impl Destination for Client {
+    fn map_name(&self, original: &str) -> String {
+        super::map_name(original)
+    }
+
+    fn window(&self) -> Answer<'_, Option<Window>> {
+        async {
+            self.get_window()
+                .await
+                .map_err(plain("asking for the limits of upload sessions".into()))
+        }
+        .boxed()
+    }
+
+    fn open_session<'a>(
+        &'a self,
+        file_name: &'a str,
+        size: ByteCount,
+        mime: &'a str,
+    ) -> Answer<'a, Session> {
+        async move {
+            self.start_session(file_name, size, mime)
+                .await
+                .map_err(plain(format!(
+                    "opening an upload session for {file_name:?} of {size} bytes"
+                )))
+        }
+        .boxed()
+    }
+
+    fn send_part<'a>(
+        &'a self,
+        session: &'a Session,
+        number: u32,
+        content: Content,
+    ) -> Answer<'a, PartReceipt> {
+        async move {
+            self.post_part(session, number, content)
+                .await
+                .map_err(|error| {
+                    let doing = format!("sending part {number} of {}", session.parts);
+                    session_failure(error, &session.key, doing)
+                })
+        }
+        .boxed()
+    }
+
+    fn close_session<'a>(&'a self, session: &'a Session) -> Answer<'a, ()> {
+        async move {
+            self.finish_session(session)
+                .await
+                .map_err(|error| session_failure(error, &session.key, "closing the upload session"))
+        }
+        .boxed()
+    }
+
+    fn cancel_session<'a>(&'a self, session: &'a Session) -> Answer<'a, ()> {
+        async move {
+            self.drop_session(session).await.map_err(|error| {
+                session_failure(error, &session.key, "cancelling the upload session")
+            })
+        }
+        .boxed()
+    }
+
+    fn create_container<'a>(&'a self, parent: NodeId, name: &'a str) -> Answer<'a, NodeId> {
+        async move {
+            self.create_folder(parent, name, &CategoryValues::default())
+                .await
+        }
+        .boxed()
+    }
+
+    fn create_document<'a>(
+        &'a self,
+        parent: NodeId,
+        name: &'a str,
+        content: NewContent,
+    ) -> Answer<'a, Committed> {
+        async move {
+            self.create_document_with(parent, name, content, &CategoryValues::default())
+                .await
+        }
+        .boxed()
+    }
+
+    fn add_version<'a>(
+        &'a self,
+        node: NodeId,
+        note: &'a str,
+        content: NewContent,
+    ) -> Answer<'a, Committed> {
+        let answer: BoxFuture<'a, _> = self.post_version(node, note, content).boxed();
+        async move {
+            answer.await.map_err(|error| {
+                error
+                    .into_failure(Effect::Commit)
+                    .context(format!("adding a version to node {node}"))
+            })
+        }
+        .boxed()
+    }
+
+    fn child<'a>(&'a self, parent: NodeId, name: &'a str) -> Answer<'a, Option<Node>> {
+        async move {
+            self.find_child(parent, name)
+                .await
+                .map_err(plain(format!("looking for {name:?} in node {parent}")))
+        }
+        .boxed()
+    }
+
+    fn children(&self, parent: NodeId, page: u32) -> Answer<'_, (Vec<Node>, bool)> {
+        async move {
+            let page = self
+                .get_children(parent, None, page.max(1))
+                .await
+                .map_err(plain(format!(
+                    "listing page {page} of the children of node {parent}"
+                )))?;
+            Ok((page.rows, page.more))
+        }
+        .boxed()
+    }
+
+    fn node(&self, id: NodeId) -> Answer<'_, Node> {
+        async move {
+            self.get_node(id)
+                .await
+                .map_err(plain(format!("reading node {id}")))
+        }
+        .boxed()
+    }
+
+    fn versions(&self, id: NodeId) -> Answer<'_, Vec<Version>> {
+        async move {
+            self.list_versions(id)
+                .await
+                .map_err(plain(format!("listing the versions of node {id}")))
+        }
+        .boxed()
+    }
+
+    fn describe<'a>(
+        &'a self,
+        node: NodeId,
+        version: VersionNumber,
+        text: &'a str,
+    ) -> Answer<'a, ()> {
+        async move {
+            self.put_description(node, version, text)
+                .await
+                .map_err(plain(format!(
+                    "describing version {version} of node {node}"
+                )))
+        }
+        .boxed()
+    }
+
+    fn publish<'a>(&'a self, node: NodeId, parent: NodeId, name: &'a str) -> Answer<'a, ()> {
+        async move {
+            self.put_node(node, Some(parent), name)
+                .await
+                .map_err(plain(format!(
+                    "moving node {node} to node {parent} as {name:?}"
+                )))
+        }
+        .boxed()
+    }
+
+    fn rename<'a>(&'a self, node: NodeId, name: &'a str) -> Answer<'a, ()> {
+        async move {
+            self.put_node(node, None, name)
+                .await
+                .map_err(plain(format!("renaming node {node} to {name:?}")))
+        }
+        .boxed()
+    }
+
+    fn read<'a>(
+        &'a self,
+        node: NodeId,
+        version: VersionNumber,
+        from: ByteCount,
+    ) -> Answer<'a, ByteStream> {
+        async move {
+            self.get_content(node, version, from)
+                .await
+                .map_err(plain(format!("reading version {version} of node {node}")))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,210 @@
+//! Nodes: by id, by name, in their containers; moving and renaming.
+
+use std::collections::HashSet;
+
+use ::http::Method;
+use serde_json::json;
+use tracing::debug;
+
+use super::Client;
+use super::errors::{Effect, Error, Meaning};
+use super::wire::{self, Page, Properties};
+use crate::transfer::Node;
+use crate::types::{Failure, NodeId};
+
+/// Most ids that one list call takes.
+const LIST_LIMIT: usize = 250;
+/// Pages after which a listing counts as endless.
+const MOST_PAGES: u32 = 100_000;
+/// The reserver's name beside its id.
+const EXPAND: (&str, &str) = ("expand", "properties{reserved_user_id}");
+
+impl Client {
+    /// The nodes among `ids` that we may see, in no particular order; the others are left out by
+    /// the server.
+    ///
+    /// # Errors
+    ///
+    /// As any read.
+    pub async fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Node>, Failure> {
+        let mut nodes = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(LIST_LIMIT) {
+            let read = async {
+                let call = self
+                    .call(Method::POST, "v2/nodes/list")
+                    .fields(
+                        ids.iter()
+                            .map(|id| ("ids", id.to_string()))
+                            .chain([("fields", "properties".to_owned())]),
+                    )
+                    .repeatable();
+                let answer = self.json(call).await?;
+                // All of them come on one page, however the server counts.
+                let page = wire::page::<Properties>(&answer, "properties", 1, u32::MAX)?;
+                page.rows
+                    .into_iter()
+                    .map(Properties::into_node)
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            nodes.extend(read.await.map_err(|error: Error| {
+                error
+                    .into_failure(Effect::Repeatable)
+                    .context(format!("listing {} nodes", ids.len()))
+            })?);
+        }
+        Ok(nodes)
+    }
+
+    pub(super) async fn get_node(&self, id: NodeId) -> Result<Node, Error> {
+        let call = self
+            .call(Method::GET, &format!("v2/nodes/{id}"))
+            .query("fields", "properties")
+            .query(EXPAND.0, EXPAND.1);
+        let answer = self.json(call).await?;
+        let properties: Properties =
+            wire::parse(wire::section(&answer, "properties")?, "properties")?;
+        if properties.id != id.0 {
+            return Err(Error::Unreadable(format!(
+                "node {id} was asked for and node {} came",
+                properties.id
+            )));
+        }
+        properties.into_node()
+    }
+
+    /// One page of a container's children by name, which is unique within it and so a stable
+    /// order. `name` filters by the server's idea of similarity, not exactly.
+    pub(super) async fn get_children(
+        &self,
+        parent: NodeId,
+        name: Option<&str>,
+        page: u32,
+    ) -> Result<Page<Node>, Error> {
+        let limit = self.0.config.page_size;
+        let mut call = self
+            .call(Method::GET, &format!("v2/nodes/{parent}/nodes"))
+            .query("page", &page.to_string())
+            .query("limit", &limit.to_string())
+            .query("sort", "asc_name")
+            .query("show_hidden", "true")
+            .query("fields", "properties")
+            .query(EXPAND.0, EXPAND.1);
+        if let Some(name) = name {
+            call = call.query("where_name", name);
+        }
+        let answer = self.json(call).await?;
+        let page = wire::page::<Properties>(&answer, "properties", page, limit)?;
+        Ok(Page {
+            rows: page
+                .rows
+                .into_iter()
+                .map(Properties::into_node)
+                .collect::<Result<_, _>>()?,
+            more: page.more,
+            total: page.total,
+        })
+    }
+
+    /// Who holds `name` in `parent`. The server's own check decides where it exists; it may name a
+    /// node whose name differs by case, when its database takes the two for one. Servers without
+    /// it are asked for the children instead, and those are compared exactly.
+    pub(super) async fn find_child(
+        &self,
+        parent: NodeId,
+        name: &str,
+    ) -> Result<Option<Node>, Error> {
+        let call = self
+            .call(Method::POST, "v1/validation/nodes/names")
+            .body(&json!({"parent_id": parent.0, "names": [name]}))
+            .repeatable();
+        let answer = match self.json(call).await {
+            Ok(answer) => answer,
+            Err(error) if error.meaning() == Some(Meaning::NoRoute) => {
+                return self.find_listed(parent, name).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let collisions = answer
+            .get("results")
+            .and_then(|results| results.as_array())
+            .ok_or_else(|| wire::missing("results"))?;
+        let Some(collision) = collisions.first() else {
+            return Ok(None);
+        };
+        let holder: Holder = match wire::parse(collision, "results[0]") {
+            Ok(holder) => holder,
+            // Taken, but the server does not say by whom.
+            Err(error) => {
+                debug!(%parent, error = %error, "name check without an id");
+                return match self.find_listed(parent, name).await? {
+                    Some(node) => Ok(Some(node)),
+                    None => Err(error),
+                };
+            }
+        };
+        let node = self.get_node(NodeId(holder.id)).await?;
+        if node.parent != parent {
+            return Err(Error::Unreadable(format!(
+                "node {} holds the name in node {parent} and is itself in node {}; it may have just been moved",
+                node.id, node.parent
+            )));
+        }
+        Ok(Some(node))
+    }
+
+    async fn find_listed(&self, parent: NodeId, name: &str) -> Result<Option<Node>, Error> {
+        let mut seen = HashSet::new();
+        for number in 1..MOST_PAGES {
+            let page = self.get_children(parent, Some(name), number).await?;
+            let mut new = false;
+            for node in page.rows {
+                new |= seen.insert(node.id);
+                if node.name == name {
+                    return Ok(Some(node));
+                }
+            }
+            if !page.more {
+                return match page.total {
+                    // Somebody created or removed a sibling meanwhile, or rows were left out.
+                    Some(total) if total != seen.len() as u64 => Err(Error::Unreadable(format!(
+                        "{} of {total} similar names were listed",
+                        seen.len()
+                    ))),
+                    _ => Ok(None),
+                };
+            }
+            if !new {
+                break;
+            }
+        }
+        Err(Error::Unreadable(format!(
+            "the pages of node {parent} repeat themselves"
+        )))
+    }
+
+    /// Changes a node's parent and name, or its name alone. The answer is only looked at for being
+    /// a success; recovery reads the node.
+    pub(super) async fn put_node(
+        &self,
+        node: NodeId,
+        parent: Option<NodeId>,
+        name: &str,
+    ) -> Result<(), Error> {
+        let mut change = json!({ "name": name });
+        if let Some(parent) = parent {
+            change["parent_id"] = parent.0.into();
+        }
+        let call = self
+            .call(Method::PUT, &format!("v2/nodes/{node}"))
+            .body(&change)
+            .limit(self.0.config.request_limit);
+        self.json(call).await.map(drop)
+    }
+}
+
+/// A row of the name check.
+#[derive(serde::Deserialize)]
+struct Holder {
+    #[serde(deserialize_with = "wire::whole")]
+    id: i64,
+}

@@ -1,0 +1,360 @@
+//! The shapes of Content Server's answers, read tolerantly.
+//!
+//! Live servers answer `results` as an object, the reference text draws it as a list; numbers may
+//! come as texts; fields appear and vanish between releases. Only what longhaul acts on is read,
+//! and what is missing is an error that names the field.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::errors::Error;
+use crate::transfer::{Node, Version};
+use crate::types::{NodeId, VersionNumber};
+
+/// Subtype of a folder.
+pub(super) const FOLDER: i64 = 0;
+/// Subtype of a document.
+pub(super) const DOCUMENT: i64 = 144;
+
+/// One page of a listing.
+pub(super) struct Page<T> {
+    pub(super) rows: Vec<T>,
+    /// Whether the server says (or the page's fullness suggests) that more follow.
+    pub(super) more: bool,
+    /// How many rows there are on all pages, when the server says so.
+    pub(super) total: Option<u64>,
+}
+
+/// The one result of an answer: `results`, or its only element.
+pub(super) fn result(answer: &Value) -> Result<&Value, Error> {
+    match answer.get("results") {
+        Some(Value::Array(rows)) => rows.first(),
+        other => other,
+    }
+    .filter(|value| value.is_object())
+    .ok_or_else(|| missing("results"))
+}
+
+/// `results.data.<section>`; when that is a list, its last element.
+pub(super) fn section<'a>(answer: &'a Value, name: &str) -> Result<&'a Value, Error> {
+    let found = result(answer)?.get("data").and_then(|data| data.get(name));
+    match found {
+        Some(Value::Array(rows)) => rows.last(),
+        other => other,
+    }
+    .filter(|value| value.is_object())
+    .ok_or_else(|| missing(&format!("results.data.{name}")))
+}
+
+/// One page of rows, each `data.<section>` of an element of `results`. Elements without that
+/// section (`versions: []` of a node that has none) are left out.
+///
+/// # Errors
+///
+/// [`Error::Unreadable`] for rows that do not parse and for a server that answered with another
+/// page than the one asked for: going on would loop or leave rows out.
+pub(super) fn page<T: DeserializeOwned>(
+    answer: &Value,
+    name: &str,
+    page: u32,
+    limit: u32,
+) -> Result<Page<T>, Error> {
+    let listed = match answer.get("results") {
+        Some(Value::Array(rows)) => rows.as_slice(),
+        Some(single @ Value::Object(_)) => std::slice::from_ref(single),
+        _ => return Err(missing("results")),
+    };
+    let mut rows = Vec::with_capacity(listed.len());
+    for row in listed {
+        match row.get("data").and_then(|data| data.get(name)) {
+            Some(value @ Value::Object(_)) => rows.push(parse(value, name)?),
+            Some(Value::Array(values)) => {
+                for value in values {
+                    rows.push(parse(value, name)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    let paging = answer
+        .get("collection")
+        .and_then(|collection| collection.get("paging"))
+        .or_else(|| answer.get("paging"));
+    let number = |key| paging.and_then(|paging| number(paging.get(key)?));
+    if let Some(answered) = number("page")
+        && answered != u64::from(page)
+        && !rows.is_empty()
+    {
+        return Err(Error::Unreadable(format!(
+            "page {page} was asked for and page {answered} came"
+        )));
+    }
+    // A server may cap the page size, so a page is only judged by its fullness when nothing else
+    // says whether it was the last.
+    let more = match (
+        number("page_total"),
+        number("range_max"),
+        number("total_count"),
+    ) {
+        (Some(last), _, _) => u64::from(page) < last,
+        (None, Some(end), Some(total)) => end < total,
+        _ => listed.len() as u64 >= number("limit").unwrap_or_else(|| u64::from(limit)),
+    };
+    Ok(Page {
+        more: more && !rows.is_empty(),
+        total: number("total_count"),
+        rows,
+    })
+}
+
+/// Reads one object, naming the field that did not parse.
+pub(super) fn parse<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        Error::Unreadable(format!("{what}.{path}: {}", error.into_inner()))
+    })
+}
+
+pub(super) fn missing(field: &str) -> Error {
+    Error::Unreadable(format!("{field} is missing"))
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn signed(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A whole number, also as a text.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    signed(&value).ok_or_else(|| serde::de::Error::custom("a whole number was expected"))
+}
+
+/// A whole number that is not negative, also as a text.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    number(&value).ok_or_else(|| serde::de::Error::custom("a number of bytes was expected"))
+}
+
+/// A whole number that may be missing, null or no number at all.
+pub(super) fn maybe_whole<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
+    Ok(signed(&Value::deserialize(deserializer)?))
+}
+
+/// A count that may be missing, null or no number at all.
+pub(super) fn maybe_count<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    Ok(number(&Value::deserialize(deserializer)?))
+}
+
+/// A text that may be missing or null.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The properties of a node.
+#[derive(Debug, Deserialize)]
+pub(super) struct Properties {
+    #[serde(deserialize_with = "whole")]
+    pub(super) id: i64,
+    #[serde(default, deserialize_with = "maybe_whole")]
+    pub(super) parent_id: Option<i64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: String,
+    #[serde(default, rename = "type", deserialize_with = "maybe_whole")]
+    pub(super) subtype: Option<i64>,
+    #[serde(default)]
+    pub(super) container: Option<bool>,
+    #[serde(default, deserialize_with = "maybe_count")]
+    pub(super) size: Option<u64>,
+    #[serde(default)]
+    pub(super) reserved: Option<bool>,
+    #[serde(default, deserialize_with = "maybe_whole")]
+    pub(super) reserved_user_id: Option<i64>,
+    #[serde(default)]
+    pub(super) reserved_user_id_expand: Option<Value>,
+}
+
+impl Properties {
+    /// As the engine sees it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreadable`] when the id, the name or the parent is missing: a look-up that
+    /// guessed one could take another node for ours.
+    pub(super) fn into_node(self) -> Result<Node, Error> {
+        if self.id <= 0 {
+            return Err(Error::Unreadable(format!("{} is no node id", self.id)));
+        }
+        if self.name.is_empty() {
+            return Err(missing(&format!("the name of node {}", self.id)));
+        }
+        let parent = self
+            .parent_id
+            .ok_or_else(|| missing(&format!("the parent of node {}", self.id)))?;
+        let container = self.container.unwrap_or(self.subtype == Some(FOLDER));
+        Ok(Node {
+            id: NodeId(self.id),
+            parent: NodeId(parent),
+            container,
+            size: if container { None } else { self.size },
+            reserved_by: self.reserved_by(),
+            name: self.name,
+        })
+    }
+
+    fn reserved_by(&self) -> Option<String> {
+        let user = self.reserved_user_id.filter(|user| *user > 0);
+        if !self.reserved.unwrap_or(user.is_some()) {
+            return None;
+        }
+        let name = self
+            .reserved_user_id_expand
+            .as_ref()
+            .and_then(|user| user.get("name")?.as_str())
+            .filter(|name| !name.is_empty());
+        Some(match (name, user) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(user)) => format!("user {user}"),
+            (None, None) => "somebody".to_owned(),
+        })
+    }
+}
+
+/// A version of a document.
+#[derive(Debug, Deserialize)]
+pub(super) struct VersionRow {
+    #[serde(deserialize_with = "whole")]
+    pub(super) version_number: i64,
+    #[serde(deserialize_with = "count")]
+    pub(super) file_size: u64,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) description: String,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) file_name: String,
+}
+
+impl From<VersionRow> for Version {
+    fn from(row: VersionRow) -> Self {
+        Self {
+            number: VersionNumber(row.version_number),
+            size: row.file_size,
+            description: row.description,
+            file_name: row.file_name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_documents_properties_become_a_node() {
+        let answer = json!({"results":{"data":{"properties":{
+            "id":4711,"name":"a.mov","parent_id":"2000","type":144,"container":false,"size":894283,
+            "reserved":true,"reserved_user_id":1000,"reserved_date":null}}}});
+        let node = parse::<Properties>(section(&answer, "properties").unwrap(), "p")
+            .unwrap()
+            .into_node()
+            .unwrap();
+        assert_eq!(
+            node,
+            Node {
+                id: NodeId(4711),
+                parent: NodeId(2000),
+                name: "a.mov".into(),
+                container: false,
+                size: Some(894_283),
+                reserved_by: Some("user 1000".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_folder_has_no_size_and_a_free_node_no_reserver() {
+        let folder: Properties = parse(
+            &json!({"id":5,"name":"f","parent_id":-1,"type":0,"size":3,"reserved":false,"reserved_user_id":0}),
+            "p",
+        )
+        .unwrap();
+        let node = folder.into_node().unwrap();
+        assert!(node.container && node.size.is_none() && node.reserved_by.is_none());
+    }
+
+    #[test]
+    fn the_reservers_name_is_used_when_it_was_expanded() {
+        let node: Properties = parse(
+            &json!({"id":5,"name":"f","parent_id":1,"reserved":true,"reserved_user_id":7,"reserved_user_id_expand":{"name":"ann"}}),
+            "p",
+        )
+        .unwrap();
+        assert_eq!(
+            node.into_node().unwrap().reserved_by.as_deref(),
+            Some("ann")
+        );
+    }
+
+    #[test]
+    fn a_node_without_its_facts_is_refused_by_the_name_of_the_field() {
+        for (value, field) in [
+            (json!({"name":"x","parent_id":1}), "id"),
+            (json!({"id":1,"parent_id":1}), "name"),
+            (json!({"id":1,"name":"x"}), "parent"),
+            (json!({"id":{},"name":"x","parent_id":1}), "id"),
+            (json!({"id":0,"name":"x","parent_id":1}), "id"),
+        ] {
+            let error = parse::<Properties>(&value, "p")
+                .and_then(Properties::into_node)
+                .unwrap_err();
+            assert!(error.to_string().contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn pages_are_read_with_and_without_paging_facts() {
+        let row =
+            |number: i64| json!({"data":{"versions":{"version_number":number,"file_size":"9"}}});
+        let answer = json!({"collection":{"paging":{"page":1,"page_total":2,"total_count":3}},"results":[row(1),row(2)]});
+        let first = page::<VersionRow>(&answer, "versions", 1, 2).unwrap();
+        assert!(first.more && first.total == Some(3) && first.rows[1].file_size == 9);
+        let answer = json!({"results":[row(1)]});
+        assert!(!page::<VersionRow>(&answer, "versions", 1, 2).unwrap().more);
+        assert!(page::<VersionRow>(&answer, "versions", 1, 1).unwrap().more);
+        let capped = json!({"collection":{"paging":{"page":1,"range_max":1,"total_count":3}},"results":[row(1)]});
+        assert!(page::<VersionRow>(&capped, "versions", 1, 9).unwrap().more);
+        let capped = json!({"collection":{"paging":{"page":1,"limit":1}},"results":[row(1)]});
+        assert!(page::<VersionRow>(&capped, "versions", 1, 9).unwrap().more);
+        let none = json!({"results":[{"data":{"versions":[]}}]});
+        assert!(
+            page::<VersionRow>(&none, "versions", 1, 1)
+                .unwrap()
+                .rows
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn another_page_than_the_one_asked_for_is_refused() {
+        let answer = json!({"collection":{"paging":{"page":1,"page_total":9}},
+            "results":[{"data":{"versions":{"version_number":1,"file_size":1}}}]});
+        assert!(page::<VersionRow>(&answer, "versions", 2, 1).is_err());
+    }
+}

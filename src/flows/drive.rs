@@ -1,0 +1,188 @@
+//! Runs a flow: enumeration, engine and reports side by side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use serde_json::json;
+
+use super::intake::{self, Intake};
+use super::{Error, Systems, write_back};
+use crate::iconik::{JobEnd, JobReport, NewJob};
+use crate::ledger::{Ledger, StateCount};
+use crate::pace::Pace;
+use crate::transfer::{Engine, Outcome, Progress};
+use crate::types::{AssetId, CollectionId, JobId, RunId};
+
+/// Outbox, calendar and job are looked after this often.
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
+
+/// What the enumeration has come to; read while it runs.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Assets seen.
+    pub seen: AtomicU64,
+    /// Items added or found again.
+    pub planned: AtomicU64,
+    /// Assets left out, with a journal line each.
+    pub left_out: AtomicU64,
+    /// Whether it has reached its end.
+    pub done: AtomicBool,
+}
+
+/// A run being driven.
+pub struct Drive {
+    /// Both systems.
+    pub systems: Systems,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The engine.
+    pub engine: Engine,
+    /// The pace, for the calendar.
+    pub pace: Arc<Pace>,
+    /// The run.
+    pub run: RunId,
+    /// How masters become items.
+    pub intake: Intake,
+    /// The enumeration's counters.
+    pub scan: Arc<Scan>,
+    /// Collection that the iconik job is shown at.
+    pub collection: Option<CollectionId>,
+}
+
+impl Drive {
+    /// The engine's counters.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.engine.progress()
+    }
+
+    /// Works until nothing is left or somebody says stop. `assets` is `None` when an earlier
+    /// process reached the end of the enumeration.
+    ///
+    /// # Errors
+    ///
+    /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
+    pub async fn go(
+        &self,
+        assets: Option<BoxStream<'static, Result<AssetId, Error>>>,
+    ) -> Result<Outcome, Error> {
+        let job = self.job().await;
+        let scanned = async {
+            let outcome = match assets {
+                Some(assets) => {
+                    intake::scan(
+                        &self.systems,
+                        &self.ledger,
+                        self.run,
+                        &self.intake,
+                        assets,
+                        &self.scan,
+                    )
+                    .await
+                }
+                None => Ok(()),
+            };
+            self.scan.done.store(true, Ordering::SeqCst);
+            outcome
+        };
+        let moved = async {
+            self.engine
+                .run(self.run, || !self.scan.done.load(Ordering::SeqCst))
+                .await
+        };
+        let work = async {
+            // When the engine is told to stop, the enumeration stops with it: a resume goes on.
+            tokio::pin!(scanned);
+            tokio::pin!(moved);
+            tokio::select! {
+                outcome = &mut moved => (None, outcome),
+                scan = &mut scanned => (Some(scan), moved.await),
+            }
+        };
+        tokio::pin!(work);
+        let mut tick = tokio::time::interval(HOUSEKEEPING);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (scan, outcome) = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                _ = tick.tick() => self.housekeeping(job.as_ref()).await?,
+            }
+        };
+        while write_back::deliver(&self.systems, &self.ledger).await? > 0 {}
+        self.finish_job(job, &outcome).await?;
+        scan.unwrap_or(Ok(()))?;
+        Ok(outcome)
+    }
+
+    async fn housekeeping(&self, job: Option<&JobReport>) -> Result<(), Error> {
+        self.pace.follow(&jiff::Timestamp::now());
+        write_back::deliver(&self.systems, &self.ledger).await?;
+        if let Some(job) = job {
+            let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
+            // The report throttles itself and never fails a run.
+            let _told = job.progress(confirmed, "filing in Content Server").await;
+        }
+        Ok(())
+    }
+
+    /// The job that shows the run inside iconik; the same one after a resume. A token without the
+    /// right to write jobs is no reason to stop.
+    async fn job(&self) -> Option<JobReport> {
+        let key = format!("job of run {}", self.run);
+        if let Ok(Some(id)) = self.ledger.meta(&key).await {
+            return Some(self.systems.iconik.report_to(JobId(id)));
+        }
+        let new = NewJob {
+            title: format!("longhaul run {}", self.run),
+            custom_type: "LONGHAUL".into(),
+            collection: self.collection.clone(),
+            facts: json!({"run": self.run})
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            ..Default::default()
+        };
+        match self.systems.iconik.start_job(&new).await {
+            Ok(job) => {
+                if let Err(error) = self.ledger.set_meta(&key, job.id().as_str()).await {
+                    tracing::warn!(%error, "the job's id was not recorded");
+                }
+                Some(job)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no job is shown in iconik");
+                None
+            }
+        }
+    }
+
+    async fn finish_job(&self, job: Option<JobReport>, outcome: &Outcome) -> Result<(), Error> {
+        let Some(job) = job else { return Ok(()) };
+        let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
+        let end = match outcome {
+            Outcome::Finished => {
+                let open: u64 = not_done(&self.ledger.summary(self.run).await?);
+                if open == 0 {
+                    JobEnd::Finished
+                } else {
+                    JobEnd::Warning(format!("{open} items are not done"))
+                }
+            }
+            Outcome::Failed(failure) => JobEnd::Failed(failure.to_string()),
+            // It goes on: the job stays open.
+            Outcome::Stopped | Outcome::Waiting => return Ok(()),
+        };
+        let _told = job.finish(&end, confirmed).await;
+        Ok(())
+    }
+}
+
+/// Items that are in any state but `done`.
+pub fn not_done(summary: &[StateCount]) -> u64 {
+    summary
+        .iter()
+        .filter(|count| count.state != "done")
+        .map(|count| count.items)
+        .sum()
+}

@@ -1,0 +1,144 @@
+//! What iconik is told about a filed master: its external id and a line of history.
+//!
+//! Messages wait in the ledger's outbox until they are delivered, so that they survive a crash; a
+//! message that iconik refuses for good is journalled and given up, never a reason to fail a run.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Error, Systems};
+use crate::iconik::ExternalId;
+use crate::ledger::{Change, Entry, Ledger, Post};
+use crate::types::{AssetId, FailureClass, NodeId, StorageId, VersionNumber};
+
+/// Attempts before a message is given up.
+const ATTEMPTS: u32 = 12;
+const BATCH: usize = 32;
+
+/// What the flows keep about an item in its `source` column.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+pub struct ItemSource {
+    /// The asset.
+    pub asset: AssetId,
+    /// Number of its version.
+    pub version_number: i64,
+    /// The storage the master was read from.
+    pub storage: Option<StorageId>,
+}
+
+#[derive(Deserialize)]
+struct Receipt {
+    node: NodeId,
+    version: Option<VersionNumber>,
+    sha256: Option<String>,
+    proof: String,
+}
+
+/// Delivers what is due; the number delivered.
+///
+/// # Errors
+///
+/// Only the ledger's: iconik's are put off or given up.
+pub async fn deliver(systems: &Systems, ledger: &Ledger) -> Result<usize, Error> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut delivered = 0;
+    for post in ledger.posts_due(now, BATCH).await? {
+        match tell(systems, ledger, &post).await {
+            Ok(note) => {
+                ledger
+                    .apply(Change::new().journal(entry(&post, "told-iconik", &note)))
+                    .await?;
+                ledger.post_done(post.id).await?;
+                delivered += 1;
+            }
+            Err(Error::Ledger(error)) => return Err(error.into()),
+            Err(error) => {
+                let message = error.to_string();
+                let failure = error.into_failure();
+                let for_good =
+                    failure.class == FailureClass::ItemIsWrong || post.attempts + 1 >= ATTEMPTS;
+                if for_good {
+                    tracing::warn!(post = post.id, error = %message, "iconik was not told");
+                    ledger
+                        .apply(Change::new().journal(entry(
+                            &post,
+                            "iconik-not-told",
+                            &json!({"error": message}),
+                        )))
+                        .await?;
+                    ledger.post_done(post.id).await?;
+                } else {
+                    let wait = failure
+                        .retry_after
+                        .unwrap_or(Duration::from_secs(2 << post.attempts.min(9)));
+                    let next =
+                        now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+                    ledger.post_later(post.id, next, &message).await?;
+                }
+            }
+        }
+    }
+    Ok(delivered)
+}
+
+async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_json::Value, Error> {
+    let Some(item) = (match post.item {
+        Some(id) => ledger.item(id).await?,
+        None => None,
+    }) else {
+        return Ok(json!({"skipped": "no item"}));
+    };
+    let (Ok(source), Ok(receipt)) = (
+        serde_json::from_str::<ItemSource>(&item.source),
+        serde_json::from_str::<Receipt>(&post.payload),
+    ) else {
+        return Ok(json!({"skipped": "not a receipt of this version of longhaul"}));
+    };
+    let prefix = format!("urn:otcs:{}:node:", systems.instance);
+    let ours = format!("{prefix}{}", receipt.node);
+    let storages: Vec<StorageId> = source.storage.iter().cloned().collect();
+    let external_id = systems
+        .iconik
+        .write_external_id(
+            &source.asset,
+            &ours,
+            |there| there.starts_with(&prefix),
+            &storages,
+        )
+        .await?;
+    let line = format!(
+        "Filed in Content Server {} as node {}{}, version {} of the asset, proof {}{}",
+        systems.instance,
+        receipt.node,
+        receipt
+            .version
+            .map(|version| format!(" version {version}"))
+            .unwrap_or_default(),
+        source.version_number,
+        receipt.proof,
+        receipt
+            .sha256
+            .map(|digest| format!(", sha256 {digest}"))
+            .unwrap_or_default(),
+    );
+    systems.iconik.add_history(&source.asset, &line).await?;
+    Ok(
+        json!({"asset": source.asset, "external_id": match external_id {
+            ExternalId::Written => "written",
+            ExternalId::AlreadyThere => "already ours",
+            ExternalId::Taken(_) => "left: used by somebody else",
+            ExternalId::FilledByScanner => "left: filled by the storage's scanner",
+        }}),
+    )
+}
+
+fn entry(post: &Post, event: &str, data: &serde_json::Value) -> Entry {
+    Entry {
+        item: post.item,
+        event: event.into(),
+        data: data.to_string(),
+        ..Default::default()
+    }
+}

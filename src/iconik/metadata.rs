@@ -1,0 +1,472 @@
+//! Metadata: which views apply to an asset, and the values in them.
+//!
+//! Values are asked for view by view, because only administrators may ask for all of them. A view
+//! without values answers 404, which means empty; one the token's user may not see is noted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ::http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use super::call::Call;
+use super::tolerant::{id, list, scalar, text, texts};
+use super::{Asset, Client, Error};
+use crate::types::{AssetId, VersionId, ViewId};
+
+/// A layout mark inside a view, not a field.
+const SEPARATOR: &str = "__separator__";
+
+/// Everything an asset's metadata views hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// The category the views were found by; `None` when the asset has none.
+    pub category: Option<String>,
+    /// The views in the category's order, those without values included.
+    pub views: Vec<ViewValues>,
+    /// What the token's user may not see: views by id, or the word `categories`.
+    pub hidden: Vec<String>,
+}
+
+/// One view's fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewValues {
+    /// The view.
+    pub id: ViewId,
+    /// The name people gave it.
+    pub name: String,
+    /// The fields in the view's order.
+    pub fields: Vec<FieldValues>,
+}
+
+/// One field's values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldValues {
+    /// The field's name in the interface.
+    pub name: String,
+    /// The name people gave it.
+    pub label: Option<String>,
+    /// Its type, such as `date` or `drop_down`.
+    pub kind: Option<String>,
+    /// Its values as they came: texts as a rule, numbers and flags now and then.
+    pub values: Vec<Value>,
+}
+
+impl Metadata {
+    /// Fields with values by name, as texts. A field in several views is there once; iconik keeps
+    /// one value per field.
+    pub fn flat(&self) -> BTreeMap<&str, Vec<String>> {
+        let mut flat = BTreeMap::new();
+        for field in self.views.iter().flat_map(|view| &view.fields) {
+            let values: Vec<String> = field.values.iter().map(as_text).collect();
+            if !values.is_empty() {
+                flat.entry(field.name.as_str()).or_insert(values);
+            }
+        }
+        flat
+    }
+}
+
+fn as_text(value: &Value) -> String {
+    scalar(value).unwrap_or_else(|| value.to_string())
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// In place of what is there; no values empty the field.
+    Overwrite,
+    /// Beside what is there.
+    Append,
+    /// Taken away from what is there.
+    Delete,
+}
+
+/// Values for one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// The field's name.
+    pub field: String,
+    /// The values.
+    pub values: Vec<String>,
+    /// What happens to those that are there.
+    pub mode: WriteMode,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "texts")]
+    view_ids: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Categories {
+    #[serde(deserialize_with = "list")]
+    objects: Vec<Category>,
+}
+
+struct View {
+    name: String,
+    fields: Vec<ViewField>,
+}
+
+#[derive(Deserialize)]
+struct RawView {
+    #[serde(default, deserialize_with = "text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "list")]
+    view_fields: Vec<ViewField>,
+}
+
+#[derive(Clone, Deserialize)]
+struct ViewField {
+    #[serde(deserialize_with = "id")]
+    name: String,
+    #[serde(default, deserialize_with = "text")]
+    label: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    field_type: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawValues {
+    #[serde(deserialize_with = "members")]
+    metadata_values: Map<String, Value>,
+}
+
+fn members<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Map<String, Value>, D::Error> {
+    Ok(match Value::deserialize(d)? {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    })
+}
+
+/// Views and categories by id; an account has few and they change rarely.
+#[derive(Default)]
+pub(super) struct ViewCache {
+    views: Mutex<HashMap<ViewId, Option<Arc<View>>>>,
+    /// `None` inside when they may not be read.
+    categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
+}
+
+impl Client {
+    /// The metadata of an asset, of one of its versions when `version` is given. The newest
+    /// version's values are the asset's own: they are read as such, because an account that does
+    /// not keep metadata by version has nothing under a version's address.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer. What may not be seen is no error: it is noted.
+    pub async fn metadata_of(
+        &self,
+        asset: &Asset,
+        version: Option<&VersionId>,
+    ) -> Result<Metadata, Error> {
+        let current = asset.current_version().map(|newest| &newest.id);
+        let version = version.filter(|version| current != Some(*version));
+        let mut metadata = Metadata {
+            category: asset.category.clone(),
+            ..Metadata::default()
+        };
+        let Some(categories) = self.categories().await? else {
+            metadata.hidden.push("categories".to_owned());
+            return Ok(metadata);
+        };
+        for view in views_for(categories, asset.category.as_deref()) {
+            let Some(definition) = self.view(&view).await? else {
+                metadata.hidden.push(view.0);
+                continue;
+            };
+            match self.values(&asset.id, version, &view).await {
+                Ok(values) => metadata.views.push(filled(view, &definition, &values)),
+                Err(error) if error.is_forbidden() => metadata.hidden.push(view.0),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// Writes values into a view's fields. Safe to repeat unless values are appended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Status`] with 400 for a value or field the view does not take.
+    pub async fn write_values(
+        &self,
+        asset: &AssetId,
+        view: &ViewId,
+        values: &[Writing],
+    ) -> Result<(), Error> {
+        let appends = values.iter().any(|value| value.mode == WriteMode::Append);
+        let call = Call::new(
+            Method::PUT,
+            &[
+                "metadata",
+                "v1",
+                "assets",
+                asset.as_str(),
+                "views",
+                view.as_str(),
+            ],
+            "can_write_metadata_values",
+            format!("writing metadata of asset {asset}"),
+        )
+        .body(body(values));
+        self.done(&if appends { call } else { call.repeatable() })
+            .await
+    }
+
+    async fn values(
+        &self,
+        asset: &AssetId,
+        version: Option<&VersionId>,
+        view: &ViewId,
+    ) -> Result<Map<String, Value>, Error> {
+        let mut path = vec!["metadata", "v1", "assets", asset.as_str()];
+        if let Some(version) = version {
+            path.extend(["versions", version.as_str()]);
+        }
+        path.extend(["views", view.as_str()]);
+        let call = Call::get(
+            &path,
+            "can_read_metadata_values",
+            format!("reading metadata of asset {asset}"),
+        );
+        match self.json::<RawValues>(&call).await {
+            Ok(values) => Ok(values.metadata_values),
+            // No values were saved for this view yet.
+            Err(error) if error.is_not_found() => Ok(Map::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn categories(&self) -> Result<Option<&[Category]>, Error> {
+        let categories = self
+            .0
+            .views
+            .categories
+            .get_or_try_init(|| async {
+                let call = Call::get(
+                    &["metadata", "v1", "assets", "categories"],
+                    "can_read_metadata_categories",
+                    "listing metadata categories",
+                );
+                match self.json::<Categories>(&call).await {
+                    Ok(found) => Ok(Some(found.objects)),
+                    Err(error) if error.is_forbidden() => Ok(None),
+                    Err(error) if error.is_not_found() => Ok(Some(Vec::new())),
+                    Err(error) => Err(error),
+                }
+            })
+            .await?;
+        Ok(categories.as_deref())
+    }
+
+    /// A view's definition; `None` when it is gone or may not be seen.
+    async fn view(&self, view: &ViewId) -> Result<Option<Arc<View>>, Error> {
+        let mut kept = self.0.views.views.lock().await;
+        if let Some(known) = kept.get(view) {
+            return Ok(known.clone());
+        }
+        let call = Call::get(
+            &["metadata", "v1", "views", view.as_str()],
+            "can_read_metadata_views",
+            format!("reading metadata view {view}"),
+        )
+        .query("merge_fields", true);
+        let found = match self.json::<RawView>(&call).await {
+            Ok(raw) => Some(Arc::new(View {
+                name: raw.name.unwrap_or_default(),
+                fields: raw
+                    .view_fields
+                    .into_iter()
+                    .filter(|field| field.name != SEPARATOR)
+                    .collect(),
+            })),
+            Err(error) if error.is_forbidden() || error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        kept.insert(view.clone(), found.clone());
+        Ok(found)
+    }
+}
+
+/// The views of an asset's category; without one those of the category `default`, and failing that
+/// every view there is, each once.
+fn views_for(categories: &[Category], category: Option<&str>) -> Vec<ViewId> {
+    let named = |name: &str| categories.iter().find(|c| c.name.as_deref() == Some(name));
+    let chosen = category
+        .filter(|name| !name.is_empty())
+        .and_then(named)
+        .or_else(|| named("default"));
+    let mut views: Vec<ViewId> = Vec::new();
+    let all = chosen.map_or_else(|| categories.iter().collect(), |category| vec![category]);
+    for id in all.into_iter().flat_map(|category| &category.view_ids) {
+        if !id.is_empty() && !views.iter().any(|view| view.as_str() == id) {
+            views.push(ViewId(id.clone()));
+        }
+    }
+    views
+}
+
+fn filled(id: ViewId, view: &View, values: &Map<String, Value>) -> ViewValues {
+    let mut fields: Vec<FieldValues> = view
+        .fields
+        .iter()
+        .map(|field| FieldValues {
+            name: field.name.clone(),
+            label: field.label.clone(),
+            kind: field.field_type.clone(),
+            values: values.get(&field.name).map(values_in).unwrap_or_default(),
+        })
+        .collect();
+    // Values of fields the view no longer shows are kept all the same.
+    for (name, value) in values {
+        if name != SEPARATOR && !view.fields.iter().any(|field| field.name == *name) {
+            fields.push(FieldValues {
+                name: name.clone(),
+                label: None,
+                kind: None,
+                values: values_in(value),
+            });
+        }
+    }
+    ViewValues {
+        id,
+        name: view.name.clone(),
+        fields,
+    }
+}
+
+/// The values of a field: `{"field_values": [{"value": ..}]}`, or the search index's flat list.
+fn values_in(field: &Value) -> Vec<Value> {
+    let list = match field {
+        Value::Object(members) => members.get("field_values").unwrap_or(&Value::Null),
+        other => other,
+    };
+    let items = match list {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    };
+    items
+        .iter()
+        .map(|item| item.get("value").unwrap_or(item))
+        .filter(|value| !value.is_null())
+        .cloned()
+        .collect()
+}
+
+fn body(values: &[Writing]) -> Value {
+    let fields: Map<String, Value> = values
+        .iter()
+        .map(|writing| {
+            let list: Vec<Value> = writing
+                .values
+                .iter()
+                .map(|v| json!({ "value": v }))
+                .collect();
+            let mut field = json!({ "field_values": list });
+            match writing.mode {
+                // The default; left out, because older accounts do not know the member.
+                WriteMode::Overwrite => {}
+                WriteMode::Append => field["mode"] = "append".into(),
+                WriteMode::Delete => field["mode"] = "delete".into(),
+            }
+            (writing.field.clone(), field)
+        })
+        .collect();
+    json!({ "metadata_values": fields })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_values_is_read() {
+        assert_eq!(
+            values_in(&json!({"field_values": [{"value": "a"}, {"value": 7}]})),
+            [json!("a"), json!(7)]
+        );
+        assert_eq!(values_in(&json!(["a", "b"])), [json!("a"), json!("b")]);
+        assert_eq!(values_in(&json!("a")), [json!("a")]);
+        let labelled = json!({"field_values": [{"value": {"url": "u", "label": "l"}}]});
+        assert_eq!(values_in(&labelled), [json!({"url": "u", "label": "l"})]);
+        for empty in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!({"field_values": null}),
+            json!([null]),
+        ] {
+            assert!(values_in(&empty).is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
+    fn the_category_names_the_views_and_default_stands_in() {
+        let categories: Categories = serde_json::from_value(json!({"objects": [
+            {"name": "default", "view_ids": ["d"]},
+            {"name": "spots", "view_ids": ["s", "s", null, "t"]},
+        ]}))
+        .unwrap();
+        let views = |category| {
+            views_for(&categories.objects, category)
+                .into_iter()
+                .map(|view| view.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(views(Some("spots")), ["s", "t"]);
+        assert_eq!(views(None), ["d"]);
+        assert_eq!(views(Some("gone")), ["d"]);
+        let all: Vec<_> = views_for(&categories.objects[1..], None);
+        assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn writing_keeps_to_the_published_shape() {
+        let writing = |mode, values: &[&str]| Writing {
+            field: "state".into(),
+            values: values.iter().map(|&v| v.to_owned()).collect(),
+            mode,
+        };
+        assert_eq!(
+            body(&[writing(WriteMode::Overwrite, &["kept"])]),
+            json!({"metadata_values": {"state": {"field_values": [{"value": "kept"}]}}})
+        );
+        let appended = body(&[writing(WriteMode::Append, &["a"])]);
+        assert_eq!(appended["metadata_values"]["state"]["mode"], "append");
+    }
+
+    #[test]
+    fn flat_values_are_texts_by_field() {
+        let field = |name: &str, values: Vec<Value>| FieldValues {
+            name: name.into(),
+            label: None,
+            kind: None,
+            values,
+        };
+        let metadata = Metadata {
+            views: vec![ViewValues {
+                id: "v".into(),
+                name: String::new(),
+                fields: vec![
+                    field("b", vec![json!(true), json!("x")]),
+                    field("a", vec![]),
+                ],
+            }],
+            ..Metadata::default()
+        };
+        assert_eq!(
+            metadata.flat(),
+            BTreeMap::from([("b", vec!["true".into(), "x".into()])])
+        );
+    }
+}

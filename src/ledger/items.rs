@@ -1,0 +1,443 @@
+//! Adding items to a run, taking those that are due, and sending stopped ones back to the start.
+//!
+//! There is one row per key, ever. What adding a key again means depends on how far its row has
+//! come; the cases are in [`add`] and, as a table, in [`Ledger::add_items`](super::Ledger::add_items).
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+use unicode_normalization::UnicodeNormalization;
+
+use super::Error;
+use super::change::{exists, found};
+use super::decode::{self, limit_of, stored};
+use super::rows::{Added, Entry, Item, NewFile, NewItem};
+use super::writer::Tx;
+use crate::types::{ItemId, RunId};
+
+/// States from which a person or `retry` may send an item back to the start.
+const STOPPED: [&str; 6] = [
+    "failed",
+    "parked",
+    "held",
+    "conflict",
+    "quarantined",
+    "waiting",
+];
+
+/// The name as a container compares it: NFC, lower case.
+pub(super) fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// What adding needs to know of a row with the same key.
+struct Known {
+    id: i64,
+    run: i64,
+    state: String,
+    fingerprint: String,
+    node: Option<i64>,
+    version: Option<i64>,
+    in_doubt: bool,
+}
+
+impl Known {
+    fn find(conn: &Connection, key: &str) -> Result<Option<Self>, Error> {
+        Ok(conn
+            .prepare_cached(
+                "SELECT id, run, state, fingerprint, node, version, EXISTS (
+                     SELECT 1 FROM file
+                     WHERE item = item.id AND intent IS NOT NULL AND file.version IS NULL)
+                 FROM item WHERE key = ?1",
+            )?
+            .query_row([key], |row| {
+                Ok(Self {
+                    id: row.get(0)?,
+                    run: row.get(1)?,
+                    state: row.get(2)?,
+                    fingerprint: row.get(3)?,
+                    node: row.get(4)?,
+                    version: row.get(5)?,
+                    in_doubt: row.get(6)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// Whether its files must stay as they are: the engine is at work on them, a commit of them
+    /// may still arrive, or they are evidence.
+    fn is_fixed(&self) -> bool {
+        self.in_doubt || self.state == "active" || self.state == "quarantined"
+    }
+}
+
+/// Adds items to a run. See [`Ledger::add_items`](super::Ledger::add_items).
+pub(super) fn add(tx: &mut Tx<'_>, run: RunId, items: &[NewItem]) -> Result<Added, Error> {
+    let mut added = Added::default();
+    let mut already_done_elsewhere = 0;
+    // Ids of rows that may be given another predecessor.
+    let mut open = Vec::with_capacity(items.len());
+    for item in items {
+        let id = match Known::find(tx.conn, &item.key)? {
+            None => {
+                added.new += 1;
+                Some(insert(tx, run, item)?)
+            }
+            Some(known) if known.state == "done" && known.fingerprint == item.fingerprint => {
+                added.already_done += 1;
+                // A page that is added twice finds its own items; they were not done before.
+                already_done_elsewhere += i64::from(known.run != run.0);
+                None
+            }
+            Some(known) if known.state == "done" => {
+                added.reopened += 1;
+                renew(tx, run, &known, item, "reopened")?;
+                Some(known.id)
+            }
+            Some(known) => {
+                added.taken_over += 1;
+                take_over(tx, run, &known, item)?;
+                Some(known.id)
+            }
+        };
+        open.push(id);
+    }
+    for (item, id) in items.iter().zip(open) {
+        if let (Some(after), Some(id)) = (&item.after, id) {
+            chain(tx.conn, id, item, after)?;
+        }
+    }
+    let changed = tx
+        .conn
+        .prepare_cached("UPDATE run SET already_done = already_done + ?2 WHERE id = ?1")?
+        .execute(params![run.0, already_done_elsewhere])?;
+    found("run", run.0, changed)?;
+    Ok(added)
+}
+
+fn insert(tx: &mut Tx<'_>, run: RunId, item: &NewItem) -> Result<i64, Error> {
+    let refused = item.refused.as_ref();
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO item (run, key, kind, title, parent, name, folded, marker, kin,
+                 fingerprint, source, state, class, reason, message)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params![
+            run.0,
+            item.key,
+            item.kind,
+            item.title,
+            item.parent,
+            item.name,
+            folded(&item.name),
+            item.marker,
+            kin(item),
+            item.fingerprint,
+            item.source,
+            state_of(item),
+            refused.map(|refused| &refused.0),
+            refused.map(|refused| &refused.1),
+            refused.map(|refused| &refused.2),
+        ])?;
+    let id = tx.conn.last_insert_rowid();
+    let (files, bytes) = insert_files(tx.conn, ItemId(id), &item.files)?;
+    journal(
+        tx,
+        run,
+        id,
+        "planned",
+        json!({
+            "key": item.key, "name": item.name, "parent": item.parent, "marker": item.marker,
+            "files": files, "bytes": bytes, "refused": refused.map(|refused| &refused.1),
+        }),
+    )?;
+    Ok(id)
+}
+
+/// An unfinished item of the same key becomes this run's.
+fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<(), Error> {
+    let same = known.fingerprint == item.fingerprint;
+    if known.is_fixed() {
+        tx.conn
+            .prepare_cached("UPDATE item SET run = ?2 WHERE id = ?1")?
+            .execute([known.id, run.0])?;
+        if !same {
+            // The row keeps the old fingerprint, so that the next enumeration opens it again.
+            journal(
+                tx,
+                run,
+                known.id,
+                "change-deferred",
+                json!({ "state": known.state, "in_doubt": known.in_doubt }),
+            )?;
+        }
+        return Ok(());
+    }
+    if !same {
+        return renew(tx, run, known, item, "replanned");
+    }
+    // A name under which something was staged or published stays: the engine may have chosen it.
+    tx.conn
+        .prepare_cached(
+            "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
+                 parent = iif(container IS NULL AND node IS NULL, ?6, parent),
+                 name = iif(container IS NULL AND node IS NULL, ?7, name),
+                 folded = iif(container IS NULL AND node IS NULL, ?8, folded)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            known.id,
+            run.0,
+            item.title,
+            item.source,
+            kin(item),
+            item.parent,
+            item.name,
+            folded(&item.name),
+        ])?;
+    let before_it_began = matches!(known.state.as_str(), "planned" | "waiting");
+    let stopped = matches!(known.state.as_str(), "failed" | "parked");
+    if let Some((class, reason, message)) = &item.refused {
+        if before_it_began || stopped {
+            tx.conn
+                .prepare_cached(
+                    "UPDATE item SET state = 'parked', class = ?2, reason = ?3, message = ?4
+                     WHERE id = ?1",
+                )?
+                .execute(params![known.id, class, reason, message])?;
+        }
+    } else if stopped && known.run != run.0 {
+        // Another run is another chance; what waits for a person goes on waiting.
+        tx.conn
+            .prepare_cached(
+                "UPDATE item SET state = 'planned', attempts = 0, next_at = 0, class = NULL,
+                     reason = NULL, message = NULL WHERE id = ?1",
+            )?
+            .execute([known.id])?;
+    }
+    Ok(())
+}
+
+/// Plans a known item anew, with other content. Its node and the name it was published under
+/// stay, so that the content becomes another version of it.
+fn renew(
+    tx: &mut Tx<'_>,
+    run: RunId,
+    known: &Known,
+    item: &NewItem,
+    event: &str,
+) -> Result<(), Error> {
+    let refused = item.refused.as_ref();
+    tx.conn
+        .prepare_cached(
+            "UPDATE item SET run = ?2, kind = ?3, title = ?4, kin = ?5, fingerprint = ?6,
+                 source = ?7, state = ?8, class = ?9, reason = ?10, message = ?11, marker = ?12,
+                 parent = iif(node IS NULL, ?13, parent), name = iif(node IS NULL, ?14, name),
+                 folded = iif(node IS NULL, ?15, folded),
+                 container = NULL, version = NULL, proof = 'none', attempts = 0, next_at = 0
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            known.id,
+            run.0,
+            item.kind,
+            item.title,
+            kin(item),
+            item.fingerprint,
+            item.source,
+            state_of(item),
+            refused.map(|refused| &refused.0),
+            refused.map(|refused| &refused.1),
+            refused.map(|refused| &refused.2),
+            item.marker,
+            item.parent,
+            item.name,
+            folded(&item.name),
+        ])?;
+    replace_files(tx.conn, ItemId(known.id), &item.files)?;
+    journal(
+        tx,
+        run,
+        known.id,
+        event,
+        json!({
+            "node": known.node, "version": known.version,
+            "fingerprint": item.fingerprint, "fingerprint_before": known.fingerprint,
+        }),
+    )
+}
+
+/// Makes item `id` wait for the item with the key `after`.
+fn chain(conn: &Connection, id: i64, item: &NewItem, after: &str) -> Result<(), Error> {
+    let wrong = |problem| Error::Order {
+        key: item.key.clone(),
+        after: after.to_owned(),
+        problem,
+    };
+    let (first, done): (i64, bool) = conn
+        .prepare_cached("SELECT id, state = 'done' FROM item WHERE key = ?1")?
+        .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .ok_or_else(|| wrong("it is not in the ledger"))?;
+    let circle: bool = conn
+        .prepare_cached(
+            "WITH RECURSIVE before (id) AS (
+                 SELECT ?1 UNION
+                 SELECT item.after FROM before JOIN item ON item.id = before.id
+                 WHERE item.after IS NOT NULL)
+             SELECT EXISTS (SELECT 1 FROM before WHERE id = ?2)",
+        )?
+        .query_row([first, id], |row| row.get(0))?;
+    if circle {
+        return Err(wrong("they would wait for each other"));
+    }
+    conn.prepare_cached("UPDATE item SET after = ?2, blocked = ?3 WHERE id = ?1")?
+        .execute(params![id, first, !done])?;
+    Ok(())
+}
+
+fn kin(item: &NewItem) -> String {
+    serde_json::to_string(&item.kin).expect("a list of texts is always JSON")
+}
+
+fn state_of(item: &NewItem) -> &'static str {
+    if item.refused.is_some() {
+        "parked"
+    } else {
+        "planned"
+    }
+}
+
+fn journal(
+    tx: &mut Tx<'_>,
+    run: RunId,
+    item: i64,
+    event: &str,
+    data: serde_json::Value,
+) -> Result<(), Error> {
+    tx.journal(&Entry {
+        run: Some(run),
+        item: Some(ItemId(item)),
+        file: None,
+        event: event.to_owned(),
+        data: data.to_string(),
+    })
+}
+
+/// Adds files behind those an item has none of yet; updates its totals, which are returned.
+fn insert_files(conn: &Connection, item: ItemId, files: &[NewFile]) -> Result<(i64, i64), Error> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO file (item, seq, role, marker, name, dir, size, offset, mime, locator, md5,
+             content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let mut bytes: u64 = 0;
+    for (seq, file) in files.iter().enumerate() {
+        statement.execute(params![
+            item.0,
+            limit_of(seq),
+            file.role,
+            file.marker,
+            file.name,
+            file.dir,
+            stored("a file's size", file.size)?,
+            stored("a file's offset", file.offset)?,
+            file.mime,
+            file.locator,
+            file.md5,
+            file.content,
+        ])?;
+        bytes = bytes.saturating_add(file.size);
+    }
+    let (files, bytes) = (limit_of(files.len()), stored("an item's size", bytes)?);
+    conn.prepare_cached("UPDATE item SET files = ?2, bytes = ?3 WHERE id = ?1")?
+        .execute([item.0, files, bytes])?;
+    Ok((files, bytes))
+}
+
+/// Replaces an item's files; their parts go with them.
+pub(super) fn replace_files(
+    conn: &Connection,
+    item: ItemId,
+    files: &[NewFile],
+) -> Result<(), Error> {
+    exists(conn, "item", item.0)?;
+    conn.prepare_cached("DELETE FROM file WHERE item = ?1")?
+        .execute([item.0])?;
+    insert_files(conn, item, files)?;
+    Ok(())
+}
+
+/// Takes due items. See [`Ledger::take_items`](super::Ledger::take_items).
+pub(super) fn take(
+    conn: &Connection,
+    run: RunId,
+    now: i64,
+    limit: usize,
+) -> Result<Vec<Item>, Error> {
+    let mut due: Vec<Item> = Vec::new();
+    for state in ["planned", "waiting"] {
+        let mut statement = conn.prepare_cached(&take_sql(state))?;
+        let mut rows = statement.query(params![run.0, now, limit_of(limit)])?;
+        while let Some(row) = rows.next()? {
+            due.push(decode::item(row)?);
+        }
+    }
+    due.sort_by_key(|item| item.id);
+    due.truncate(limit);
+    for item in &mut due {
+        conn.prepare_cached("UPDATE item SET state = 'active' WHERE id = ?1")?
+            .execute([item.id.0])?;
+        item.state = "active".into();
+    }
+    Ok(due)
+}
+
+/// The condition of the index `item_due`, word for word, or SQLite would not use it.
+pub(super) const DUE: &str = "blocked = 0 AND state IN ('planned', 'waiting')";
+
+/// The due items of one state in the order of the index, so that a limit ends the search.
+pub(super) fn take_sql(state: &'static str) -> String {
+    format!(
+        "SELECT {} FROM item INDEXED BY item_due
+         WHERE run = ?1 AND state = '{state}' AND {DUE} AND next_at <= ?2
+         ORDER BY next_at, id LIMIT ?3",
+        decode::ITEM
+    )
+}
+
+/// Sends stopped items back to the start. See [`Ledger::requeue`](super::Ledger::requeue).
+pub(super) fn requeue(
+    tx: &mut Tx<'_>,
+    run: RunId,
+    states: &[String],
+    class: Option<&str>,
+) -> Result<u64, Error> {
+    exists(tx.conn, "run", run.0)?;
+    let mut items = 0;
+    for state in states {
+        if !STOPPED.contains(&state.as_str()) {
+            return Err(Error::Refused {
+                what: "to plan items again",
+                problem: format!("{state:?} is no state they can be sent back from"),
+            });
+        }
+        items += tx
+            .conn
+            .prepare_cached(
+                "UPDATE item SET state = 'planned', attempts = 0, next_at = 0, class = NULL,
+                     reason = NULL, message = NULL
+                 WHERE run = ?1 AND state = ?2 AND (?3 IS NULL OR class = ?3)",
+            )?
+            .execute(params![run.0, state, class])?;
+    }
+    if items > 0 {
+        tx.journal(&Entry {
+            run: Some(run),
+            event: "requeued".into(),
+            data: json!({ "states": states, "class": class, "items": items }).to_string(),
+            ..Entry::default()
+        })?;
+    }
+    Ok(items as u64)
+}

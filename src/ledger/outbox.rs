@@ -1,0 +1,61 @@
+//! The outbox: messages to other systems, kept until one attempt succeeded.
+//!
+//! A row's number is the same at every attempt, so the other side can recognise a repetition.
+//! Delivered rows stay as a record.
+
+use rusqlite::{Connection, params};
+
+use super::Error;
+use super::change::found;
+use super::decode::{self, limit_of};
+use super::rows::{NewPost, Post};
+
+pub(super) fn add(conn: &Connection, post: &NewPost) -> Result<(), Error> {
+    conn.prepare_cached("INSERT INTO outbox (item, kind, payload) VALUES (?1, ?2, ?3)")?
+        .execute(params![post.item.map(|id| id.0), post.kind, post.payload])?;
+    Ok(())
+}
+
+/// New rows first, in the order they came; then those put off, by the time they are due.
+pub(super) fn due(conn: &Connection, now: i64, limit: usize) -> Result<Vec<Post>, Error> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {} FROM outbox WHERE delivered IS NULL AND next_at <= ?1
+         ORDER BY next_at, id LIMIT ?2",
+        decode::POST
+    ))?;
+    let mut rows = statement.query([now, limit_of(limit)])?;
+    let mut posts = Vec::new();
+    while let Some(row) = rows.next()? {
+        posts.push(decode::post(row)?);
+    }
+    Ok(posts)
+}
+
+/// The number of rows that are not delivered.
+pub(super) fn waiting(conn: &Connection) -> Result<u64, Error> {
+    let count: i64 = conn
+        .prepare_cached("SELECT count(*) FROM outbox WHERE delivered IS NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) fn done(conn: &Connection, id: i64, now: i64) -> Result<(), Error> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE outbox SET delivered = coalesce(delivered, ?2), attempts = attempts + 1,
+                 message = NULL
+             WHERE id = ?1",
+        )?
+        .execute([id, now])?;
+    found("outbox", id, changed)
+}
+
+pub(super) fn later(conn: &Connection, id: i64, next_at: i64, message: &str) -> Result<(), Error> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE outbox SET next_at = ?2, attempts = attempts + 1, message = ?3
+             WHERE id = ?1",
+        )?
+        .execute(params![id, next_at, message])?;
+    found("outbox", id, changed)
+}

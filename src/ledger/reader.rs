@@ -1,0 +1,319 @@
+//! Reading: one read-only connection, for the owner's pool and for other processes.
+//!
+//! A connection holds no transaction between calls, so it never keeps the log from being folded
+//! in, and each call sees everything that was acknowledged before it began.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
+
+use super::decode::{self, limit_of};
+use super::items::DUE;
+use super::journal::{self, Chain};
+use super::lock::{self, Owner};
+use super::place::{self, Found};
+use super::rows::{File, Item, Line, Part, Post, Run, StateCount};
+use super::{Error, meta, open, outbox};
+use crate::types::{ItemId, NodeId, RunId, TransferId};
+
+/// A read-only view of a ledger: works while its owner runs and after it died, takes no lock and
+/// never creates or changes the file. Blocking calls; one thread at a time.
+#[derive(Debug)]
+pub struct Reader {
+    pub(super) conn: Connection,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the ledger of another process, or of none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadPath`] when there is no ledger, [`Error::NotALedger`], [`Error::Newer`],
+    /// [`Error::Older`], [`Error::Damaged`], [`Error::NetworkFileSystem`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        open::check_library()?;
+        if place::inspect(path)? == Found::Nothing {
+            return Err(Error::BadPath {
+                path: path.to_owned(),
+                problem: "there is none yet; a command that moves something creates it".into(),
+            });
+        }
+        let reader = Self::connect(path)?;
+        reader.check_schema().map_err(|error| error.at(path))?;
+        Ok(reader)
+    }
+
+    fn check_schema(&self) -> Result<(), Error> {
+        let found = open::schema(&self.conn)?;
+        let path = self.path.clone();
+        match found.cmp(&open::KNOWN) {
+            std::cmp::Ordering::Greater => Err(Error::Newer { path, found }),
+            std::cmp::Ordering::Less => Err(Error::Older {
+                path,
+                found,
+                wanted: open::KNOWN,
+            }),
+            std::cmp::Ordering::Equal => Ok(()),
+        }
+    }
+
+    /// A connection to a file that was checked already.
+    pub(super) fn connect(path: &Path) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.busy_timeout(Duration::from_secs(10))?;
+        conn.set_prepared_statement_cache_capacity(64);
+        conn.pragma_update(None, "query_only", true)?;
+        open::distrust(&conn)?;
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Who owns the ledger, or owned it last, and whether it still runs.
+    pub fn owner(&self) -> Option<Owner> {
+        lock::owner(&self.path)
+    }
+
+    /// A run, or the latest one.
+    ///
+    /// # Errors
+    ///
+    /// Like those of all reads: [`Error::BadRow`] for a row no longhaul writes, [`Error::Busy`],
+    /// or a fault of the store.
+    pub fn run(&self, id: Option<RunId>) -> Result<Option<Run>, Error> {
+        let columns = decode::RUN;
+        match id {
+            Some(id) => self.one(
+                &format!("SELECT {columns} FROM run WHERE id = ?1"),
+                [id.0],
+                decode::run,
+            ),
+            None => self.one(
+                &format!("SELECT {columns} FROM run ORDER BY id DESC LIMIT 1"),
+                [],
+                decode::run,
+            ),
+        }
+    }
+
+    /// Up to `limit` runs with an id above `after`, in order.
+    pub fn runs(&self, after: RunId, limit: usize) -> Result<Vec<Run>, Error> {
+        self.many(
+            &format!(
+                "SELECT {} FROM run WHERE id > ?1 ORDER BY id LIMIT ?2",
+                decode::RUN
+            ),
+            [after.0, limit_of(limit)],
+            decode::run,
+        )
+    }
+
+    /// One item.
+    pub fn item(&self, id: ItemId) -> Result<Option<Item>, Error> {
+        self.one(
+            &format!("SELECT {} FROM item WHERE id = ?1", decode::ITEM),
+            [id.0],
+            decode::item,
+        )
+    }
+
+    /// An item by its key.
+    pub fn item_by_key(&self, key: &str) -> Result<Option<Item>, Error> {
+        self.one(
+            &format!("SELECT {} FROM item WHERE key = ?1", decode::ITEM),
+            [key],
+            decode::item,
+        )
+    }
+
+    /// Items to be published in `parent` under `name` or a name that a container takes for the
+    /// same (case, composed or decomposed letters), oldest first.
+    pub fn items_named(&self, parent: NodeId, name: &str) -> Result<Vec<Item>, Error> {
+        self.many(
+            &format!(
+                "SELECT {} FROM item WHERE parent = ?1 AND folded = ?2 ORDER BY id",
+                decode::ITEM
+            ),
+            params![parent.0, super::items::folded(name)],
+            decode::item,
+        )
+    }
+
+    /// Items of a run in a state (any, when `None`), by id above `after`.
+    pub fn items(
+        &self,
+        run: RunId,
+        state: Option<&str>,
+        after: ItemId,
+        limit: usize,
+    ) -> Result<Vec<Item>, Error> {
+        match state {
+            Some(state) => self.many(
+                &items_sql(true),
+                params![run.0, after.0, limit_of(limit), state],
+                decode::item,
+            ),
+            None => self.many(
+                &items_sql(false),
+                [run.0, after.0, limit_of(limit)],
+                decode::item,
+            ),
+        }
+    }
+
+    /// A page of an item's files with `seq` at or above `from`, in order.
+    pub fn files(&self, item: ItemId, from: u64, limit: usize) -> Result<Vec<File>, Error> {
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        self.many(
+            &format!(
+                "SELECT {} FROM file WHERE item = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+                decode::FILE
+            ),
+            [item.0, from, limit_of(limit)],
+            decode::file,
+        )
+    }
+
+    /// All recorded parts of a file, in order.
+    pub fn parts(&self, file: TransferId) -> Result<Vec<Part>, Error> {
+        self.many(
+            &format!(
+                "SELECT {} FROM part WHERE file = ?1 ORDER BY number",
+                decode::PART
+            ),
+            [file.0],
+            decode::part,
+        )
+    }
+
+    /// Items and bytes of a run by state.
+    pub fn summary(&self, run: RunId) -> Result<Vec<StateCount>, Error> {
+        self.many(SUMMARY, [run.0], |row| {
+            let mut cells = decode::Cells::of_group(row, "item", run.0);
+            Ok(StateCount {
+                state: cells.text()?,
+                items: cells.count()?,
+                bytes: cells.count()?,
+            })
+        })
+    }
+
+    /// Planned or waiting items of a run that cannot begin before somebody acts, because an item
+    /// they come after, directly or through others, has stopped short of done or is left over
+    /// from another run.
+    pub fn blocked(&self, run: RunId) -> Result<u64, Error> {
+        let count: i64 = self
+            .conn
+            .prepare_cached(BLOCKED)?
+            .query_row([run.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The earliest `next_at` of the run's waiting and planned items, if any are left that do not
+    /// come after an unfinished item.
+    pub fn next_due(&self, run: RunId) -> Result<Option<i64>, Error> {
+        let mut earliest: Option<i64> = None;
+        for state in ["planned", "waiting"] {
+            let next: Option<i64> = self
+                .conn
+                .prepare_cached(&next_due_sql(state))?
+                .query_row([run.0], |row| row.get(0))
+                .optional()?;
+            earliest = [earliest, next].into_iter().flatten().min();
+        }
+        Ok(earliest)
+    }
+
+    /// Outbox rows that are due: new ones in the order they came, then those put off by the time
+    /// they are due.
+    pub fn posts_due(&self, now: i64, limit: usize) -> Result<Vec<Post>, Error> {
+        outbox::due(&self.conn, now, limit)
+    }
+
+    /// Outbox rows that have not been delivered.
+    pub fn posts_waiting(&self) -> Result<u64, Error> {
+        outbox::waiting(&self.conn)
+    }
+
+    /// Journal lines above `after`, of a run or item if given, in order.
+    pub fn journal(
+        &self,
+        run: Option<RunId>,
+        item: Option<ItemId>,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Line>, Error> {
+        journal::lines(&self.conn, run, item, after, limit)
+    }
+
+    /// Checks the whole journal, in constant memory.
+    pub fn verify_chain(&self) -> Result<Chain, Error> {
+        journal::verify(&self.conn)
+    }
+
+    /// A value kept beside the rows.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, Error> {
+        meta::get(&self.conn, key)
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        decode: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.many(sql, params, decode)?.pop())
+    }
+
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        decode: impl Fn(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(decode(row)?);
+        }
+        Ok(found)
+    }
+}
+
+pub(super) const SUMMARY: &str = "SELECT state, count(*), sum(bytes) FROM item
+    INDEXED BY item_state WHERE run = ?1 GROUP BY state ORDER BY state";
+
+pub(super) const BLOCKED: &str = "WITH RECURSIVE stuck (id) AS (
+        SELECT item.id FROM item INDEXED BY item_blocked JOIN item AS first ON first.id = item.after
+        WHERE item.run = ?1 AND item.blocked = 1 AND item.state IN ('planned', 'waiting')
+            AND first.state <> 'done'
+            AND (first.state NOT IN ('planned', 'waiting', 'active') OR first.run <> ?1)
+        UNION
+        SELECT item.id FROM stuck JOIN item ON item.after = stuck.id
+        WHERE item.run = ?1 AND item.state IN ('planned', 'waiting'))
+    SELECT count(*) FROM stuck";
+
+pub(super) fn next_due_sql(state: &'static str) -> String {
+    format!(
+        "SELECT next_at FROM item INDEXED BY item_due
+         WHERE run = ?1 AND state = '{state}' AND {DUE} ORDER BY next_at LIMIT 1"
+    )
+}
+
+pub(super) fn items_sql(by_state: bool) -> String {
+    let (index, state) = if by_state {
+        ("item_state", "AND state = ?4")
+    } else {
+        ("item_run", "")
+    };
+    format!(
+        "SELECT {} FROM item INDEXED BY {index} WHERE run = ?1 {state} AND id > ?2
+         ORDER BY id LIMIT ?3",
+        decode::ITEM
+    )
+}

@@ -1,1 +1,0 @@
-//! Rate limits: bandwidth and requests, with a calendar, on a clock that tests can hold.

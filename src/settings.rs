@@ -1,1 +1,0 @@
-//! Settings: flags over environment over file, resolved into each module's own configuration.

@@ -1,0 +1,352 @@
+//! The table of settings: every key once, with its default and the reason for it.
+//!
+//! The names in the file, in the environment and in `settings show` all come from here, so they
+//! cannot drift apart. `iconik.url` in the file is `LONGHAUL_ICONIK_URL` in the environment.
+
+/// How a key's text in the environment or a flag is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text, number or list of words, as written.
+    Plain,
+    /// A TOML value: a table or an array of tables.
+    Structured,
+    /// A secret: the text itself, or `…_FILE`, `…_ENV`, `…_COMMAND` saying where it is.
+    Secret,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Where it stands in the file: section and name, joined by dots.
+    pub path: &'static str,
+    /// How it is written.
+    pub kind: Kind,
+    /// Its default as one would write it; `None` when there is none.
+    pub default: Option<&'static str>,
+    /// What it decides, in a sentence for people.
+    pub about: &'static str,
+}
+
+impl Key {
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        variable(self.path)
+    }
+}
+
+const fn key(path: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+    Key {
+        path,
+        kind: Kind::Plain,
+        default,
+        about,
+    }
+}
+
+const fn structured(path: &'static str, about: &'static str) -> Key {
+    Key {
+        path,
+        kind: Kind::Structured,
+        default: None,
+        about,
+    }
+}
+
+const fn secret(path: &'static str, about: &'static str) -> Key {
+    Key {
+        path,
+        kind: Kind::Secret,
+        default: None,
+        about,
+    }
+}
+
+/// Every setting, in the order in which they are shown.
+pub const KEYS: &[Key] = &[
+    key(
+        "iconik.url",
+        Some("https://app.iconik.io"),
+        "base address of iconik; other regions have their own",
+    ),
+    key("iconik.app_id", None, "id of the iconik application"),
+    secret("iconik.token", "token of the iconik application"),
+    // iconik allows about 50 a second per application; 45 leaves room for people's own tools.
+    key(
+        "iconik.calls_per_second",
+        Some("45"),
+        "most calls a second to iconik",
+    ),
+    key(
+        "iconik.versions",
+        Some("all"),
+        "versions of an asset to file: `all` or `current`",
+    ),
+    structured(
+        "iconik.mounts",
+        "where on-premise storages are mounted: storage id = path",
+    ),
+    key(
+        "content_server.url",
+        None,
+        "address of Content Server, up to and including its program (`…/otcs/cs.exe`)",
+    ),
+    key(
+        "content_server.name",
+        None,
+        "name of this instance in markers; the host when unset; never change it later",
+    ),
+    key("content_server.auth.user", None, "user to sign in as"),
+    secret("content_server.auth.password", "that user's password"),
+    key(
+        "content_server.otds.client_id",
+        None,
+        "OAuth client to sign in with through OTDS",
+    ),
+    secret("content_server.otds.client_secret", "that client's secret"),
+    key(
+        "content_server.otds.token_url",
+        None,
+        "address of the OTDS token endpoint",
+    ),
+    key(
+        "content_server.target.folder",
+        None,
+        "node id of the folder that masters are published in",
+    ),
+    key(
+        "content_server.target.staging",
+        None,
+        "node id of the folder that unfinished masters are kept in, away from people",
+    ),
+    // The stock server has 8 worker threads that people need too.
+    key(
+        "content_server.uploads",
+        Some("3"),
+        "most uploads at the same time",
+    ),
+    // The request limit and a margin: after it no late commit can appear any more.
+    key(
+        "content_server.commit_quiet",
+        Some("35 min"),
+        "wait after an unanswered commit before it may be repeated",
+    ),
+    // A stock web server's limit for one request (1800 s).
+    key(
+        "content_server.request_limit",
+        Some("30 min"),
+        "longest time the server lets one request live",
+    ),
+    key(
+        "content_server.single_post_max",
+        None,
+        "largest file sent in one request when upload sessions do not take it; refused when unset",
+    ),
+    key(
+        "content_server.max_name",
+        Some("248"),
+        "most characters in a node's name",
+    ),
+    key(
+        "source.streams",
+        Some("32"),
+        "most reads from the source at the same time",
+    ),
+    key("ledger.path", Some("longhaul.db"), "the ledger's file"),
+    key(
+        "transfer.memory",
+        Some("256 MiB"),
+        "most bytes of masters held in memory",
+    ),
+    key(
+        "transfer.verify",
+        Some("read-back"),
+        "proof before an item is done: `read-back`, `sent`, `size`, or `read-back up to 10 GiB, else sent`",
+    ),
+    // MD5 halves the rate, so it runs only to compare with one that the source states.
+    key(
+        "transfer.source_md5",
+        Some("when quoted"),
+        "compare with the source's MD5: `when quoted` or `never`",
+    ),
+    key(
+        "transfer.oversize",
+        Some("refuse"),
+        "masters too large for one document: `refuse` or `split`",
+    ),
+    key("transfer.items", Some("8"), "most items at the same time"),
+    key(
+        "transfer.sidecar",
+        Some("true"),
+        "file the source's metadata beside each master",
+    ),
+    key(
+        "network.ca_file",
+        None,
+        "PEM file of private certificate authorities, beside the system's",
+    ),
+    key(
+        "network.proxy",
+        Some("environment"),
+        "`environment` honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY; `none` does not",
+    ),
+    key(
+        "network.allow",
+        Some(""),
+        "private address ranges that an API may send longhaul to, as CIDRs",
+    ),
+    key(
+        "network.plain_http",
+        Some(""),
+        "hosts that may be reached without TLS",
+    ),
+    key(
+        "network.connect_timeout",
+        Some("10 s"),
+        "longest time to connect, TLS included",
+    ),
+    key(
+        "network.first_byte_timeout",
+        Some("60 s"),
+        "longest time to the start of an answer",
+    ),
+    key(
+        "network.stall_timeout",
+        Some("30 s"),
+        "longest silence while a body moves",
+    ),
+    key(
+        "pace.bandwidth",
+        Some("unlimited"),
+        "highest rate of masters' bytes, such as `600 MiB/s` or `4 Gbit/s`",
+    ),
+    structured(
+        "pace.calendar",
+        "other rates at other times: { days, from, to, zone, bandwidth }, first match holds",
+    ),
+];
+
+/// What can be said of where a secret is, in the file as a table and in the environment as a
+/// suffix.
+pub(super) const SECRET_PLACES: [&str; 3] = ["file", "env", "command"];
+
+/// The key with that path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The environment variable of a path: `iconik.app_id` is `LONGHAUL_ICONIK_APP_ID`.
+pub(super) fn variable(path: &str) -> String {
+    format!("LONGHAUL_{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
+/// Whether keys stand below that path.
+pub(super) fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|key| {
+        key.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// The names directly below a section, in order.
+pub(super) fn children(section: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for key in KEYS {
+        let rest = if section.is_empty() {
+            Some(key.path)
+        } else {
+            key.path
+                .strip_prefix(section)
+                .and_then(|rest| rest.strip_prefix('.'))
+        };
+        let Some(name) = rest.and_then(|rest| rest.split('.').next()) else {
+            continue;
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What was probably meant by an unknown path.
+pub(super) fn near(path: &str) -> Option<String> {
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+    if let Some(sibling) = nearest(name, children(section)) {
+        return Some(if section.is_empty() {
+            sibling.to_owned()
+        } else {
+            format!("{section}.{sibling}")
+        });
+    }
+    // The right name in the wrong section.
+    if let Some(key) = KEYS
+        .iter()
+        .find(|key| key.path.rsplit('.').next() == Some(name))
+    {
+        return Some(key.path.to_owned());
+    }
+    nearest(path, KEYS.iter().map(|key| key.path)).map(str::to_owned)
+}
+
+/// The candidate that `word` is a misspelling of: at most a third of its letters differ.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_settings_share_a_variable() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.variable()), "{} twice", key.variable());
+            if key.kind == Kind::Secret {
+                for place in SECRET_PLACES {
+                    let variable = variable(&format!("{}.{place}", key.path));
+                    assert!(seen.insert(variable.clone()), "{variable} twice");
+                }
+            }
+        }
+        assert!(!seen.contains("LONGHAUL_CONFIG"), "names the file itself");
+    }
+
+    #[test]
+    fn a_key_is_never_a_section_too() {
+        for key in KEYS {
+            assert!(!is_section(key.path), "{}", key.path);
+        }
+        assert!(is_section("content_server.auth"));
+        assert!(!is_section("icon"));
+    }
+
+    #[test]
+    fn misspelt_and_misplaced_keys_find_their_neighbour() {
+        for (typed, meant) in [
+            ("iconik.tokn", Some("iconik.token")),
+            ("iconik.appid", Some("iconik.app_id")),
+            ("iconic", Some("iconik")),
+            ("contentserver", Some("content_server")),
+            ("transfer.uploads", Some("content_server.uploads")),
+            (
+                "content_server.auth.pasword",
+                Some("content_server.auth.password"),
+            ),
+            ("iconik.completely_different", None),
+        ] {
+            assert_eq!(near(typed).as_deref(), meant, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings: flags over environment over file over default, resolved into plain values.
+//!
+//! One file, `longhaul.toml`, found at `--config`, `LONGHAUL_CONFIG`, `./longhaul.toml` or
+//! `$XDG_CONFIG_HOME/longhaul/longhaul.toml`. Every key is also an environment variable: its path
+//! in capitals after `LONGHAUL_`, so `iconik.app_id` is `LONGHAUL_ICONIK_APP_ID`. A secret's
+//! variable holds the secret itself, or with `_FILE`, `_ENV` or `_COMMAND` behind its name says
+//! where it is. Every value remembers where it came from.
+//!
+//! ```text
+//! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
+//!    └──── layers ── who set what, typed readers ───────┘
+//!             └──── words, secret ── rates, policies, places of secrets
+//! ```
+//!
+//! Everything wrong is reported at once, each with its place. What a command does not need may be
+//! missing: [`Resolved::iconik`] and [`Resolved::content_server`] say what is. How each module
+//! understands its part is left to that module's own configuration.
+
+mod keys;
+mod layers;
+mod problem;
+mod raw;
+mod secret;
+mod sections;
+mod words;
+
+pub use keys::{KEYS, Key, Kind, find};
+pub use layers::{Flag, Shown, Sources};
+pub use problem::{Origin, Problem, Problems};
+pub use secret::{Place, SecretError, SecretRef};
+pub use sections::{
+    ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
+    PaceSettings, SourceSettings, Target, TransferSettings,
+};
+pub use words::{
+    CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_duration,
+};
+
+use std::path::PathBuf;
+
+use layers::{Layers, Missing, Reader};
+
+/// All settings, checked and typed.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The settings file, when there is one.
+    pub file: Option<PathBuf>,
+    /// Likely mistakes that are no errors, for people.
+    pub warnings: Vec<String>,
+    /// Every setting with its value and origin, in the order of [`KEYS`].
+    pub shown: Vec<Shown>,
+    /// How the source is read.
+    pub source: SourceSettings,
+    /// Where the ledger is.
+    pub ledger: LedgerSettings,
+    /// How masters move.
+    pub transfer: TransferSettings,
+    /// How the systems are reached.
+    pub network: NetworkSettings,
+    /// How fast, and when.
+    pub pace: PaceSettings,
+    iconik: Option<IconikSettings>,
+    content_server: Option<ContentServerSettings>,
+    missing: Vec<Missing>,
+}
+
+impl Resolved {
+    /// How iconik is reached.
+    ///
+    /// # Errors
+    ///
+    /// Its settings that are missing.
+    pub fn iconik(&self) -> Result<&IconikSettings, Problems> {
+        self.iconik.as_ref().ok_or_else(|| self.lacks(&["iconik."]))
+    }
+
+    /// How Content Server is reached.
+    ///
+    /// # Errors
+    ///
+    /// Its settings that are missing.
+    pub fn content_server(&self) -> Result<&ContentServerSettings, Problems> {
+        self.content_server
+            .as_ref()
+            .ok_or_else(|| self.lacks(&["content_server."]))
+    }
+
+    /// Both systems.
+    ///
+    /// # Errors
+    ///
+    /// All settings of both that are missing, at once.
+    pub fn systems(&self) -> Result<(&IconikSettings, &ContentServerSettings), Problems> {
+        match (&self.iconik, &self.content_server) {
+            (Some(iconik), Some(content_server)) => Ok((iconik, content_server)),
+            _ => Err(self.lacks(&["iconik.", "content_server."])),
+        }
+    }
+
+    fn lacks(&self, systems: &[&str]) -> Problems {
+        Problems(
+            self.missing
+                .iter()
+                .filter(|missing| systems.iter().any(|system| missing.key.starts_with(system)))
+                .map(|missing| missing.problem.clone())
+                .collect(),
+        )
+    }
+}
+
+/// Reads and checks all settings.
+///
+/// # Errors
+///
+/// Everything that is wrong, at once: unknown keys, wrong types, contradictions, an unreadable
+/// file. What is merely missing is said by [`Resolved::systems`] and its siblings.
+pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
+    let mut reader = Reader::new(Layers::gather(sources));
+    let sections = sections::read(&mut reader);
+    let problems = std::mem::take(&mut reader.problems);
+    let (file, warnings, shown, missing) = reader.finish();
+    match sections {
+        Ok(sections) if problems.is_empty() => Ok(Resolved {
+            file,
+            warnings,
+            shown,
+            source: sections.source,
+            ledger: sections.ledger,
+            transfer: sections.transfer,
+            network: sections.network,
+            pace: sections.pace,
+            iconik: sections.iconik,
+            content_server: sections.content_server,
+            missing,
+        }),
+        _ => Err(Problems(problems)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! Log set-up and redaction.

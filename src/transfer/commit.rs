@@ -1,0 +1,417 @@
+//! Makes the version, exactly once.
+//!
+//! The intent is durable before the call; an answer that leaves the outcome open is followed by a
+//! look-up, never by a blind repeat. A create may be repeated after a look-up that found nothing:
+//! the unique name fences it. An add-version waits the quiet time first, because a request can
+//! take effect after its client gave up; waiting is a ledger row and holds nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::ends::{Committed, Content, NewContent, Session};
+use super::hash::HashState;
+use super::item::Mover;
+use super::progress::{Gauge, Progress};
+use super::send::again_after;
+use super::state::{Intent, Target};
+use super::{ledger_failure, now_ms};
+use crate::ledger::{Change, FilePatch};
+use crate::types::{
+    Failure, FailureClass, Md5Digest, Reason, Sha256Digest, VersionNote, VersionNumber,
+};
+
+/// What a look-up found.
+enum Found {
+    Version(Committed),
+    Nothing,
+}
+
+impl Mover<'_> {
+    /// Announces a commit: the step and its facts are durable before the call.
+    pub(super) async fn intend(
+        &mut self,
+        target: Target,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<(), Failure> {
+        let intent = Intent {
+            target,
+            sent_at: now_ms(),
+            sends: 0,
+            found: false,
+        };
+        let patch = FilePatch {
+            step: Some("intent".into()),
+            intent: Some(Some(text(&intent)?)),
+            sha256: Some(sha256.map(|digest| digest.0.to_vec())),
+            ..Default::default()
+        };
+        self.advance(
+            patch,
+            Some(("intent", json!({"target": intent.target, "sha256": sha256}))),
+        )
+        .await
+    }
+
+    /// Sends the announced commit, or finds out that it was done.
+    pub(super) async fn commit(
+        &mut self,
+        mut intent: Intent,
+        session: Option<Session>,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<(), Failure> {
+        let mut attempt = 0;
+        loop {
+            let sent_before = intent.sends > 0;
+            if sent_before || self.shared.config.start_barrier {
+                match self.look_up(&intent).await? {
+                    Found::Version(committed) => {
+                        return self.committed(intent, committed, sha256, true).await;
+                    }
+                    Found::Nothing => self.quiet(&intent, sent_before)?,
+                }
+            }
+            intent.sends += 1;
+            intent.sent_at = now_ms();
+            let patch = FilePatch {
+                intent: Some(Some(text(&intent)?)),
+                ..Default::default()
+            };
+            self.advance(patch, None).await?;
+            let failure = match self.send_commit(&intent, session.as_ref(), sha256).await {
+                Ok((committed, digest)) => {
+                    return self.committed(intent, committed, digest, false).await;
+                }
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            tracing::debug!(file = %self.file.id, attempt, error = %failure, reason = ?failure.reason, "commit not confirmed");
+            match failure.reason {
+                // Look up at once; the loop decides what follows.
+                Reason::Ambiguous | Reason::NameTaken => {
+                    self.journal(
+                        "ambiguous",
+                        json!({"error": failure.message, "sends": intent.sends}),
+                    )
+                    .await?;
+                    if attempt >= self.shared.config.attempts {
+                        return Err(failure);
+                    }
+                    if let Found::Version(committed) = self.look_up(&intent).await? {
+                        return self.committed(intent, committed, sha256, true).await;
+                    }
+                    if failure.reason == Reason::NameTaken {
+                        return Err(
+                            failure.context("the name in staging is taken by something else")
+                        );
+                    }
+                    tokio::time::sleep(self.shared.config.backoff(attempt)).await;
+                }
+                Reason::SessionGone => {
+                    if let Found::Version(committed) = self.look_up(&intent).await? {
+                        return self.committed(intent, committed, sha256, true).await;
+                    }
+                    self.quiet(&intent, true)?;
+                    return Err(failure);
+                }
+                _ => again_after(&self.shared, &failure, attempt)
+                    .await
+                    .ok_or(failure)?,
+            }
+        }
+    }
+
+    /// One send of the commit, with the digest of what was sent.
+    async fn send_commit(
+        &self,
+        intent: &Intent,
+        session: Option<&Session>,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<(Committed, Option<Sha256Digest>), Failure> {
+        if let Some(session) = session {
+            {
+                let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
+                match self.shared.destination.close_session(session).await {
+                    Err(failure) if failure.reason != Reason::SessionClosed => {
+                        // Nothing was committed by a close: it may simply be repeated.
+                        let reason = match failure.reason {
+                            Reason::SessionGone => Reason::SessionGone,
+                            _ => Reason::NotDone,
+                        };
+                        return Err(Failure { reason, ..failure });
+                    }
+                    _ => {}
+                }
+            }
+            let committed = self
+                .call(intent, NewContent::Session(session.clone()), sha256)
+                .await?;
+            return Ok((committed, sha256));
+        }
+        let new = |content| NewContent::Body {
+            file_name: self.file.name.clone(),
+            mime: self.file.mime.clone(),
+            content,
+        };
+        if let Some(known) = sha256 {
+            let (_claim, chunks, state) = self.whole().await?;
+            if state.sha256() != known {
+                return Err(Failure::new(
+                    FailureClass::RetryNow,
+                    Reason::SourceChanged,
+                    format!("{} changed between hashing and sending", self.file.name),
+                ));
+            }
+            let committed = {
+                let _permit = self
+                    .shared
+                    .uploads
+                    .acquire()
+                    .await
+                    .expect("the uploads semaphore is never closed");
+                self.call(intent, new(Content::Chunks(chunks)), sha256)
+                    .await?
+            };
+            return Ok((committed, sha256));
+        }
+        let (body, content) = self.body().await?;
+        let committed = self.call(intent, new(content), None).await?;
+        let digest = body.state().map(|state| state.sha256());
+        Ok((committed, digest))
+    }
+
+    async fn call(
+        &self,
+        intent: &Intent,
+        content: NewContent,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Committed, Failure> {
+        let destination = &self.shared.destination;
+        let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
+        match &intent.target {
+            Target::Create { parent, name } => {
+                destination.create_document(*parent, name, content).await
+            }
+            Target::Version { node, .. } => {
+                let note = VersionNote {
+                    marker: self.marker()?,
+                    sha256,
+                };
+                destination
+                    .add_version(*node, &note.to_string(), content)
+                    .await
+            }
+        }
+    }
+
+    /// Looks for what the commit would have made. Only a complete answer counts as "nothing".
+    async fn look_up(&self, intent: &Intent) -> Result<Found, Failure> {
+        let destination = &self.shared.destination;
+        let (node, above) = match &intent.target {
+            Target::Create { parent, name } => match destination.child(*parent, name).await? {
+                Some(node) => (node.id, VersionNumber(0)),
+                None => return Ok(Found::Nothing),
+            },
+            Target::Version { node, base } => (*node, *base),
+        };
+        let versions = destination.versions(node).await?;
+        let create = matches!(intent.target, Target::Create { .. });
+        let ours: Vec<_> = versions
+            .iter()
+            .filter(|version| version.number > above)
+            .filter(|version| match VersionNote::parse(&version.description) {
+                Some(note) => note.marker.as_str() == self.file.marker,
+                // A create is ours by its name until its description is written.
+                None => create,
+            })
+            .collect();
+        match ours.as_slice() {
+            [] => Ok(Found::Nothing),
+            [version] if version.size == self.file.size => Ok(Found::Version(Committed {
+                node,
+                version: version.number,
+                size: Some(version.size),
+            })),
+            [version] => Err(Failure::item(
+                Reason::Mismatch,
+                format!(
+                    "node {node} version {} carries our marker but holds {} bytes instead of {}",
+                    version.number, version.size, self.file.size
+                ),
+            )),
+            many => Err(Failure::item(
+                Reason::Mismatch,
+                format!(
+                    "node {node} has {} versions with the marker of one; nothing was deleted",
+                    many.len()
+                ),
+            )),
+        }
+    }
+
+    /// An add-version may be sent again only when the last send cannot take effect any more.
+    fn quiet(&self, intent: &Intent, sent_before: bool) -> Result<(), Failure> {
+        if matches!(intent.target, Target::Create { .. }) {
+            return Ok(());
+        }
+        let quiet = self.shared.config.commit_quiet;
+        let waited = if sent_before {
+            Duration::from_millis(u64::try_from(now_ms() - intent.sent_at).unwrap_or(0))
+        } else {
+            self.shared.started.elapsed()
+        };
+        match quiet.checked_sub(waited) {
+            None | Some(Duration::ZERO) => Ok(()),
+            Some(left) => Err(Failure {
+                class: FailureClass::RetryLater,
+                reason: Reason::Ambiguous,
+                message: format!(
+                    "waiting until an earlier add-version can no longer take effect ({} s)",
+                    left.as_secs() + 1
+                ),
+                retry_after: Some(left),
+            }),
+        }
+    }
+
+    async fn committed(
+        &mut self,
+        mut intent: Intent,
+        committed: Committed,
+        sha256: Option<Sha256Digest>,
+        found: bool,
+    ) -> Result<(), Failure> {
+        intent.found = found;
+        if self.file.session.is_none() {
+            Progress::add(&self.shared.progress.sent, self.file.size);
+            Progress::add(&self.shared.progress.confirmed, self.file.size);
+        }
+        let patch = FilePatch {
+            step: Some("committed".into()),
+            intent: Some(Some(text(&intent)?)),
+            node: Some(Some(committed.node)),
+            version: Some(Some(committed.version)),
+            sha256: Some(sha256.map(|digest| digest.0.to_vec())),
+            add_bytes_sent: if self.file.session.is_none() {
+                self.file.size
+            } else {
+                0
+            },
+            ..Default::default()
+        };
+        let facts = json!({
+            "node": committed.node, "version": committed.version, "sha256": sha256, "found_by_look_up": found,
+        });
+        self.advance(patch, Some(("committed", facts))).await
+    }
+
+    /// Compares with the MD5 that the source quotes.
+    pub(super) fn check_md5(&self, state: &HashState) -> Result<(), Failure> {
+        check_md5(self.file.md5.as_deref(), state, &self.file.name)
+    }
+
+    /// The checks that run when the hash has seen the last byte and before it leaves.
+    pub(super) fn end_check(&self) -> EndCheck {
+        EndCheck {
+            source: std::sync::Arc::clone(&self.shared.source),
+            file: self.source_file(),
+            pin: self.pin().ok().flatten(),
+            md5: self.file.md5.clone(),
+        }
+    }
+
+    /// Gives up a session that the destination no longer knows; the file starts again.
+    pub(super) async fn start_over(&mut self, why: &str) -> Result<(), Failure> {
+        if self.file.step != "planned" && self.file.step != "open" && self.file.step != "intent" {
+            return Ok(());
+        }
+        let recorded = self
+            .shared
+            .ledger
+            .parts(self.file.id)
+            .await
+            .map_err(ledger_failure)?;
+        let acked = recorded.iter().filter(|part| part.acked).count();
+        let patch = FilePatch {
+            step: Some("planned".into()),
+            session: Some(None),
+            sha256: Some(None),
+            intent: Some(None),
+            validator: Some(None),
+            add_restarts: 1,
+            ..Default::default()
+        };
+        let change = Change::new()
+            .clear_parts(self.file.id)
+            .file(self.file.id, patch)
+            .journal(self.entry(
+                "started-over",
+                json!({"why": why, "acknowledged_parts_lost": acked}),
+            ));
+        self.shared
+            .ledger
+            .apply(change)
+            .await
+            .map_err(ledger_failure)?;
+        self.reload().await
+    }
+}
+
+/// See [`Mover::end_check`]; owned, so that it can run inside a request body.
+#[derive(Clone)]
+pub(super) struct EndCheck {
+    source: std::sync::Arc<dyn super::ends::Source>,
+    file: super::ends::SourceFile,
+    pin: Option<super::ends::Validator>,
+    md5: Option<String>,
+}
+
+impl EndCheck {
+    /// The source still holds the same generation, and its quoted MD5 agrees.
+    pub(super) async fn run(&self, state: &HashState) -> Result<(), Failure> {
+        check_md5(self.md5.as_deref(), state, &self.file.name)?;
+        let opened = self.source.open(&self.file).await;
+        let opened = match opened {
+            Err(failure) if failure.class == FailureClass::Resign => {
+                self.source.renew(&self.file).await?;
+                self.source.open(&self.file).await?
+            }
+            other => other?,
+        };
+        if self
+            .pin
+            .as_ref()
+            .is_some_and(|pin| *pin != opened.validator)
+        {
+            return Err(Failure::new(
+                FailureClass::RetryNow,
+                Reason::SourceChanged,
+                format!("{} changed at the source while it was read", self.file.name),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_md5(quoted: Option<&str>, state: &HashState, name: &str) -> Result<(), Failure> {
+    let (Some(quoted), Some(computed)) = (quoted, state.md5()) else {
+        return Ok(());
+    };
+    if quoted
+        .parse::<Md5Digest>()
+        .is_ok_and(|quoted| quoted != computed)
+    {
+        return Err(Failure::item(
+            Reason::Other,
+            format!(
+                "the source quotes MD5 {quoted} for {name} but its bytes have {computed}: the source is corrupt or its checksum is stale"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn text(intent: &Intent) -> Result<String, Failure> {
+    serde_json::to_string(intent)
+        .map_err(|error| Failure::stop(format!("an intent cannot be written: {error}")))
+}

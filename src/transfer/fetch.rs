@@ -1,0 +1,275 @@
+//! Reads a master by ranges, ahead of the hash, pinned to one generation of its content.
+//!
+//! [`Reader::chunks`] heals what can be healed inside one range: a cut, a stall or an expired
+//! address is answered by asking again from the first missing byte, so that whoever sends the
+//! bytes on (even inside one long POST) never notices. [`Reader::ordered`] runs several such
+//! ranges at once and yields their chunks in file order; a window bounds what is ahead.
+//!
+//! Chunks are copied out of the network's buffers into buffers of their own size: one kept byte
+//! would otherwise pin a whole read buffer, and the copy costs 3 % of the hash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Shared;
+use super::ends::{ByteStream, SourceFile, Validator};
+use super::progress::{Gauge, Progress};
+use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason};
+
+/// The unit of hashing and hand-over: large enough that queues cost nothing, small enough that
+/// windows of a few make a pipeline.
+pub(super) const CHUNK: ByteCount = MIB;
+
+/// One ranged GET: part boundaries are respected by the callers.
+pub(super) const PIECE: ByteCount = 16 * MIB;
+
+/// Renewals of a signed address without a byte of progress before the item is parked.
+const RENEWALS: u32 = 3;
+
+/// Reads one file. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    file: Arc<SourceFile>,
+    pin: Arc<Validator>,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, file: SourceFile, pin: Validator) -> Self {
+        Self {
+            shared,
+            file: Arc::new(file),
+            pin: Arc::new(pin),
+        }
+    }
+
+    /// The bytes of `range` in order, in chunks of at most [`CHUNK`] bytes that never cross a
+    /// multiple of it from the range's start.
+    pub(super) fn chunks(&self, range: ByteRange) -> BoxStream<'static, Result<Bytes, Failure>> {
+        let state = Reading {
+            reader: self.clone(),
+            at: range.start,
+            end: range.end,
+            body: None,
+            left_over: Bytes::new(),
+            attempts: 0,
+            renewals: 0,
+        };
+        futures::stream::try_unfold(state, |mut state| async move {
+            Ok(state.next_chunk().await?.map(|chunk| (chunk, state)))
+        })
+        .boxed()
+    }
+
+    /// The bytes of `range` in order, read by several GETs at once with at most `window` bytes
+    /// ahead of the consumer. Dropping the stream stops the reads.
+    pub(super) fn ordered(
+        &self,
+        range: ByteRange,
+        window: ByteCount,
+    ) -> BoxStream<'static, Result<Bytes, Failure>> {
+        let ahead = window / PIECE;
+        if range.len() <= PIECE || ahead < 2 {
+            return self.chunks(range);
+        }
+        let slots = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or(1)));
+        let (to_consumer, pieces) = mpsc::channel(1);
+        let reader = self.clone();
+        let feeder = tokio::spawn(async move {
+            for piece in range.pieces(PIECE) {
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                    return;
+                };
+                // Deep enough for the whole piece: its memory is claimed, so it never waits.
+                let depth = usize::try_from(PIECE / CHUNK).unwrap_or(1);
+                let (to_piece, chunks) = mpsc::channel(depth);
+                let mut stream = reader.chunks(piece);
+                let task = AbortOnDropHandle::new(tokio::spawn(async move {
+                    while let Some(chunk) = stream.next().await {
+                        let failed = chunk.is_err();
+                        if to_piece.send(chunk).await.is_err() || failed {
+                            return;
+                        }
+                    }
+                }));
+                if to_consumer.send((chunks, task, slot)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let feeder = AbortOnDropHandle::new(feeder);
+        chain(range, feeder, pieces)
+    }
+}
+
+/// One range being read: its chunks, its task, and its place in the window.
+type Piece = (
+    mpsc::Receiver<Result<Bytes, Failure>>,
+    AbortOnDropHandle<()>,
+    tokio::sync::OwnedSemaphorePermit,
+);
+
+/// Chains pieces in order; a piece that ends short (its task was lost) is an error.
+fn chain(
+    range: ByteRange,
+    feeder: AbortOnDropHandle<()>,
+    pieces: mpsc::Receiver<Piece>,
+) -> BoxStream<'static, Result<Bytes, Failure>> {
+    let state = (range.start, None::<Piece>, pieces, feeder);
+    futures::stream::try_unfold(
+        state,
+        move |(mut at, mut current, mut pieces, feeder)| async move {
+            loop {
+                if at == range.end {
+                    return Ok(None);
+                }
+                if current.is_none() {
+                    current = pieces.recv().await;
+                }
+                let Some((chunks, _, _)) = &mut current else {
+                    return Err(Failure::transient("the reading task ended early"));
+                };
+                match chunks.recv().await {
+                    Some(chunk) => {
+                        let chunk = chunk?;
+                        at += chunk.len() as u64;
+                        return Ok(Some((chunk, (at, current, pieces, feeder))));
+                    }
+                    None => current = None,
+                }
+            }
+        },
+    )
+    .boxed()
+}
+
+/// Where one range read stands.
+struct Reading {
+    reader: Reader,
+    at: ByteCount,
+    end: ByteCount,
+    body: Option<ByteStream>,
+    left_over: Bytes,
+    attempts: u32,
+    renewals: u32,
+}
+
+impl Reading {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        let want = CHUNK.min(self.end - self.at);
+        if want == 0 {
+            return Ok(None);
+        }
+        let capacity = usize::try_from(want).unwrap_or(usize::MAX);
+        let mut chunk = BytesMut::with_capacity(capacity);
+        while chunk.len() < capacity {
+            if self.left_over.is_empty() {
+                match self.next_frame(self.at + chunk.len() as u64).await {
+                    Ok(frame) => self.left_over = frame,
+                    Err(failure) => {
+                        self.body = None;
+                        self.recover(failure).await?;
+                        continue;
+                    }
+                }
+            }
+            let take = self.left_over.len().min(capacity - chunk.len());
+            chunk.extend_from_slice(&self.left_over.split_to(take));
+        }
+        self.at += want;
+        Ok(Some(chunk.freeze()))
+    }
+
+    /// The next bytes from `at`, opening the range there when no body is open.
+    async fn next_frame(&mut self, at: ByteCount) -> Result<Bytes, Failure> {
+        let shared = &self.reader.shared;
+        if self.body.is_none() {
+            let _waiting = Gauge::up(&shared.progress.waiting_source);
+            let _stream = shared
+                .streams
+                .acquire()
+                .await
+                .expect("the streams semaphore is never closed");
+            let range = ByteRange::new(at, self.end);
+            self.body = Some(
+                shared
+                    .source
+                    .read(&self.reader.file, range, &self.reader.pin)
+                    .await?,
+            );
+        }
+        let frame = {
+            let _waiting = Gauge::up(&shared.progress.waiting_source);
+            let body = self.body.as_mut().expect("opened just above");
+            body.next().await
+        };
+        let frame = frame.unwrap_or_else(|| {
+            Err(Failure::transient(format!(
+                "the source ended before byte {} of {}",
+                self.end, self.reader.file.name
+            )))
+        })?;
+        if frame.is_empty() {
+            return Ok(frame);
+        }
+        if frame.len() as u64 > self.end - at {
+            return Err(Failure::transient(format!(
+                "the source sent more than bytes {at}..{}",
+                self.end
+            )));
+        }
+        self.attempts = 0;
+        self.renewals = 0;
+        Progress::add(&shared.progress.read, frame.len() as u64);
+        let _waiting = Gauge::up(&shared.progress.waiting_pace);
+        shared.pace.take(frame.len() as u64).await;
+        Ok(frame)
+    }
+
+    /// Waits, renews, or gives up.
+    async fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
+        let shared = &self.reader.shared;
+        match failure.class {
+            FailureClass::RetryNow if failure.reason != Reason::SourceChanged => {
+                self.attempts += 1;
+                if self.attempts >= shared.config.attempts {
+                    return Err(failure);
+                }
+                tracing::debug!(file = %self.reader.file.name, at = self.at, attempt = self.attempts, error = %failure, "reading again");
+                tokio::time::sleep(shared.config.backoff(self.attempts)).await;
+                Ok(())
+            }
+            FailureClass::Resign => {
+                self.renewals += 1;
+                if self.renewals > RENEWALS {
+                    return Err(Failure::item(
+                        Reason::Inaccessible,
+                        format!(
+                            "{} renewed addresses in a row did not open: {failure}",
+                            RENEWALS
+                        ),
+                    ));
+                }
+                shared.source.renew(&self.reader.file).await
+            }
+            FailureClass::RetryLater => {
+                self.attempts += 1;
+                let wait = failure
+                    .retry_after
+                    .unwrap_or(shared.config.backoff(self.attempts));
+                if self.attempts >= shared.config.attempts || wait > Duration::from_secs(60) {
+                    return Err(failure);
+                }
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            _ => Err(failure),
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Decides how one file goes in: where its version belongs, and by which way.
+
+use serde::{Deserialize, Serialize};
+
+use super::ends::{Node, Opened, Window};
+use super::item::{Mover, Placement};
+use super::state::Target;
+use super::{Oversize, SMALL, UNKNOWN_POST_MAX};
+use crate::ledger;
+use crate::types::{
+    ByteCount, ByteRange, Failure, Marker, NodeId, Reason, Role, Sha256Digest, VersionNote,
+    VersionNumber, display_bytes,
+};
+
+/// Longest that a single POST may take: a request's life at the destination is 30 minutes.
+const POST_MINUTES: u64 = 25;
+/// Assumed rate of a single POST until this process has measured one, in bytes per second.
+const ASSUMED_RATE: ByteCount = 50 * crate::types::MIB;
+
+/// Where a file's version belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Belongs {
+    /// In a new document or as a new version.
+    In(Target),
+    /// It is there already, from work this ledger does not know of.
+    Found {
+        node: NodeId,
+        version: VersionNumber,
+        sha256: Option<Sha256Digest>,
+    },
+}
+
+/// How a file's bytes go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Read whole, hashed, then posted from memory.
+    Small,
+    /// An upload session of numbered parts.
+    Session,
+    /// One streamed form POST.
+    Post,
+    /// Numbered segments of at most this many bytes.
+    Split(ByteCount),
+}
+
+/// The way in for a file of `size` bytes.
+///
+/// # Errors
+///
+/// A failure of class `ItemIsWrong` with the administrator's remedy when there is none.
+pub(super) fn way_in(
+    size: ByteCount,
+    window: Option<Window>,
+    post_max: Option<ByteCount>,
+    oversize: Oversize,
+    rate: Option<ByteCount>,
+) -> Result<Way, Failure> {
+    if size <= SMALL {
+        return Ok(Way::Small);
+    }
+    let post_fits_time = size / rate.unwrap_or(ASSUMED_RATE).max(1) < POST_MINUTES * 60;
+    let (largest, why) = match window {
+        Some(window) if size <= window.min => return Ok(Way::Post),
+        Some(window) if size < window.max => return Ok(Way::Session),
+        Some(window) => (
+            window.max,
+            format!(
+                "it is above the server's upload window (under {}); the administrator can raise its max_size, or set \
+                 single_post_max, or transfer.oversize = \"split\"",
+                display_bytes(window.max)
+            ),
+        ),
+        None => {
+            if size <= post_max.unwrap_or(UNKNOWN_POST_MAX) && post_fits_time {
+                return Ok(Way::Post);
+            }
+            (
+                UNKNOWN_POST_MAX,
+                "the server offers no upload sessions; the administrator can enable large file upload, or set \
+                 single_post_max, or transfer.oversize = \"split\""
+                    .to_owned(),
+            )
+        }
+    };
+    if post_max.is_some_and(|max| size <= max) && post_fits_time {
+        return Ok(Way::Post);
+    }
+    match oversize {
+        // Segments must themselves be strictly inside the window.
+        Oversize::Split => Ok(Way::Split(largest.saturating_sub(1).max(1))),
+        Oversize::Refuse => Err(Failure::item(
+            Reason::TooLarge,
+            format!("{} does not fit: {why}", display_bytes(size)),
+        )),
+    }
+}
+
+/// What joins the segments of a split master; filed beside them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinManifest {
+    /// `longhaul/join/1`.
+    pub schema: String,
+    /// The master's name.
+    pub name: String,
+    /// The master's size in bytes.
+    pub size: ByteCount,
+    /// SHA-256 over all segments in order.
+    pub sha256: Sha256Digest,
+    /// The segments, in order.
+    pub segments: Vec<JoinSegment>,
+}
+
+/// One segment of a split master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinSegment {
+    /// Its document's name, beside the manifest.
+    pub name: String,
+    /// First byte within the master.
+    pub offset: ByteCount,
+    /// Bytes.
+    pub size: ByteCount,
+    /// Its own SHA-256.
+    pub sha256: Sha256Digest,
+}
+
+impl JoinManifest {
+    /// The schema name.
+    pub const SCHEMA: &str = "longhaul/join/1";
+}
+
+/// The rows that replace an oversize master: its segments and the manifest that joins them.
+pub(super) fn segments(
+    master: &ledger::File,
+    largest: ByteCount,
+    map_name: impl Fn(&str) -> String,
+    marker: impl Fn(&Role) -> String,
+) -> Vec<ledger::NewFile> {
+    let pieces: Vec<ByteRange> = ByteRange::new(0, master.size).pieces(largest).collect();
+    let width = pieces.len().to_string().len().max(3);
+    let mut files = Vec::with_capacity(pieces.len() + 1);
+    for (number, piece) in (1u32..).zip(pieces) {
+        let role = Role::Segment(number);
+        files.push(ledger::NewFile {
+            marker: marker(&role),
+            role: role.name(),
+            name: map_name(&format!("{}.{number:0width$}", master.name)),
+            dir: String::new(),
+            size: piece.len(),
+            offset: piece.start,
+            mime: "application/octet-stream".into(),
+            locator: master.locator.clone(),
+            md5: None,
+            content: None,
+        });
+    }
+    files.push(ledger::NewFile {
+        role: Role::Join.name(),
+        marker: marker(&Role::Join),
+        name: map_name(&format!("{}.join.json", master.name)),
+        mime: "application/json".into(),
+        content: Some(Vec::new()),
+        ..Default::default()
+    });
+    files
+}
+
+impl Mover<'_> {
+    /// Checks what the source says against what was planned.
+    pub(super) fn check_opened(&self, opened: &Opened) -> Result<(), Failure> {
+        match self.pin()? {
+            Some(pin) if pin != opened.validator => Err(Failure::new(
+                crate::types::FailureClass::RetryNow,
+                Reason::SourceChanged,
+                format!(
+                    "{} changed at the source since it was first read",
+                    self.file.name
+                ),
+            )),
+            Some(_) => Ok(()),
+            None if self.is_segment() => Ok(()),
+            None if opened.validator.size != self.file.size => Err(Failure::item(
+                Reason::Mismatch,
+                format!(
+                    "the source lists {} with {} bytes but its storage holds {}",
+                    self.file.name, self.file.size, opened.validator.size
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Finds out where the file's version belongs, before anything is sent.
+    pub(super) async fn belongs(&self) -> Result<Belongs, Failure> {
+        match self.placement {
+            Placement::Inside(container) => self.belongs_inside(container).await,
+            Placement::Alone => self.belongs_alone().await,
+        }
+    }
+
+    async fn belongs_inside(&self, container: NodeId) -> Result<Belongs, Failure> {
+        let destination = &self.shared.destination;
+        let create = Target::Create {
+            parent: container,
+            name: self.file.name.clone(),
+        };
+        let Some(node) = destination.child(container, &self.file.name).await? else {
+            return Ok(Belongs::In(create));
+        };
+        match self.own_version(&node).await? {
+            Some(found) => Ok(found),
+            None => Err(Failure::item(
+                Reason::NameTaken,
+                format!(
+                    "{} in the item's folder is held by node {} with other content",
+                    self.file.name, node.id
+                ),
+            )),
+        }
+    }
+
+    async fn belongs_alone(&self) -> Result<Belongs, Failure> {
+        let destination = &self.shared.destination;
+        let staging = self.shared.config.staging;
+        if let Some(node) = destination.child(staging, &self.file.marker).await? {
+            if let Some(found) = self.own_version(&node).await? {
+                return Ok(found);
+            }
+            // Something of another size under our marker: an earlier generation that never got
+            // out of staging. Nobody but us sees it; set it aside for the janitor.
+            let aside = format!("set-aside {} {}", self.file.marker, node.id);
+            destination.rename(node.id, &aside).await?;
+            self.journal(
+                "set-aside",
+                serde_json::json!({"node": node.id, "name": aside}),
+            )
+            .await?;
+        }
+        let mut candidates = Vec::new();
+        if self.is_master() {
+            candidates.extend(self.item.node);
+            if let Some(before) = self.item.after
+                && let Some(before) = self
+                    .shared
+                    .ledger
+                    .item(before)
+                    .await
+                    .map_err(super::ledger_failure)?
+            {
+                candidates.extend(before.node);
+            }
+        }
+        if candidates.is_empty() {
+            for name in [self.file.name.clone(), self.suffixed_name()] {
+                if let Some(node) = destination.child(self.item.parent, &name).await?
+                    && !node.container
+                {
+                    candidates.push(node.id);
+                }
+            }
+        }
+        for node in candidates {
+            if let Some(belongs) = self.belongs_to(node).await? {
+                return Ok(belongs);
+            }
+        }
+        Ok(Belongs::In(Target::Create {
+            parent: staging,
+            name: self.file.marker.clone(),
+        }))
+    }
+
+    /// Whether a published document is this asset's: then our version is there, or belongs there.
+    async fn belongs_to(&self, node: NodeId) -> Result<Option<Belongs>, Failure> {
+        let versions = self.shared.destination.versions(node).await?;
+        let mut ours = false;
+        for version in &versions {
+            let Some(note) = VersionNote::parse(&version.description) else {
+                continue;
+            };
+            let own = note.marker.as_str() == self.file.marker;
+            // A reopened item has new content under the same marker: what is there is the old.
+            if own && version.size == self.file.size && self.item.node.is_none() {
+                return Ok(Some(Belongs::Found {
+                    node,
+                    version: version.number,
+                    sha256: note.sha256,
+                }));
+            }
+            ours |= own || self.item.kin.iter().any(|kin| kin == note.marker.as_str());
+        }
+        ours |= self.item.node == Some(node);
+        let base = versions.iter().map(|version| version.number).max();
+        Ok(base
+            .filter(|_| ours)
+            .map(|base| Belongs::In(Target::Version { node, base })))
+    }
+
+    /// Our version in a document that stands where ours would: marker and size fit, or the marker
+    /// was never written and the size fits (only reading it back proves it then).
+    async fn own_version(&self, node: &Node) -> Result<Option<Belongs>, Failure> {
+        if node.container {
+            return Ok(None);
+        }
+        let versions = self.shared.destination.versions(node.id).await?;
+        Ok(versions.iter().find_map(|version| {
+            let note = VersionNote::parse(&version.description);
+            let ours = note
+                .as_ref()
+                .is_none_or(|note| note.marker.as_str() == self.file.marker);
+            (ours && version.size == self.file.size).then(|| Belongs::Found {
+                node: node.id,
+                version: version.number,
+                sha256: note.and_then(|note| note.sha256),
+            })
+        }))
+    }
+
+    /// Bytes per second that this process has confirmed so far, once that means something.
+    pub(super) fn measured_rate(&self) -> Option<ByteCount> {
+        let seconds = self.shared.started.elapsed().as_secs();
+        let confirmed = self
+            .shared
+            .progress
+            .confirmed
+            .load(std::sync::atomic::Ordering::Relaxed);
+        (seconds >= 30 && confirmed > 0).then(|| confirmed / seconds)
+    }
+
+    pub(super) fn marker(&self) -> Result<Marker, Failure> {
+        self.file
+            .marker
+            .parse()
+            .map_err(|error| Failure::stop(format!("file {} in the ledger: {error}", self.file.id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::state::tests::row;
+    use crate::types::{GIB, MIB};
+
+    const SOURCES_WINDOW: Window = Window {
+        min: 104_857_600,
+        max: 3_638_558_720,
+    };
+
+    #[test]
+    fn the_way_in_follows_the_window() {
+        let way = |size, post_max, oversize| {
+            way_in(
+                size,
+                Some(SOURCES_WINDOW),
+                post_max,
+                oversize,
+                Some(100 * MIB),
+            )
+        };
+        assert_eq!(way(0, None, Oversize::Refuse).unwrap(), Way::Small);
+        assert_eq!(way(SMALL + 1, None, Oversize::Refuse).unwrap(), Way::Post);
+        assert_eq!(
+            way(SOURCES_WINDOW.min, None, Oversize::Refuse).unwrap(),
+            Way::Post
+        );
+        assert_eq!(
+            way(SOURCES_WINDOW.min + 1, None, Oversize::Refuse).unwrap(),
+            Way::Session
+        );
+        assert_eq!(
+            way(SOURCES_WINDOW.max - 1, None, Oversize::Refuse).unwrap(),
+            Way::Session
+        );
+        let refused = way(SOURCES_WINDOW.max, None, Oversize::Refuse).unwrap_err();
+        assert_eq!(refused.reason, Reason::TooLarge);
+        assert!(
+            refused.message.contains("max_size") && refused.message.contains("3.39 GiB"),
+            "{refused}"
+        );
+        assert_eq!(
+            way(4 * GIB, Some(5 * GIB), Oversize::Refuse).unwrap(),
+            Way::Post
+        );
+        assert_eq!(
+            way(4 * GIB, None, Oversize::Split).unwrap(),
+            Way::Split(SOURCES_WINDOW.max - 1)
+        );
+    }
+
+    #[test]
+    fn a_post_that_would_outlive_its_request_is_not_tried() {
+        let slow = way_in(
+            100 * GIB,
+            Some(SOURCES_WINDOW),
+            Some(200 * GIB),
+            Oversize::Split,
+            Some(10 * MIB),
+        );
+        assert_eq!(slow.unwrap(), Way::Split(SOURCES_WINDOW.max - 1));
+    }
+
+    #[test]
+    fn segments_cover_the_master_and_end_with_the_manifest() {
+        let mut master = row("planned");
+        master.size = 10 * GIB + 17;
+        let files = segments(&master, SOURCES_WINDOW.max - 1, str::to_owned, |role| {
+            role.name()
+        });
+        let (join, segments) = files.split_last().unwrap();
+        assert_eq!(join.role, "join");
+        assert_eq!(join.name, "A001.mov.join.json");
+        let mut at = 0;
+        for segment in segments {
+            assert_eq!(segment.offset, at);
+            assert!(segment.size < SOURCES_WINDOW.max);
+            at += segment.size;
+        }
+        assert_eq!(at, master.size);
+        assert_eq!(segments[0].name, "A001.mov.001");
+    }
+}

@@ -1,0 +1,216 @@
+//! Proves what is stored: size and marker always, and the bytes themselves when the policy asks.
+
+use futures::StreamExt;
+use serde_json::json;
+
+use super::Shared;
+use super::ends::Destination;
+use super::fetch::CHUNK;
+use super::hash::{self, HashState};
+use super::item::Mover;
+use super::progress::{Gauge, Progress};
+use crate::ledger::FilePatch;
+use crate::pace::Pace;
+use crate::types::{
+    ByteCount, Failure, FailureClass, NodeId, ProofLevel, Reason, Sha256Digest, VersionNote,
+    VersionNumber,
+};
+
+/// Memory of one read-back: what the hash's queues hold.
+const READ_BACK_MEMORY: ByteCount = 8 * CHUNK;
+
+/// Reads a stored version and hashes it; a cut is healed by reading on from the byte it came to.
+/// `on_bytes` is told of every frame.
+///
+/// # Errors
+///
+/// The destination's failure after `attempts` tries without progress, or a mismatch of `size`.
+pub async fn read_back(
+    destination: &dyn Destination,
+    pace: &Pace,
+    node: NodeId,
+    version: VersionNumber,
+    size: ByteCount,
+    attempts: u32,
+    on_bytes: &(dyn Fn(ByteCount) + Sync),
+) -> Result<Sha256Digest, Failure> {
+    let mut state = HashState::new(false);
+    let mut tries = 0;
+    while state.position() < size || (size == 0 && tries == 0) {
+        let from = state.position();
+        let outcome = async {
+            let body = destination.read(node, version, from).await?;
+            let mut hashed = hash::through(state.clone(), size - from, body);
+            while let Some(chunk) = hashed.next().await {
+                let chunk = chunk?;
+                let len = chunk.bytes.len() as u64;
+                state = chunk.state;
+                on_bytes(len);
+                if state.position() > size {
+                    return Err(Failure::item(
+                        Reason::Mismatch,
+                        format!("node {node} version {version} holds more than the {size} bytes that were filed"),
+                    ));
+                }
+                pace.take(len).await;
+            }
+            Ok::<(), Failure>(())
+        }
+        .await;
+        tries = if state.position() > from {
+            0
+        } else {
+            tries + 1
+        };
+        let short = || {
+            Failure::transient(format!(
+                "node {node} version {version} ended at byte {} of {size}",
+                state.position()
+            ))
+        };
+        match outcome {
+            Ok(()) if state.position() == size => break,
+            Ok(()) if tries >= attempts => {
+                return Err(Failure::item(Reason::Mismatch, short().message));
+            }
+            Err(failure)
+                if tries >= attempts
+                    || !matches!(
+                        failure.class,
+                        FailureClass::RetryNow | FailureClass::SignInAgain
+                    ) =>
+            {
+                return Err(failure);
+            }
+            _ => tokio::time::sleep(std::time::Duration::from_millis(100 << tries.min(8))).await,
+        }
+    }
+    Ok(state.sha256())
+}
+
+impl Shared {
+    pub(super) async fn read_back(
+        &self,
+        node: NodeId,
+        version: VersionNumber,
+        size: ByteCount,
+    ) -> Result<Sha256Digest, Failure> {
+        let _claim = self.budget.claim(READ_BACK_MEMORY.min(size.max(1))).await;
+        let _waiting = Gauge::up(&self.progress.waiting_destination);
+        read_back(
+            &*self.destination,
+            &self.pace,
+            node,
+            version,
+            size,
+            self.config.attempts,
+            &|len| {
+                Progress::add(&self.progress.read_back, len);
+            },
+        )
+        .await
+    }
+}
+
+impl Mover<'_> {
+    /// Writes the marker and digest into the version's description, compares the size, and reads
+    /// back as far as the policy asks.
+    pub(super) async fn prove(
+        &mut self,
+        node: NodeId,
+        version: VersionNumber,
+        sha256: Option<Sha256Digest>,
+        found: bool,
+    ) -> Result<(), Failure> {
+        let digest = match sha256 {
+            Some(digest) => digest,
+            // The body's digest was lost with the answer: the source is read again for it.
+            None => {
+                if self.pin()?.is_none() && self.file.content.is_none() {
+                    self.open_source().await?;
+                }
+                self.hash_source().await?.sha256()
+            }
+        };
+        let note = VersionNote {
+            marker: self.marker()?,
+            sha256: Some(digest),
+        };
+        self.check_stored(node, version, &note).await?;
+        let mut level = self
+            .shared
+            .config
+            .verify
+            .level(self.file.size)
+            .max(ProofLevel::Size);
+        if found {
+            level = ProofLevel::ReadBack;
+        }
+        if level == ProofLevel::ReadBack {
+            let stored = self.shared.read_back(node, version, self.file.size).await?;
+            if stored != digest {
+                return Err(Failure::item(
+                    Reason::Mismatch,
+                    format!(
+                        "node {node} version {version} reads back as {stored} but {digest} was sent"
+                    ),
+                ));
+            }
+        }
+        let patch = FilePatch {
+            step: Some("proved".into()),
+            sha256: Some(Some(digest.0.to_vec())),
+            proof: Some(level.as_str().into()),
+            ..Default::default()
+        };
+        let facts = json!({"node": node, "version": version, "sha256": digest, "level": level, "size": self.file.size});
+        self.advance(patch, Some(("proved", facts))).await
+    }
+
+    async fn check_stored(
+        &self,
+        node: NodeId,
+        version: VersionNumber,
+        note: &VersionNote,
+    ) -> Result<(), Failure> {
+        let destination = &self.shared.destination;
+        for _ in 0..2 {
+            let versions = destination.versions(node).await?;
+            let stored = versions
+                .iter()
+                .find(|stored| stored.number == version)
+                .ok_or_else(|| {
+                    Failure::item(
+                        Reason::NotFound,
+                        format!("node {node} no longer has version {version}; was it deleted?"),
+                    )
+                })?;
+            if stored.size != self.file.size {
+                return Err(Failure::item(
+                    Reason::Mismatch,
+                    format!(
+                        "node {node} version {version} holds {} bytes but {} were sent",
+                        stored.size, self.file.size
+                    ),
+                ));
+            }
+            if VersionNote::parse(&stored.description).as_ref() == Some(note) {
+                return Ok(());
+            }
+            destination
+                .describe(node, version, &note.to_string())
+                .await?;
+        }
+        let versions = destination.versions(node).await?;
+        let kept = versions
+            .iter()
+            .find(|stored| stored.number == version)
+            .and_then(|stored| VersionNote::parse(&stored.description));
+        if kept.as_ref() == Some(note) {
+            return Ok(());
+        }
+        Err(Failure::transient(format!(
+            "the description of node {node} version {version} does not keep the marker that was written"
+        )))
+    }
+}

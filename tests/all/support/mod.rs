@@ -1,0 +1,70 @@
+//! Helpers: a `longhaul` in its own directory with a clean environment, and its JSON lines.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// A directory of its own that `longhaul` runs in.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// An empty directory.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir }
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file only its owner can read.
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path().join(name);
+        std::fs::write(&path, content).expect("a file in a temporary directory");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .expect("the mode of an own file");
+        path
+    }
+
+    /// The program, in this directory. Nothing of the tester's own settings reaches it.
+    pub(crate) fn longhaul(&self) -> Command {
+        Command::from_std(self.bare())
+    }
+
+    /// The same as a plain command, for tests that hold its pipes.
+    pub(crate) fn bare(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        command.env_clear().env("HOME", self.path());
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.current_dir(self.path());
+        command
+    }
+}
+
+/// Reads JSON lines and checks what holds for all of them: each has the schema and a type, and
+/// the last, and only the last, is the exit.
+#[track_caller]
+pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(output).expect("JSON lines are UTF-8");
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in line {line:?}"))
+        })
+        .collect();
+    for (i, line) in lines.iter().enumerate() {
+        assert_eq!(line["schema"], "longhaul/1", "{line}");
+        assert!(line["type"].is_string(), "{line}");
+        assert_eq!(line["type"] == "exit", i + 1 == lines.len(), "{line}");
+    }
+    assert!(!lines.is_empty(), "at least the exit line");
+    lines
+}
