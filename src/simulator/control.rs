@@ -15,6 +15,7 @@
 //! | `GET links`, `POST links` | `{"iconik" "bucket" "content_server": {latency_ms, …}}` |
 //! | `POST bucket` `{"url_ttl_ms"}` | lifetime of addresses signed from now on |
 //! | `POST objects` `{"key","seed","size"}` | replaces an object, as if the file had changed |
+//! | `DELETE objects/{key}` | removes an object |
 //! | `POST tokens` `{"token","admin","denied"}`, `DELETE tokens/{token}` | iconik's tokens |
 //! | `PATCH assets/{id}`, `PATCH files/{id}`, … | changes a row as a user would |
 //! | `POST tickets/expire` | ends every login of Content Server |
@@ -190,6 +191,9 @@ impl Control {
                 object.last_modified = parts.clock.now();
                 parts.bucket.put(&new.key, object);
                 Ok(json!({"key": new.key}))
+            }
+            (&Method::DELETE, ["objects", key @ ..]) => {
+                Ok(json!({"removed": parts.bucket.remove(&key.join("/"))}))
             }
             (&Method::POST, ["tokens"]) => {
                 let new: NewToken = parse(body)?;

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_period_is_prime() {
         let limit = 1024;
-        assert!((2..=limit).all(|n| PERIOD % n != 0) && limit * limit > PERIOD);
+        assert!((2..=limit).all(|n| !PERIOD.is_multiple_of(n)) && limit * limit > PERIOD);
     }
 
     proptest! {

@@ -61,7 +61,7 @@ async fn rules_can_be_set_seen_and_removed_from_outside() {
     let rule = json!({"system": "iconik", "action": {"kind": "drop_reply"}});
     let one = post(&faults, rule.clone()).await;
     assert_eq!(one, json!({"ids": [1]}));
-    let scenario = json!({"about": "two", "rules": [rule, {"action": {"kind": "expire_url"}}]});
+    let scenario = json!({"about": "two", "rules": [rule, {"system": "bucket", "action": {"kind": "expire_url"}}]});
     assert_eq!(post(&faults, scenario).await, json!({"ids": [2, 3]}));
     let url = format!("{}/API/", simulator.iconik_url());
     assert!(get(&url).await.is_err());
@@ -75,7 +75,7 @@ async fn rules_can_be_set_seen_and_removed_from_outside() {
         .unwrap();
     assert_eq!(gone.json(), json!({"removed": true}));
     send("DELETE", &faults, &[], "").await.unwrap();
-    assert_eq!(get(&url).await.unwrap().status, 404);
+    assert_eq!(get(&url).await.unwrap().status, 401);
     let wrong = send("POST", &faults, &[], "{\"action\":{\"kind\":\"explode\"}}")
         .await
         .unwrap();
@@ -162,4 +162,17 @@ async fn the_state_of_all_systems_is_seen_from_outside() {
         get(&format!("{control}/nothing")).await.unwrap().status,
         404
     );
+}
+
+#[test]
+fn every_scenario_file_reads_and_says_what_it_is_about() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scenarios");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let scenario: faults::Scenario = serde_json::from_str(&text).unwrap();
+        assert!(!scenario.about.is_empty() && !scenario.rules.is_empty());
+        files += 1;
+    }
+    assert!(files > 0);
 }

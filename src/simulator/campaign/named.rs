@@ -14,7 +14,7 @@ type Clip = (&'static str, &'static [u8]);
 /// Real media, shown beside the generated masters.
 const CLIPS: &[Clip] = &[];
 
-/// A campaign by name: `small`, `faulty`, `one`, `one:10 GiB`, `library:1000000` or
+/// A campaign by name: `small`, `faulty`, `names`, `one`, `one:10 GiB`, `library:1000000` or
 /// `library:1000:64 KiB`. None when there is no such campaign.
 pub fn named(name: &str) -> Option<Campaign> {
     let mut parts = name.split(':');
@@ -26,6 +26,7 @@ pub fn named(name: &str) -> Option<Campaign> {
     match (kind, first, second) {
         ("small", None, None) => Some(small()),
         ("faulty", None, None) => Some(faulty()),
+        ("names", None, None) => Some(names()),
         ("one", size, None) => Some(one(parse_size(size.unwrap_or("1 GiB")).ok()?)),
         ("library", assets, size) => Some(library(
             assets.unwrap_or("10000").parse().ok()?,
@@ -147,7 +148,9 @@ pub fn faulty() -> Campaign {
         .asset(file("Missing", 36, |f| f.status = "MISSING"))
         .asset(file("No ranges", 37, |f| f.no_ranges = true))
         .asset(file("Weak tag", 38, |f| f.etag = Etag::Weak))
-        .asset(file("No tag", 39, |f| f.etag = Etag::Absent));
+        .asset(file("No tag", 39, |f| f.etag = Etag::Absent))
+        // The same bytes as the first, in another asset.
+        .asset(file("Twin", 31, |_| {}));
     campaign = campaign.asset(
         AssetSpec::new(
             "In Glacier",
@@ -159,13 +162,50 @@ pub fn faulty() -> Campaign {
             a.fields = json!({"archive_status": "ARCHIVED"});
         }),
     );
-    campaign.asset(file("Twin", 41, |_| {})).asset(
+    campaign.asset(
         AssetSpec::new(
             "Numbered pattern",
             vec![FileSpec::generated("frame.%07d.dpx", 42, MIB)],
         )
         .with(|a| a.versions[0][0].sets[0].many_files = true),
     )
+}
+
+/// Titles and file names that collide, climb, hide or run on; every asset is sound otherwise.
+pub fn names() -> Campaign {
+    let long = "a".repeat(300);
+    let tricky = [
+        ("Clip", "clip.mov"),
+        ("clip", "CLIP.mov"),
+        ("Clip", "clip.mov"),
+        ("Caf\u{e9}", "caf\u{e9}.mov"),
+        ("Cafe\u{301}", "cafe\u{301}.mov"),
+        ("Trailing space ", "trailing space .mov "),
+        (" Leading", " leading.mov"),
+        ("Take 1: wide/close", "take 1: wide.mov"),
+        ("../../etc/passwd", "../../etc/passwd"),
+        ("..", ".."),
+        ("CON", "CON"),
+        ("Right to \u{202e}tfel", "invoice\u{202e}vom.exe"),
+        ("Tab\tand bell\u{7}", "tab\tbell\u{7}.mov"),
+        ("<script>alert(1)</script>", "<b>bold</b>.mov"),
+        ("\u{1f3ac}\u{1f469}\u{200d}\u{1f4bb}", "\u{1f3ac}.mov"),
+        (long.as_str(), "long-a.mov"),
+    ];
+    // Two that differ only where a limit of 248 characters has cut them off.
+    let twins = [format!("{long}b"), format!("{long}c")];
+    let all = tricky
+        .into_iter()
+        .chain(twins.iter().map(|twin| (twin.as_str(), twin.as_str())));
+    let campaign = Campaign::titled("names", "Names");
+    (50..)
+        .zip(all)
+        .fold(campaign, |campaign, (seed, (title, file))| {
+            campaign.asset(AssetSpec::new(
+                title,
+                vec![FileSpec::generated(file, seed, 1_000 + seed)],
+            ))
+        })
 }
 
 /// The largest: above every usual multipart threshold of the simulator, with review and rights.
@@ -317,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_small_campaign_refers_only_to_what_it_holds() {
-        for campaign in [small(), faulty()] {
+        for campaign in [small(), faulty(), names()] {
             for collection in &campaign.collections {
                 assert!(
                     collection

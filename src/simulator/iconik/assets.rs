@@ -204,7 +204,7 @@ impl World {
                 self.purge_asset(call, asset);
                 Ok((204, Value::Null))
             }
-            (&Method::POST, ["views"]) => Ok((200, json!({}))),
+            (&Method::POST, ["views"]) => Ok((200, found.into())),
             (_, ["versions", version, "approvals", rest @ ..]) => {
                 self.approvals(call, "assets", asset, version, rest)
             }
@@ -498,7 +498,8 @@ impl World {
                 let line = self
                     .row(Kind::History, line)
                     .filter(|l| text(l, "asset_id") == asset);
-                Ok((200, line.ok_or_else(|| missing("History entity"))?.into()))
+                // One of the GETs that are documented as 201.
+                Ok((201, line.ok_or_else(|| missing("History entity"))?.into()))
             }
             _ => Err(refuse(404, "Not found")),
         }

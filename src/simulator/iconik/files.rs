@@ -353,8 +353,7 @@ impl World {
         let row = row(json!({
             "id": job, "title": "Restore", "type": "RESTORE_FROM_GLACIER", "status": "STARTED",
             "object_type": "assets", "object_id": asset, "progress": 0, "progress_processed": 0,
-            "progress_total": 100, "has_children": false, "priority": 5, "steps": [],
-            "related_objects": [], "message": "restoring", "created_by": call.token.user,
+            "progress_total": 100, "has_children": false, "priority": 5, "steps": [], "message": "restoring", "created_by": call.token.user,
             "date_created": now, "date_modified": now, "started_at": now,
         }));
         self.table(Kind::Job).put(&job, row);

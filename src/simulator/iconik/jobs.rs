@@ -166,7 +166,7 @@ impl World {
         let now = self.clock.stamp();
         let mut job = row(json!({
             "priority": 5, "progress_processed": 0, "has_children": false, "steps": [],
-            "related_objects": [], "message": "", "error_message": "", "metadata": {},
+            "message": "", "error_message": "", "metadata": {},
             "job_context": {}, "custom_type": null, "object_id": null, "object_type": null,
             "parent_id": null,
         }));

@@ -236,10 +236,13 @@ impl World {
                     "mapped_field_name": field, "date_created": date(0), "date_modified": date(0),
                 }));
                 self.fields.put(field, definition);
-                fields.push(json!({"name": field, "label": label}));
+                fields.push(json!({"name": field, "label": label, "field_type": field_type}));
             }
             if fields.len() > 1 {
-                fields.insert(1, json!({"name": "__separator__", "label": "Details"}));
+                // Layout separators are listed as fields too.
+                let separator =
+                    json!({"name": "__separator__", "label": "Details", "field_type": "string"});
+                fields.insert(1, separator);
             }
             let own = self.next_id(Kind::View);
             let view = row(json!({

@@ -121,7 +121,9 @@ impl World {
                     .filter_map(|id| self.row(Kind::View, id.as_str()?))
                     .map(|view| self.merged(view))
                     .collect();
-                Ok((200, json!({"objects": views})))
+                let mut category = found.clone();
+                category.insert("views".into(), views.into());
+                Ok((200, category.into()))
             }
             (&Method::PUT | &Method::POST, [object_type, "views", view]) => {
                 self.bulk(call, object_type, view)
@@ -161,16 +163,10 @@ impl World {
             let Some(field) = field.as_object_mut() else {
                 continue;
             };
-            match self.fields.get(text(field, "name")) {
-                Some(definition) => {
-                    let mut merged = definition.clone();
-                    merged.extend(std::mem::take(field));
-                    *field = merged;
-                }
-                None => {
-                    // Layout separators are listed as fields too.
-                    field.insert("field_type".into(), "string".into());
-                }
+            if let Some(definition) = self.fields.get(text(field, "name")) {
+                let mut merged = definition.clone();
+                merged.extend(std::mem::take(field));
+                *field = merged;
             }
         }
         view.into()

@@ -4,6 +4,9 @@
 //! as `{"errors": …}`. What an exchange looks like follows iconik's published API description;
 //! what only prose or other people's code tells can be switched ([`Quirks`]).
 //!
+//! Faults by name, for rules with [`Action::Named`](super::faults::Action::Named), are listed in
+//! `twist`: pages that loop, answers too large or too deep, addresses that lead elsewhere.
+//!
 //! `table` and `world` hold rows, `load` fills them from a campaign, `library` works out rows of
 //! large ones, `call` is a request with its paging; then one file for each service. The bytes are
 //! the bucket's.
@@ -24,6 +27,7 @@ mod search;
 mod table;
 #[cfg(test)]
 mod tests;
+mod twist;
 mod world;
 
 pub use call::Token;
@@ -70,6 +74,9 @@ pub struct Quirks {
     pub created_every: u64,
     /// How far search and contents lag behind writes, in milliseconds.
     pub index_lag_ms: i64,
+    /// Dates of the index have no zone, as clients of the real service meet them though its
+    /// description says otherwise.
+    pub zoneless_dates: bool,
     /// How long a signed address is handed out again, in milliseconds.
     pub link_cache_ms: i64,
     /// How long a restore from Glacier takes, in milliseconds.
@@ -97,6 +104,7 @@ impl Default for Quirks {
             nulls_every: 0,
             created_every: 0,
             index_lag_ms: 0,
+            zoneless_dates: true,
             link_cache_ms: 24 * 3_600_000,
             thaw_ms: 1_000,
             delete_grace_ms: 24 * 3_600_000,
@@ -290,7 +298,10 @@ impl Iconik {
             Err(refusal) => Err(refusal),
         };
         let reply = match answer {
-            Ok((status, body)) => self.shape(status, body, &exchange.method, &quirks),
+            Ok((status, mut body)) => {
+                twist::twist(&mut body, &exchange);
+                self.shape(status, body, &exchange.method, &quirks)
+            }
             Err(refusal) => error(&refusal),
         };
         match remaining {
@@ -422,6 +433,7 @@ impl Iconik {
 impl World {
     fn configure(&mut self, quirks: &Quirks) {
         self.lag_ms = quirks.index_lag_ms;
+        self.zoneless_dates = quirks.zoneless_dates;
         self.link_cache_ms = quirks.link_cache_ms;
         self.thaw_ms = quirks.thaw_ms;
         self.grace_ms = quirks.delete_grace_ms;

@@ -136,6 +136,16 @@ impl World {
         match (&call.method, path) {
             (&Method::POST, ["notifications"]) => {
                 let mut message = call.object()?.clone();
+                let fields = [
+                    "event_type",
+                    "message_long",
+                    "message_short",
+                    "object_id",
+                    "object_type",
+                    "recipient_id",
+                    "sender_id",
+                ];
+                demand(&message, &fields)?;
                 message.insert("id".into(), self.next_id(Kind::Other).into());
                 message.insert("date_created".into(), self.clock.stamp().into());
                 Ok((201, message.into()))

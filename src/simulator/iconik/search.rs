@@ -62,6 +62,9 @@ impl World {
             (&Method::POST, ["search", "saved"]) => {
                 let body = call.object()?;
                 demand(body, &["name", "criteria"])?;
+                if !body["criteria"].is_object() {
+                    return Err(invalid("criteria", "Not a valid mapping."));
+                }
                 let own = self.next_id(Kind::SavedSearch);
                 let saved = row(json!({
                     "id": own, "name": body["name"], "criteria": body["criteria"],
@@ -182,17 +185,22 @@ impl World {
             document.insert("versions_number".into(), versions.into());
             document.insert("comments_count".into(), comments.into());
             document.insert("duration_milliseconds".into(), 60_000.into());
+            let zoneless = self.zoneless_dates;
             for version in document
                 .get_mut("versions")
                 .and_then(Value::as_array_mut)
                 .into_iter()
                 .flatten()
             {
-                strip_zone(version);
+                if zoneless {
+                    strip_zone(version);
+                }
             }
         }
         let mut document = Value::Object(document);
-        strip_zone(&mut document);
+        if self.zoneless_dates {
+            strip_zone(&mut document);
+        }
         Some(document)
     }
 
@@ -474,7 +482,25 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// Dates compare whatever their zone notation; other texts as they are.
+/// Dates compare as moments, numbers as numbers, other texts as they are.
+fn compare(a: &str, b: &str) -> Ordering {
+    let moment = |text: &str| -> Option<jiff::civil::DateTime> {
+        let date = || Some(text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0));
+        if text.len() <= 10 {
+            return date().filter(|_| text.len() == 10);
+        }
+        plain(text).parse().ok()
+    };
+    if let (Some(a), Some(b)) = (moment(a), moment(b)) {
+        return a.cmp(&b);
+    }
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        _ => a.cmp(b),
+    }
+}
+
+/// A date without its zone, which is always UTC; other texts as they are.
 fn plain(text: &str) -> &str {
     text.trim_end_matches("+00:00").trim_end_matches('Z')
 }
@@ -629,9 +655,8 @@ fn term_holds(term: &Value, document: &Value) -> bool {
     if let Some(range) = term.get("range").filter(|r| r.is_object()) {
         holds &= values.iter().any(|v| {
             let text = as_text(v);
-            let bound = |name: &str| range[name].as_str().map(plain);
-            bound("min").is_none_or(|min| plain(&text) >= min)
-                && bound("max").is_none_or(|max| plain(&text) <= max)
+            let against = |name: &str| Some(compare(&text, range[name].as_str()?));
+            against("min").is_none_or(|o| o.is_ge()) && against("max").is_none_or(|o| o.is_le())
         });
     }
     holds

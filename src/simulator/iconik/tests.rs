@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::simulator::campaign::{self, AssetSpec, Checksum, FileSpec};
-use crate::simulator::faults::System;
+use crate::simulator::faults::{Action, Faults, Rule, System};
 use crate::simulator::server::{Config, FnService, Server};
 use crate::simulator::testing::{Got, send};
 use crate::types::ByteRange;
@@ -13,6 +13,7 @@ struct Api {
     bucket: Bucket,
     clock: Clock,
     server: Server,
+    faults: Faults,
     _bucket_server: Server,
 }
 
@@ -31,14 +32,15 @@ impl Api {
         change(&mut quirks);
         let iconik = Iconik::new(&campaign, clock.clone(), bucket.clone(), quirks);
         let service = Arc::clone(&iconik) as Arc<dyn Service>;
-        let server = Server::start(Config::new(System::Iconik), service)
-            .await
-            .unwrap();
+        let config = Config::new(System::Iconik);
+        let faults = config.faults.clone();
+        let server = Server::start(config, service).await.unwrap();
         Self {
             iconik,
             bucket,
             clock,
             server,
+            faults,
             _bucket_server: bucket_server,
         }
     }
@@ -829,7 +831,7 @@ async fn metadata_is_read_and_written_through_views() {
     let plain = api
         .get(&format!("metadata/v1/views/{view}/?merge_fields=false"))
         .await;
-    assert!(plain["view_fields"][0]["field_type"].is_null());
+    assert!(plain["view_fields"][0]["options"].is_null());
     let path = |asset: &str| format!("metadata/v1/assets/{asset}/views/{view}/");
     let values = api.get(&path(&asset)).await;
     assert_eq!(
@@ -1024,16 +1026,17 @@ async fn receiver(status: u16, reply: Value) -> (Server, Arc<Mutex<Vec<(Option<S
     (server, seen)
 }
 
-/// Waits until something holds; what is awaited takes milliseconds.
+/// Waits until something holds that other tasks are about to bring about.
 async fn until(mut holds: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
-        if holds() {
-            return;
+    let holding = async {
+        while !holds() {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("it never came to hold");
+    };
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, holding)
+        .await
+        .expect("it never came to hold");
 }
 
 #[tokio::test]
@@ -1369,5 +1372,52 @@ async fn paths_without_their_last_slash_work_and_unknown_ones_do_not() {
             .unwrap()
             .status,
         413
+    );
+}
+
+#[tokio::test]
+async fn answers_are_twisted_by_name() {
+    let api = Api::small().await;
+    let path = format!(
+        "assets/v1/collections/{}/contents/",
+        api.iconik.collection()
+    );
+    let sound = api.get(&path).await;
+    let twisted = async |name: &str, params: Value, path: &str| {
+        let name = name.to_owned();
+        api.faults.add(Rule::new(Action::Named { name, params }));
+        api.get(path).await
+    };
+    let looping = twisted("page_loops", Value::Null, &path).await;
+    assert_eq!(looping["next_url"], format!("/API/{path}"));
+    let short = twisted("page_ends_early", Value::Null, &path).await;
+    assert_eq!(
+        (&short["next_url"], &short["total"]),
+        (&json!(""), &sound["total"])
+    );
+    let missing = twisted("row_missing", Value::Null, &path).await;
+    assert_eq!(missing["objects"].as_array().unwrap().len(), 9);
+    let repeated = twisted("row_repeated", Value::Null, &path).await;
+    assert_eq!(repeated["objects"][0], repeated["objects"][10]);
+    let huge = twisted("huge_json", json!({"bytes": 100_000}), &path).await;
+    assert_eq!(huge["filler"].as_str().unwrap().len(), 100_000);
+    let deep = twisted("deep_json", json!({"depth": 3}), &path).await;
+    assert_eq!(deep["nested"], json!([[[0]]]));
+    let asset = api.asset("Legal notes");
+    let (_, _, file) = api.original(&asset).await;
+    let path = format!(
+        "files/v1/assets/{asset}/files/{}/",
+        file["id"].as_str().unwrap()
+    );
+    let elsewhere = json!({"url": "http://169.254.169.254/"});
+    let led = twisted("foreign_url", elsewhere, &path).await;
+    assert_eq!(led["url"], "http://169.254.169.254/");
+    assert_eq!(
+        api.get(&path).await["url"]
+            .as_str()
+            .unwrap()
+            .split("/masters")
+            .count(),
+        2
     );
 }

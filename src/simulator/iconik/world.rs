@@ -81,6 +81,7 @@ pub(super) struct World {
     pub(super) links: HashMap<String, (String, i64)>,
     pub(super) former: HashMap<String, Vec<Former>>,
     pub(super) lag_ms: i64,
+    pub(super) zoneless_dates: bool,
     pub(super) link_cache_ms: i64,
     pub(super) thaw_ms: i64,
     /// Restores under way: job and the moment it ends.
@@ -124,6 +125,7 @@ impl World {
             links: HashMap::new(),
             former: HashMap::new(),
             lag_ms: 0,
+            zoneless_dates: true,
             link_cache_ms: 24 * 3_600_000,
             thaw_ms: 0,
             thawing: Vec::new(),
