@@ -102,10 +102,7 @@ impl Exit {
 
     /// The code for an error, by the first cause that says one.
     pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
-        error
-            .chain()
-            .find_map(|cause| of_cause(cause))
-            .unwrap_or(Exit::SomeFailed)
+        error.chain().find_map(of_cause).unwrap_or(Exit::SomeFailed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line: arguments, one file per subcommand, output and exit codes.
 //!
 //! Arguments are what was typed; [`settings`](crate::settings) resolves them with environment and
-//! file; [`connect`] makes each module's own configuration. Only this module prints or exits.
+//! file; `connect` makes each module's own configuration. Only this module prints or exits.
 
 mod archive;
 mod audit;

@@ -95,15 +95,19 @@ impl Drop for Clear {
 struct Rate(VecDeque<(Instant, u64)>);
 
 impl Rate {
-    fn sample(&mut self, now: Instant, bytes: u64) -> f64 {
+    fn sample(&mut self, now: Instant, bytes: u64) -> u64 {
         self.0.push_back((now, bytes));
         while self.0.len() > 2 && self.0.front().is_some_and(|(at, _)| now - *at > RATE_OVER) {
             self.0.pop_front();
         }
-        match self.0.front() {
-            Some((at, first)) if now > *at => (bytes - first) as f64 / (now - *at).as_secs_f64(),
-            _ => 0.0,
-        }
+        let Some((at, first)) = self.0.front() else {
+            return 0;
+        };
+        let millis = u64::try_from((now - *at).as_millis()).unwrap_or(u64::MAX);
+        (bytes - first)
+            .saturating_mul(1000)
+            .checked_div(millis)
+            .unwrap_or(0)
     }
 }
 
@@ -115,7 +119,7 @@ struct Line {
     bytes_done: u64,
     bytes: u64,
     confirmed: u64,
-    per_second: f64,
+    per_second: u64,
     scanning: bool,
     limited_by: Option<&'static str>,
 }
@@ -124,7 +128,7 @@ impl Line {
     fn of(
         summary: &[StateCount],
         confirmed: u64,
-        per_second: f64,
+        per_second: u64,
         scan: &Scan,
         progress: &Progress,
     ) -> Self {
@@ -157,10 +161,10 @@ impl Line {
     /// the enumeration has ended and the rate means something.
     fn left(&self) -> Option<(Duration, Duration)> {
         let open = self.bytes.saturating_sub(self.bytes_done);
-        if self.scanning || self.per_second < 1.0 || open == 0 {
+        if self.scanning || self.per_second == 0 || open == 0 {
             return None;
         }
-        let seconds = open as f64 / self.per_second;
+        let seconds = open as f64 / self.per_second as f64;
         Some((
             Duration::try_from_secs_f64(seconds * 0.8).ok()?,
             Duration::try_from_secs_f64(seconds * 1.5).ok()?,
@@ -175,7 +179,7 @@ impl Line {
             if self.scanning { " so far" } else { "" },
             display_bytes(self.bytes_done),
             display_bytes(self.confirmed),
-            display_bytes(self.per_second.max(0.0) as u64),
+            display_bytes(self.per_second),
         );
         if self.waiting > 0 {
             text.push_str(&format!(", {} waiting", self.waiting));
@@ -196,7 +200,7 @@ impl Line {
         json!({
             "items_done": self.done, "items": self.items, "items_waiting": self.waiting,
             "items_need_a_look": self.trouble, "bytes_filed": self.bytes_done, "bytes_planned": self.bytes,
-            "bytes_confirmed": self.confirmed, "bytes_per_second": self.per_second.round(), "scanning": self.scanning,
+            "bytes_confirmed": self.confirmed, "bytes_per_second": self.per_second, "scanning": self.scanning,
             "seconds_left": self.left().map(|(least, most)| [least.as_secs(), most.as_secs()]),
             "limited_by": self.limited_by,
         })
@@ -236,17 +240,17 @@ mod tests {
         let progress = Progress::default();
         let summary = [count("done", 1, 1000), count("planned", 1, 3000)];
         assert_eq!(
-            Line::of(&summary, 0, 10.0, &scan, &progress).left(),
+            Line::of(&summary, 0, 10, &scan, &progress).left(),
             None,
             "still scanning"
         );
         scan.done.store(true, Ordering::Relaxed);
         assert_eq!(
-            Line::of(&summary, 0, 0.0, &scan, &progress).left(),
+            Line::of(&summary, 0, 0, &scan, &progress).left(),
             None,
             "no rate"
         );
-        let line = Line::of(&summary, 0, 10.0, &scan, &progress);
+        let line = Line::of(&summary, 0, 10, &scan, &progress);
         assert_eq!(
             line.left(),
             Some((Duration::from_secs(240), Duration::from_secs(450)))
@@ -265,7 +269,7 @@ mod tests {
             count("held", 1, 0),
             count("waiting", 4, 0),
         ];
-        let text = Line::of(&summary, 0, 0.0, &Scan::default(), &Progress::default()).text();
+        let text = Line::of(&summary, 0, 0, &Scan::default(), &Progress::default()).text();
         assert!(
             text.contains("3 need a look") && text.contains("4 waiting"),
             "{text}"

@@ -247,11 +247,11 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BadState> {
 
 /// A chunk the hash has passed, with the state after it.
 #[derive(Debug)]
-pub struct Hashed {
+pub(super) struct Hashed {
     /// The bytes.
-    pub bytes: Bytes,
+    pub(super) bytes: Bytes,
     /// The state after the last of them.
-    pub state: HashState,
+    pub(super) state: HashState,
 }
 
 /// Puts the hash between a stream of chunks in file order and whoever sends them on.
@@ -259,7 +259,7 @@ pub struct Hashed {
 /// `expected` is the number of bytes to come; short streams are hashed inline. A failure in
 /// `chunks` comes out after everything hashed before it. Dropping the result stops the thread at
 /// the next chunk.
-pub fn through(
+pub(super) fn through(
     state: HashState,
     expected: ByteCount,
     chunks: BoxStream<'static, Result<Bytes, Failure>>,
@@ -303,13 +303,13 @@ pub fn through(
     .boxed()
 }
 
+/// A chunk stream in file order.
+type Chunks = BoxStream<'static, Result<Bytes, Failure>>;
+
 /// Feeds the hashing thread and yields what comes back, in one poll: back-pressure without a
 /// second task.
 struct Through {
-    feed: Option<(
-        BoxStream<'static, Result<Bytes, Failure>>,
-        PollSender<Bytes>,
-    )>,
+    feed: Option<(Chunks, PollSender<Bytes>)>,
     failure: Option<Failure>,
     from_thread: mpsc::Receiver<Hashed>,
 }
@@ -414,7 +414,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_come_out_in_order_with_the_state_after_each() {
-        let data = bytes(3 * MIB as usize);
+        let data = bytes(3 << 20);
         let chunks: Vec<_> = data
             .chunks(100_000)
             .map(|c| Ok(Bytes::copy_from_slice(c)))

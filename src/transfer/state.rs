@@ -150,7 +150,7 @@ impl Step {
     ///
     /// # Errors
     ///
-    /// [`BadRow`] names the step and what its row lacks.
+    /// `BadRow` names the step and what its row lacks.
     pub fn of(file: &ledger::File) -> Result<Self, BadRow> {
         let bad = |needs| BadRow {
             file: file.id,

@@ -255,6 +255,23 @@ async fn a_lost_reply_at_any_call_makes_no_second_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_refused_for_now_is_made_again() {
+    for call in ["send_part", "create_document", "describe", "publish"] {
+        let rig = Rig::new(2 * MIB);
+        rig.destination
+            .trouble
+            .lock()
+            .unwrap()
+            .push((call, Trouble::Refused));
+        let items = rig.run(vec![item("a.mov", 9, 9 * MIB)]).await;
+        check_states(&items, &["done"]);
+        rig.check_filed("a.mov", 9, 9 * MIB);
+        let (_, node) = &rig.destination.list(TARGET)["a.mov"];
+        assert_eq!(node.versions.len(), 1, "{call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_gone_starts_the_file_again() {
     for call in ["send_part", "close_session", "create_document"] {
         let rig = Rig::new(2 * MIB);

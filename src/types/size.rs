@@ -50,7 +50,7 @@ pub fn parse_size(text: &str) -> Result<ByteCount, ParseSizeError> {
         return whole.checked_mul(unit).ok_or_else(fail);
     }
     let value = number.parse::<f64>().map_err(|_| fail())? * unit as f64;
-    if !value.is_finite() || value < 0.0 || value >= 9.0e18 {
+    if !(0.0..9.0e18).contains(&value) {
         return Err(fail());
     }
     #[expect(

@@ -208,7 +208,7 @@ async fn a_reader_sees_what_is_acknowledged_and_changes_nothing() {
     assert_eq!(reader.item_by_key("a").unwrap().unwrap(), item);
     assert_eq!(
         reader.items(run, None, ItemId(0), 9).unwrap(),
-        [item.clone()]
+        std::slice::from_ref(&item)
     );
     assert_eq!(reader.files(item.id, 0, 9).unwrap().len(), 1);
     assert_eq!(reader.summary(run).unwrap()[0].bytes, 10);

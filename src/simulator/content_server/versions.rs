@@ -221,7 +221,7 @@ fn find(node: &Node, number: i64) -> Option<&Version> {
         .find(|version| version.number == number)
 }
 
-fn find_mut<'a>(world: &'a mut World, id: i64, number: i64) -> Option<&'a mut Version> {
+fn find_mut(world: &mut World, id: i64, number: i64) -> Option<&mut Version> {
     let versions = &mut world.tree.get_mut(id)?.versions;
     versions.iter_mut().find(|version| version.number == number)
 }

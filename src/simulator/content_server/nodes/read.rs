@@ -115,7 +115,8 @@ fn order(world: &World, nodes: &mut [&Node], sort: &str) -> Result<(), Refusal> 
         Some(version) => version.blob.len(),
         None => world.tree.count(node.id) as u64,
     };
-    let compare: Box<dyn Fn(&Node, &Node) -> Ordering + '_> = match key {
+    type Compare<'a> = Box<dyn Fn(&Node, &Node) -> Ordering + 'a>;
+    let compare: Compare<'_> = match key {
         "name" => Box::new(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase())),
         "id" => Box::new(|a, b| a.id.cmp(&b.id)),
         "type" => Box::new(|a, b| a.subtype.cmp(&b.subtype)),
