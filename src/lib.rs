@@ -41,7 +41,8 @@
 //!
 //! # Invariants
 //!
-//! Only [`ledger`] contains SQL; only [`http`] dials out and only [`simulator`] listens; only
+//! Only [`ledger`] contains SQL; only [`http`] dials out (the simulated
+//! webhooks reach this machine alone) and only [`simulator`] listens; only
 //! [`cli`] prints or exits; [`transfer`] never names a vendor; the two systems never name each
 //! other.
 

@@ -42,6 +42,11 @@ const ATTEMPTS: u32 = 6;
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let to_stdout = arguments.to == Path::new("-");
+    if to_stdout && context.output.json() {
+        return Err(Ended::usage(
+            "--json and --to - would mix on standard output; name a file",
+        ));
+    }
     if !to_stdout && arguments.to.exists() {
         return Err(Ended::usage(format!(
             "{} exists; export does not overwrite",

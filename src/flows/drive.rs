@@ -116,7 +116,10 @@ impl Drive {
             done = &mut work => done,
             error = care => return Err(error),
         };
-        while write_back::deliver(&self.systems, &self.ledger).await? > 0 {}
+        // Whoever said stop does not wait for iconik: the outbox keeps what is left.
+        if matches!(outcome, Outcome::Finished | Outcome::Waiting) {
+            while write_back::deliver(&self.systems, &self.ledger).await? > 0 {}
+        }
         self.finish_job(job, &outcome).await?;
         scan.unwrap_or(Ok(()))?;
         Ok(outcome)

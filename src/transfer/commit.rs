@@ -94,7 +94,7 @@ impl Mover<'_> {
                         json!({"error": failure.message, "sends": intent.sends}),
                     )
                     .await?;
-                    if attempt >= self.shared.config.attempts {
+                    if attempt >= self.shared.config.attempts || self.shared.draining() {
                         return Err(failure);
                     }
                     if let Found::Version(committed) = self.look_up(&intent).await? {

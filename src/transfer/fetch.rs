@@ -235,6 +235,10 @@ impl Reading {
     /// Waits, renews, or gives up.
     async fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
         let shared = &self.reader.shared;
+        if shared.draining() {
+            // A drain does not wait for a source that does not answer.
+            return Err(failure);
+        }
         match failure.class {
             FailureClass::RetryNow if failure.reason != Reason::SourceChanged => {
                 self.attempts += 1;

@@ -199,6 +199,13 @@ pub(crate) struct Shared {
     pub(crate) started: tokio::time::Instant,
 }
 
+impl Shared {
+    /// Whether work is to end after what is in hand.
+    pub(crate) fn draining(&self) -> bool {
+        self.stop.drain.is_cancelled()
+    }
+}
+
 /// Moves items of a run from a source to a destination.
 pub struct Engine {
     shared: Arc<Shared>,

@@ -164,7 +164,13 @@ async fn settle(shared: &Shared, item: &Item, failure: Failure) -> Result<(), Fa
 
 /// State, attempts burned, and the wait before the next try.
 fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str, u32, Duration) {
-    if failure.reason == Reason::Stopped {
+    // What a drain cut short burned no attempt: a resume takes it up at once, and an intent in the
+    // ledger still waits its quiet time.
+    let passing = !matches!(
+        failure.class,
+        FailureClass::ItemIsWrong | FailureClass::StopEverything
+    );
+    if failure.reason == Reason::Stopped || (shared.draining() && passing) {
         return ("planned", item.attempts, Duration::ZERO);
     }
     match failure.class {

@@ -695,7 +695,8 @@ pub(super) async fn again_after(shared: &Shared, failure: &Failure, attempt: u32
         failure.reason,
         Reason::SessionGone | Reason::SourceChanged | Reason::Mismatch | Reason::Stopped
     );
-    if !repeatable || attempt >= shared.config.attempts {
+    // A drain does not wait for a destination that does not answer.
+    if !repeatable || attempt >= shared.config.attempts || shared.draining() {
         return None;
     }
     let wait = failure

@@ -491,6 +491,41 @@ async fn stopped_at_any_moment_it_goes_on_and_files_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_does_not_wait_for_a_destination_that_is_gone() {
+    let mut rig = Rig::new(MIB);
+    // Patience without end: only the drain can end it.
+    rig.config.attempts = u32::MAX;
+    let refusals = std::iter::repeat_n(("send_part", Trouble::Refused), 100_000);
+    rig.destination.trouble.lock().unwrap().extend(refusals);
+    let ledger = rig.ledger();
+    let run = rig.plan(&ledger, vec![item("a.mov", 4, 9 * MIB)]).await;
+    let engine = rig.engine(&ledger);
+    let drain = engine.shared.stop.drain.clone();
+    let destination = rig.destination.clone();
+    tokio::spawn(async move {
+        let asked = || destination.calls.lock().unwrap().get("send_part").copied();
+        while asked().unwrap_or(0) < 5 {
+            tokio::task::yield_now().await;
+        }
+        drain.cancel();
+    });
+    assert!(matches!(engine.run(run, || false).await, Outcome::Stopped));
+    let items = ledger
+        .items(run, None, crate::types::ItemId(0), 9)
+        .await
+        .unwrap();
+    check_states(&items, &["planned"]);
+    assert_eq!(items[0].attempts, 0, "a drain burns no attempt");
+    rig.destination.trouble.lock().unwrap().clear();
+    rig.config.attempts = 8;
+    assert!(matches!(
+        rig.engine(&ledger).run(run, || false).await,
+        Outcome::Finished
+    ));
+    rig.check_filed("a.mov", 4, 9 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_between_parts_and_a_resume_sends_only_the_rest() {
     let rig = Rig::new(MIB);
     let ledger = rig.ledger();

@@ -120,12 +120,12 @@ fn without_tests(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Checks that no line outside `allowed` modules has one of `words`.
+/// Checks that no line outside `allowed` modules, or files named whole, has one of `words`.
 #[track_caller]
 fn only(rule: &str, allowed: &[&str], words: &[&str]) {
     let found: Vec<String> = lines()
         .iter()
-        .filter(|line| !allowed.contains(&line.module()))
+        .filter(|line| !allowed.contains(&line.module()) && !allowed.contains(&line.file.as_str()))
         .filter_map(|line| {
             let word = words.iter().find(|word| line.code().contains(**word))?;
             Some(format!("src/{}:{}: {word}", line.file, line.number))
@@ -170,7 +170,8 @@ fn only_the_ledger_contains_sql() {
 fn only_http_dials_out() {
     only(
         "only `http` may dial out (`control` speaks over a Unix socket)",
-        &["http"],
+        // The simulated iconik calls webhooks as the real one does, on this machine only.
+        &["http", "simulator/iconik/deliver.rs"],
         &["TcpStream::connect", "TcpSocket", "HttpConnector"],
     );
     only(
