@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
-use crate::ledger::Reader;
-use crate::transfer::{Destination, JoinManifest};
+use crate::pace::Pace;
+use crate::transfer::{Destination, JoinManifest, read_back};
 use crate::types::{
-    ByteCount, NodeId, Role, Sha256Digest, VersionNote, VersionNumber, display_bytes,
+    ByteCount, Failure, NodeId, Reason, Role, Sha256Digest, VersionNote, VersionNumber,
+    display_bytes,
 };
 
 /// Write a filed master to a file or standard output, comparing its SHA-256 on the way. A split
@@ -55,9 +56,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     }
     let http = connect::http_client(&settings)?;
     let destination = connect::content_server(&settings, &http).await?;
+    let pace = connect::pace(&settings);
     let node = match (&arguments.item, arguments.node) {
         (Some(key), _) => {
-            let item = Reader::open(&settings.ledger.path)?
+            let item = connect::existing_ledger(&settings)?
                 .item_by_key(key)?
                 .ok_or_else(|| Ended::usage(format!("the ledger has no item {key:?}")))?;
             let node = item.node.ok_or_else(|| {
@@ -80,7 +82,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let content = find(&destination, node).await?;
     let size: ByteCount = content.pieces.iter().map(|(_, _, size)| size).sum();
     let digest = if to_stdout {
-        write(&destination, &content, |bytes| context.output.raw(bytes)).await?
+        write(&destination, &pace, &content, |bytes| {
+            context.output.raw(bytes)
+        })
+        .await?
     } else {
         let folder = match arguments.to.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -88,7 +93,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         };
         let mut file = tempfile::NamedTempFile::new_in(folder)
             .with_context(|| format!("writing in {}", folder.display()))?;
-        let digest = write(&destination, &content, |bytes| file.write_all(bytes)).await?;
+        let digest = write(&destination, &pace, &content, |bytes| file.write_all(bytes)).await?;
         file.as_file().sync_all()?;
         file.persist_noclobber(&arguments.to)
             .with_context(|| format!("writing {}", arguments.to.display()))?;
@@ -190,48 +195,28 @@ async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Conte
 /// Writes the pieces one after the other; the digest of what was written.
 async fn write(
     destination: &dyn Destination,
+    pace: &Pace,
     content: &Content,
-    mut sink: impl FnMut(&[u8]) -> std::io::Result<()>,
+    mut sink: impl FnMut(&[u8]) -> std::io::Result<()> + Send,
 ) -> anyhow::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
+    let mut write = |bytes: &[u8]| {
+        hasher.update(bytes);
+        sink(bytes).map_err(|error| {
+            Failure::item(Reason::Other, format!("writing what was read: {error}"))
+        })
+    };
     for (node, version, size) in &content.pieces {
-        let (mut at, mut tries) = (0, 0);
-        while at < *size {
-            let from = at;
-            let mut body = destination.read(*node, *version, at).await?;
-            let mut failed = None;
-            while let Some(chunk) = body.next().await {
-                match chunk {
-                    Ok(chunk) => {
-                        at += chunk.len() as u64;
-                        if at > *size {
-                            return Err(Ended(
-                                Exit::Mismatch,
-                                format!("node {node} holds more than the {size} bytes recorded"),
-                            )
-                            .into());
-                        }
-                        hasher.update(&chunk);
-                        sink(&chunk).context("writing what was read")?;
-                    }
-                    Err(failure) => {
-                        failed = Some(failure);
-                        break;
-                    }
-                }
-            }
-            tries = if at > from { 0 } else { tries + 1 };
-            if at < *size && tries >= ATTEMPTS {
-                return Err(match failed {
-                    Some(failure) => failure.into(),
-                    None => Ended(
-                        Exit::Mismatch,
-                        format!("node {node} ended at byte {at} of {size}"),
-                    )
-                    .into(),
-                });
-            }
-        }
+        read_back(
+            destination,
+            pace,
+            *node,
+            *version,
+            *size,
+            ATTEMPTS,
+            &mut write,
+        )
+        .await?;
     }
     let digest = Sha256Digest(hasher.finalize().into());
     if content.sha256.is_some_and(|expected| expected != digest) {

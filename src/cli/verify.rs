@@ -41,13 +41,7 @@ struct Tally {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
-    if !settings.ledger.path.exists() {
-        return Err(Ended::usage(format!(
-            "there is no ledger at {}",
-            settings.ledger.path.display()
-        )));
-    }
-    let ledger = connect::open_ledger(&settings.ledger.path, "verify")?;
+    let ledger = connect::open_ledger(connect::must_exist(&settings)?, "verify")?;
     let http = connect::http_client(&settings)?;
     let destination = connect::content_server(&settings, &http).await?;
     let pace = connect::pace(&settings);
@@ -173,8 +167,9 @@ impl Check<'_> {
         }
         if self.read {
             let bytes = Arc::clone(&tally.bytes);
-            let count = move |len| {
-                bytes.fetch_add(len, Ordering::Relaxed);
+            let mut count = move |read: &[u8]| {
+                bytes.fetch_add(read.len() as u64, Ordering::Relaxed);
+                Ok(())
             };
             match read_back(
                 self.destination,
@@ -183,7 +178,7 @@ impl Check<'_> {
                 version,
                 file.size,
                 ATTEMPTS,
-                &count,
+                &mut count,
             )
             .await
             {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::ends::{Committed, Content, NewContent, Session};
 use super::hash::HashState;
-use super::item::Mover;
+use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use super::send::again_after;
 use super::state::{Intent, Target};

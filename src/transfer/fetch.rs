@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -51,7 +50,7 @@ impl Reader {
 
     /// The bytes of `range` in order, in chunks of at most [`CHUNK`] bytes that never cross a
     /// multiple of it from the range's start.
-    pub(super) fn chunks(&self, range: ByteRange) -> BoxStream<'static, Result<Bytes, Failure>> {
+    pub(super) fn chunks(&self, range: ByteRange) -> ByteStream {
         let state = Reading {
             reader: self.clone(),
             at: range.start,
@@ -69,11 +68,7 @@ impl Reader {
 
     /// The bytes of `range` in order, read by several GETs at once with at most `window` bytes
     /// ahead of the consumer. Dropping the stream stops the reads.
-    pub(super) fn ordered(
-        &self,
-        range: ByteRange,
-        window: ByteCount,
-    ) -> BoxStream<'static, Result<Bytes, Failure>> {
+    pub(super) fn ordered(&self, range: ByteRange, window: ByteCount) -> ByteStream {
         let ahead = window / PIECE;
         if range.len() <= PIECE || ahead < 2 {
             return self.chunks(range);
@@ -120,7 +115,7 @@ fn chain(
     range: ByteRange,
     feeder: AbortOnDropHandle<()>,
     pieces: mpsc::Receiver<Piece>,
-) -> BoxStream<'static, Result<Bytes, Failure>> {
+) -> ByteStream {
     let state = (range.start, None::<Piece>, pieces, feeder);
     futures::stream::try_unfold(
         state,

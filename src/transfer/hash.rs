@@ -19,6 +19,7 @@ use sha2::digest::common::hazmat::SerializableState;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
+use super::ends::ByteStream;
 use crate::types::{ByteCount, Failure, KIB, Md5Digest, Sha256Digest};
 
 /// Format number of saved states. `sha2` promises its layout within 0.11.x only, so a golden
@@ -262,7 +263,7 @@ pub(super) struct Hashed {
 pub(super) fn through(
     state: HashState,
     expected: ByteCount,
-    chunks: BoxStream<'static, Result<Bytes, Failure>>,
+    chunks: ByteStream,
 ) -> BoxStream<'static, Result<Hashed, Failure>> {
     let mut state = state;
     if expected < INLINE_BELOW {
@@ -303,13 +304,10 @@ pub(super) fn through(
     .boxed()
 }
 
-/// A chunk stream in file order.
-type Chunks = BoxStream<'static, Result<Bytes, Failure>>;
-
 /// Feeds the hashing thread and yields what comes back, in one poll: back-pressure without a
 /// second task.
 struct Through {
-    feed: Option<(Chunks, PollSender<Bytes>)>,
+    feed: Option<(ByteStream, PollSender<Bytes>)>,
     failure: Option<Failure>,
     from_thread: mpsc::Receiver<Hashed>,
 }

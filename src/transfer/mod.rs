@@ -3,7 +3,8 @@
 //! The folder reads as the pipeline: [`fetch`](self) reads ranges ahead of the hash, pinned to
 //! one generation; `hash` digests them in file order off the reactor; `send` hands over parts, or
 //! one streamed body; `commit` makes the version exactly once; `verify` proves what is stored;
-//! `item` publishes; `run` keeps as many items in hand as the settings allow. `state` is the one
+//! `mover` takes one file through these
+//! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
 //! place that says which step may follow which, `budget` bounds the bytes in memory, `ends` are
 //! the two traits a system implements.
 //!
@@ -20,6 +21,7 @@ mod ends;
 mod fetch;
 mod hash;
 mod item;
+mod mover;
 mod plan;
 mod progress;
 mod run;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ends::{Node, Opened, Window};
-use super::item::{Mover, Placement};
+use super::mover::{Mover, Placement};
 use super::state::Target;
 use super::{Oversize, SMALL, UNKNOWN_POST_MAX};
 use crate::ledger;
@@ -235,21 +235,26 @@ impl Mover<'_> {
             )
             .await?;
         }
-        let mut candidates = Vec::new();
+        let mut known = Vec::new();
         if self.is_master() {
-            candidates.extend(self.item.node);
-            if let Some(before) = self.item.after
-                && let Some(before) = self
-                    .shared
-                    .ledger
-                    .item(before)
-                    .await
-                    .map_err(super::ledger_failure)?
-            {
-                candidates.extend(before.node);
+            known.extend(self.item.node);
+            if let Some(before) = self.item.after {
+                let before = self.shared.ledger.item(before).await;
+                known.extend(
+                    before
+                        .map_err(super::ledger_failure)?
+                        .and_then(|item| item.node),
+                );
             }
         }
-        if candidates.is_empty() {
+        let mut candidates = Vec::new();
+        for id in &known {
+            // A sequence or split master is a folder: its later content is a folder of its own.
+            if !destination.node(*id).await?.container {
+                candidates.push(*id);
+            }
+        }
+        if known.is_empty() {
             for name in [self.file.name.clone(), self.suffixed_name()] {
                 if let Some(node) = destination.child(self.item.parent, &name).await?
                     && !node.container

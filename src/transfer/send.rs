@@ -22,7 +22,7 @@ use super::budget::Claim;
 use super::ends::{Content, PartReceipt, Session};
 use super::fetch::{CHUNK, PIECE, Reader};
 use super::hash::{self, HashState, Hashed, Outer};
-use super::item::Mover;
+use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, FilePatch, Part};
@@ -31,9 +31,6 @@ use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, Tra
 /// Chunks that are between stages of a streamed body at any time: one being filled, four in the
 /// hash's queues, one with the HTTP client.
 const BETWEEN_STAGES: ByteCount = 6;
-
-/// A chunk stream in file order.
-type Chunks = BoxStream<'static, Result<Bytes, Failure>>;
 
 impl Mover<'_> {
     /// The reader of this file's bytes; ranges are those of the source file.
@@ -435,7 +432,7 @@ impl Mover<'_> {
         let (claim, window) = self.window().await;
         let permit = self.upload_permit().await;
         let size = self.file.size;
-        let chunks: Chunks = reader.ordered(self.at_source(ByteRange::new(0, size)), window);
+        let chunks = reader.ordered(self.at_source(ByteRange::new(0, size)), window);
         let hashed = hash::through(self.first_state()?, size, chunks);
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);

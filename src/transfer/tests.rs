@@ -424,7 +424,17 @@ async fn a_master_above_the_window_is_refused_or_split_and_joined() {
 
     let mut rig = Rig::new(8 * MIB);
     rig.config.oversize = Oversize::Split;
-    let items = rig.run(vec![item("big.mov", 7, size)]).await;
+    let mut big = item("big.mov", 7, size);
+    big.files.push(NewFile {
+        role: "metadata".into(),
+        marker: marker("sidecar"),
+        name: "big.mov.metadata.json".into(),
+        size: 2,
+        mime: "application/json".into(),
+        content: Some(b"{}".to_vec()),
+        ..Default::default()
+    });
+    let items = rig.run(vec![big]).await;
     check_states(&items, &["done"]);
     let folder = rig.destination.list(TARGET)["big.mov"].0;
     let parts = rig.destination.list(folder);
@@ -432,6 +442,7 @@ async fn a_master_above_the_window_is_refused_or_split_and_joined() {
         serde_json::from_slice(&parts["big.mov.join.json"].1.versions[0].1).unwrap();
     assert_eq!((manifest.size, manifest.segments.len()), (size, 3));
     assert_eq!(manifest.sha256, digest(7, size));
+    assert_eq!(parts["big.mov.metadata.json"].1.versions[0].1, b"{}");
     let joined: Vec<u8> = manifest
         .segments
         .iter()

@@ -7,7 +7,7 @@ use super::Shared;
 use super::ends::Destination;
 use super::fetch::CHUNK;
 use super::hash::{self, HashState};
-use super::item::Mover;
+use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use crate::ledger::FilePatch;
 use crate::pace::Pace;
@@ -20,11 +20,12 @@ use crate::types::{
 const READ_BACK_MEMORY: ByteCount = 8 * CHUNK;
 
 /// Reads a stored version and hashes it; a cut is healed by reading on from the byte it came to.
-/// `on_bytes` is told of every frame.
+/// `sink` gets the bytes in order, each once.
 ///
 /// # Errors
 ///
-/// The destination's failure after `attempts` tries without progress, or a mismatch of `size`.
+/// The destination's failure after `attempts` tries without progress, a mismatch of `size`, or the
+/// sink's own.
 pub async fn read_back(
     destination: &dyn Destination,
     pace: &Pace,
@@ -32,7 +33,7 @@ pub async fn read_back(
     version: VersionNumber,
     size: ByteCount,
     attempts: u32,
-    on_bytes: &(dyn Fn(ByteCount) + Sync),
+    sink: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
 ) -> Result<Sha256Digest, Failure> {
     let mut state = HashState::new(false);
     let mut tries = 0;
@@ -45,13 +46,13 @@ pub async fn read_back(
                 let chunk = chunk?;
                 let len = chunk.bytes.len() as u64;
                 state = chunk.state;
-                on_bytes(len);
                 if state.position() > size {
                     return Err(Failure::item(
                         Reason::Mismatch,
                         format!("node {node} version {version} holds more than the {size} bytes that were filed"),
                     ));
                 }
+                sink(&chunk.bytes)?;
                 pace.take(len).await;
             }
             Ok::<(), Failure>(())
@@ -104,8 +105,9 @@ impl Shared {
             version,
             size,
             self.config.attempts,
-            &|len| {
-                Progress::add(&self.progress.read_back, len);
+            &mut |bytes| {
+                Progress::add(&self.progress.read_back, bytes.len() as u64);
+                Ok(())
             },
         )
         .await
