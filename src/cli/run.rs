@@ -102,6 +102,7 @@ pub(crate) async fn drive(
         scan: Arc::new(Scan::default()),
         collection,
     };
+    ledger.end_run(run, "running", false).await?;
     output.event("run", json!({"run": run}));
     let watch = Watch {
         output: Arc::clone(&output),

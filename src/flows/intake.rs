@@ -41,6 +41,7 @@ pub async fn scan(
     assets: BoxStream<'static, Result<AssetId, Error>>,
     scan: &Scan,
 ) -> Result<(), Error> {
+    ledger.begin_scan(run).await?;
     let mut planned = assets
         .map(|asset| async move {
             let asset = asset?;
@@ -79,11 +80,8 @@ pub async fn scan(
             scan.left_out.fetch_add(left_out, Ordering::Relaxed);
         }
         let count = items.len() as u64;
-        if count > 0 {
-            ledger.add_items(run, items).await?;
-            scan.planned.fetch_add(count, Ordering::Relaxed);
-        }
-        ledger.scan_progress(run, None, false, left_out).await?;
+        ledger.add_page(run, items, None, false, left_out).await?;
+        scan.planned.fetch_add(count, Ordering::Relaxed);
         if let Some(error) = failed {
             return Err(error);
         }

@@ -60,7 +60,10 @@ fn ids_of_csv(
             what,
         }
     };
-    let file = File::open(path).map_err(|error| wrong(0, format!("cannot be opened: {error}")))?;
+    let file = File::open(path).map_err(|source| Error::Unopened {
+        path: name.clone(),
+        source,
+    })?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(column.is_some())
         .comment(column.is_none().then_some(b'#'))

@@ -44,6 +44,14 @@ pub enum Error {
     /// The ledger could not record or answer.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::Error),
+    /// A list of assets could not be opened.
+    #[error("{path} cannot be opened")]
+    Unopened {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A list of assets could not be read.
     #[error("{path}, line {line}: {what}")]
     List {
@@ -69,7 +77,7 @@ impl Error {
                 Reason::Ledger,
                 error.to_string(),
             ),
-            Self::List { .. } => Failure::new(
+            Self::List { .. } | Self::Unopened { .. } => Failure::new(
                 FailureClass::StopEverything,
                 Reason::Other,
                 self.to_string(),

@@ -169,6 +169,23 @@ impl Ledger {
             .await
     }
 
+    /// An enumeration starts from its beginning, perhaps again: what an earlier one counted is
+    /// counted anew, and the run is at work.
+    pub async fn begin_scan(&self, run: RunId) -> Result<(), Error> {
+        self.write(move |tx| {
+            let changed = tx
+                .conn
+                .prepare_cached(
+                    "UPDATE run SET scan_cursor = NULL, scan_done = 0, left_out = 0,
+                         already_done = 0
+                     WHERE id = ?1",
+                )?
+                .execute([run.0])?;
+            change::found("run", run.0, changed)
+        })
+        .await
+    }
+
     /// Ends a run, or the present process's work on it. `ended` is false when it can be resumed,
     /// or when it is: `end_run(run, "running", false)`.
     pub async fn end_run(&self, run: RunId, outcome: &str, ended: bool) -> Result<(), Error> {

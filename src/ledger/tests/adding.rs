@@ -340,6 +340,11 @@ async fn a_page_of_the_enumeration_and_its_cursor_are_one() {
         (found.left_out, found.scan_cursor.as_deref()),
         (4, Some("2"))
     );
+    // An enumeration from the beginning counts anew what the one before it counted.
+    ledger.begin_scan(run).await.unwrap();
+    let found = ledger.run(None).await.unwrap().unwrap();
+    assert_eq!((found.left_out, found.scan_cursor), (0, None));
+    assert!(ledger.item_by_key("a").await.unwrap().is_some());
     let error = ledger.add_items(RunId(99), vec![]).await.unwrap_err();
     assert!(
         matches!(error, Error::Missing { table: "run", .. }),
