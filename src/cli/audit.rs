@@ -33,14 +33,7 @@ const PAGE: usize = 1000;
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let output = &context.output;
-    let path = &settings.ledger.path;
-    if !path.exists() {
-        return Err(Ended::usage(format!(
-            "there is no ledger at {}; --ledger or ledger.path names another",
-            path.display()
-        )));
-    }
-    let ledger = Reader::open(path)?;
+    let ledger = super::connect::existing_ledger(&settings)?;
     if arguments.command.is_some() {
         return verify(context, &ledger);
     }

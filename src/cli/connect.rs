@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::exit::Ended;
 use crate::flows::Systems;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reader};
 use crate::pace::{Calendar, Pace, Window};
 use crate::settings::{self, ContentServerAuth, Resolved};
 use crate::transfer::{self, Destination, Engine, Oversize, Stop, VerifyPolicy};
@@ -237,4 +238,21 @@ pub(crate) fn open_ledger(path: &Path, command: &str) -> anyhow::Result<Ledger> 
         &format!("longhaul {command}, process {}", std::process::id()),
     )
     .with_context(|| format!("ledger {}", path.display()))
+}
+
+/// Refuses a ledger that does not exist: only commands that start a run make one.
+pub(crate) fn must_exist(settings: &Resolved) -> anyhow::Result<&Path> {
+    let path = settings.ledger.path.as_path();
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Ended::usage(format!(
+        "there is no ledger at {}; --ledger or ledger.path names another",
+        path.display()
+    )))
+}
+
+/// Opens the ledger of this or another process for reading.
+pub(crate) fn existing_ledger(settings: &Resolved) -> anyhow::Result<Reader> {
+    Ok(Reader::open(must_exist(settings)?)?)
 }

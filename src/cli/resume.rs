@@ -38,13 +38,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     }
     let settings = arguments.moving.settings(context)?;
     settings.systems()?;
-    if !settings.ledger.path.exists() {
-        return Err(Ended::usage(format!(
-            "there is no ledger at {}; --ledger or ledger.path names another",
-            settings.ledger.path.display()
-        )));
-    }
-    let ledger = connect::open_ledger(&settings.ledger.path, "resume")?;
+    let ledger = connect::open_ledger(connect::must_exist(&settings)?, "resume")?;
     let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
         Ended::usage(match arguments.run {
             Some(number) => {

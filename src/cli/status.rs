@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use super::Context;
-use super::exit::{Ended, Exit};
+use super::exit::Exit;
 use super::output::{BAD, BOLD, DIM, GOOD, styled};
-use crate::ledger::Reader;
 use crate::types::{ItemId, RunId, display_bytes};
 
 /// Show what a run has reached. Works beside a running process and after a dead one.
@@ -24,14 +23,7 @@ const PAGE: usize = 500;
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let output = &context.output;
-    let path = &settings.ledger.path;
-    if !path.exists() {
-        return Err(Ended::usage(format!(
-            "there is no ledger at {}; --ledger or ledger.path names another",
-            path.display()
-        )));
-    }
-    let ledger = Reader::open(path)?;
+    let ledger = super::connect::existing_ledger(&settings)?;
     let Some(run) = ledger.run(arguments.run.map(RunId))? else {
         output.say("no run yet");
         return Ok(Exit::Done);

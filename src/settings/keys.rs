@@ -142,11 +142,6 @@ pub const KEYS: &[Key] = &[
         "largest file sent in one request when upload sessions do not take it; refused when unset",
     ),
     key(
-        "content_server.max_name",
-        Some("248"),
-        "most characters in a node's name",
-    ),
-    key(
         "source.streams",
         Some("32"),
         "most reads from the source at the same time",

@@ -56,8 +56,6 @@ pub struct ContentServerSettings {
     pub request_limit: Duration,
     /// Largest file sent in one request when sessions do not take it.
     pub single_post_max: Option<ByteCount>,
-    /// Most characters in a node's name.
-    pub max_name: usize,
 }
 
 /// How to sign in to Content Server.
@@ -237,7 +235,6 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
     let request_limit = reader.get("content_server.request_limit", duration);
     let single_post_max = reader.optional("content_server.single_post_max", size);
     // A marker takes 26 characters of a name, a suffix and an extension the rest.
-    let max_name = reader.get("content_server.max_name", whole(64, 248));
 
     let (commit_quiet, request_limit) = (commit_quiet?, request_limit?);
     let quiet_enough = if commit_quiet < request_limit {
@@ -259,8 +256,8 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
         ));
     }
     quiet_enough?;
-    let (url, name, auth, uploads, single_post_max, max_name) =
-        (url?, name?, auth?, uploads?, single_post_max?, max_name?);
+    let (url, name, auth, uploads, single_post_max) =
+        (url?, name?, auth?, uploads?, single_post_max?);
     let (Some(url), Some(auth), Some(folder), Some(staging)) = (url, auth, folder, staging) else {
         return Ok(None);
     };
@@ -273,7 +270,6 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
         commit_quiet,
         request_limit,
         single_post_max,
-        max_name: max_name as usize,
     }))
 }
 

@@ -134,7 +134,6 @@ fn every_setting_of_the_full_fixture_arrives() {
     );
     assert_eq!(server.commit_quiet.as_secs(), 20 * 60);
     assert_eq!(server.single_post_max, Some(4 * GIB));
-    assert_eq!(server.max_name, 120);
     assert_eq!(
         resolved.ledger.path,
         given.dir.path().join("state/longhaul.db")

@@ -1,11 +1,11 @@
-//! Log set-up, redaction, and the names of spans and metrics.
+//! Log set-up, redaction, and the names of spans.
 //!
 //! Logs go to standard error, one event a line, as text for people or JSON for machines. Secrets
 //! are kept out where they are born (types that do not print them); [`scrub`] is the last line of
 //! defence, on every line just before it leaves.
 
-mod names;
 mod redact;
+pub mod spans;
 
 use std::io::{self, Write};
 
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-pub use names::{Metric, Unit, metrics, spans};
 pub use redact::{register_secret, scrub};
 
 /// How log lines look.

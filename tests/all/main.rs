@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
 mod architecture;
+mod filing;
 mod settings_command;
 mod support;
