@@ -90,6 +90,9 @@ enum Command {
     /// Show the main job, end to end, on built-in simulators
     #[cfg(feature = "simulator")]
     Demo(simulate::demo::Arguments),
+    /// Measure how fast masters go through on this machine
+    #[cfg(feature = "simulator")]
+    Bench(simulate::bench::Arguments),
     /// File every master of collections, with a metadata sidecar each
     Archive(archive::Arguments),
     /// File the masters of a saved search, a query, an id list or a CSV
@@ -206,6 +209,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         #[cfg(feature = "simulator")]
         Command::Demo(arguments) => Box::pin(simulate::demo::run(context, arguments)).await,
+        #[cfg(feature = "simulator")]
+        Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments),

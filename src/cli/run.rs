@@ -1,6 +1,7 @@
 //! What `archive`, `migrate` and `resume` share: connect, drive, report.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::flows::intake::Intake;
 use crate::flows::{self};
 use crate::ledger::{Ledger, StateCount};
 use crate::settings::{Resolved, Versions};
+use crate::telemetry::Resources;
 use crate::transfer::Outcome;
 use crate::types::{AssetId, CollectionId, ItemId, RunId, display_bytes};
 
@@ -111,6 +113,7 @@ pub(crate) async fn drive(
         progress: drive.progress(),
         scan: Arc::clone(&drive.scan),
     };
+    let begun = tokio::time::Instant::now();
     let outcome = {
         let watching = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.show()));
         let outcome = drive.go(assets).await;
@@ -124,7 +127,7 @@ pub(crate) async fn drive(
     };
     let recorded = ledger.end_run(run, word, ended).await;
     let summary = ledger.summary(run).await?;
-    report(context, &ledger, run, &summary, &drive).await?;
+    report(context, &ledger, run, &summary, &drive, begun.elapsed()).await?;
     recorded?;
     let mut exits: Vec<Exit> = summary
         .iter()
@@ -153,6 +156,7 @@ async fn report(
     run: RunId,
     summary: &[StateCount],
     drive: &Drive,
+    took: Duration,
 ) -> anyhow::Result<()> {
     use std::sync::atomic::Ordering::Relaxed;
     let output = &context.output;
@@ -165,11 +169,14 @@ async fn report(
         progress.resent.load(Relaxed),
         progress.read_back.load(Relaxed),
     );
+    let used = Resources::now();
     output.event(
         "summary",
         json!({
             "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
             "already_done": already, "left_out": left_out, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+            "seconds": took.as_secs_f64(), "cpu_seconds": used.cpu.as_secs_f64(), "peak_memory": used.peak_memory,
+            "waited_seconds": progress.waited().into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
         }),
     );
     output.say(styled(BOLD, format!("run {run}")));
@@ -201,6 +208,17 @@ async fn report(
             display_bytes(confirmed),
             display_bytes(resent),
             display_bytes(read_back)
+        ),
+    ));
+    let memory = used.peak_memory.map_or_else(String::new, |peak| {
+        format!(", {} of memory at most", display_bytes(peak))
+    });
+    output.note(styled(
+        DIM,
+        format!(
+            "  {:.1} s, {:.1} s of CPU{memory}",
+            took.as_secs_f64(),
+            used.cpu.as_secs_f64()
         ),
     ));
     for state in [

@@ -1,10 +1,11 @@
-//! Log set-up, redaction, and the names of spans.
+//! Log set-up, redaction, the names of spans, and what this process has used.
 //!
 //! Logs go to standard error, one event a line, as text for people or JSON for machines. Secrets
 //! are kept out where they are born (types that do not print them); [`scrub`] is the last line of
 //! defence, on every line just before it leaves.
 
 mod redact;
+mod resources;
 pub mod spans;
 
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 pub use redact::{register_secret, scrub};
+pub use resources::Resources;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ pub use ends::{
 pub use hash::{BadState, HashState};
 pub use item::suffixed;
 pub use plan::{JoinManifest, JoinSegment};
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
 pub use verify::read_back;

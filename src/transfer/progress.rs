@@ -2,6 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::types::ByteCount;
 
@@ -23,33 +26,59 @@ pub struct Progress {
     /// Items in hand.
     pub items_active: AtomicU64,
     /// Tasks waiting for memory.
-    pub waiting_memory: AtomicU64,
+    pub waiting_memory: Waiting,
     /// Tasks waiting for an upload permit.
-    pub waiting_upload: AtomicU64,
+    pub waiting_upload: Waiting,
     /// Tasks waiting for the rate limit.
-    pub waiting_pace: AtomicU64,
+    pub waiting_pace: Waiting,
     /// Tasks waiting for the source to send.
-    pub waiting_source: AtomicU64,
+    pub waiting_source: Waiting,
     /// Tasks waiting for the destination to answer.
-    pub waiting_destination: AtomicU64,
+    pub waiting_destination: Waiting,
     /// Names of the items in hand, for the live view.
     titles: Mutex<Vec<String>>,
 }
 
+/// How many tasks wait for one thing now, and how long all of them have waited for it.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    tasks: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Waiting {
+    /// Tasks that wait now.
+    pub fn tasks(&self) -> u64 {
+        self.tasks.load(Ordering::Relaxed)
+    }
+
+    /// Task time waited and over, summed over all tasks; two tasks that wait one second each make
+    /// two.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    }
+}
+
 /// Counts one waiting task for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Gauge<'a>(&'a AtomicU64);
+pub(super) struct Gauge<'a> {
+    waiting: &'a Waiting,
+    since: Instant,
+}
 
 impl<'a> Gauge<'a> {
-    pub(super) fn up(gauge: &'a AtomicU64) -> Self {
-        gauge.fetch_add(1, Ordering::Relaxed);
-        Self(gauge)
+    pub(super) fn up(waiting: &'a Waiting) -> Self {
+        waiting.tasks.fetch_add(1, Ordering::Relaxed);
+        let since = Instant::now();
+        Self { waiting, since }
     }
 }
 
 impl Drop for Gauge<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waiting.nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.waiting.tasks.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -82,20 +111,30 @@ impl Progress {
             .unwrap_or_default()
     }
 
+    /// Task time waited for each thing so far, by its name in reports.
+    pub fn waited(&self) -> [(&'static str, Duration); 5] {
+        [
+            ("source", self.waiting_source.waited()),
+            ("memory", self.waiting_memory.waited()),
+            ("upload", self.waiting_upload.waited()),
+            ("destination", self.waiting_destination.waited()),
+            ("pace", self.waiting_pace.waited()),
+        ]
+    }
+
     /// What holds the rate back now, as a text for people; `None` when nothing is in hand.
     pub fn limited_by(&self) -> Option<&'static str> {
-        let load = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
-        if load(&self.items_active) == 0 {
+        if self.items_active.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        if load(&self.waiting_pace) > 0 {
+        if self.waiting_pace.tasks() > 0 {
             return Some("the bandwidth limit");
         }
         [
-            (load(&self.waiting_upload), "the upload cap"),
-            (load(&self.waiting_destination), "the destination"),
-            (load(&self.waiting_memory), "the memory budget"),
-            (load(&self.waiting_source), "the source"),
+            (self.waiting_upload.tasks(), "the upload cap"),
+            (self.waiting_destination.tasks(), "the destination"),
+            (self.waiting_memory.tasks(), "the memory budget"),
+            (self.waiting_source.tasks(), "the source"),
         ]
         .into_iter()
         .filter(|(waiting, _)| *waiting > 0)
@@ -123,5 +162,19 @@ mod tests {
         assert_eq!(progress.titles(), ["a"]);
         progress.end("a");
         assert_eq!(progress.limited_by(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_waited_is_summed_over_tasks() {
+        let progress = Progress::default();
+        let (one, two) = (
+            Gauge::up(&progress.waiting_source),
+            Gauge::up(&progress.waiting_source),
+        );
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(progress.waiting_source.tasks(), 2);
+        drop((one, two));
+        assert_eq!(progress.waited()[0], ("source", Duration::from_secs(6)));
+        assert_eq!(progress.waiting_source.tasks(), 0);
     }
 }

@@ -2,5 +2,6 @@
 
 mod architecture;
 mod filing;
+mod long;
 mod settings_command;
 mod support;

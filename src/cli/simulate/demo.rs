@@ -1,14 +1,13 @@
 //! `demo`: the main job, end to end, with a real kill half way.
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
+use super::child::{Longhaul, of_type, unexpected};
 use crate::cli::Context;
 use crate::cli::exit::{Ended, Exit};
 use crate::cli::output::{BOLD, DIM, GOOD, styled};
@@ -42,13 +41,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         }
         None => temporary.path().to_owned(),
     };
-    let settings = folder.join("longhaul.toml");
-    let ledger = folder.join("longhaul.db");
-    write_private(&settings, &simulator.settings_toml())?;
-    let longhaul = Longhaul {
-        settings,
-        ledger: ledger.clone(),
-    };
+    let longhaul = Longhaul::within(&folder, &simulator.settings_toml())?;
     let collection = simulator.collection();
 
     output.say(styled(
@@ -67,7 +60,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     output.say(styled(DIM, format!("   $ longhaul archive {collection}")));
     let mut child =
         longhaul.start(&["archive", &collection, "--limit-bandwidth", RATE, "--json"])?;
-    let reached = half_way(&mut child, &ledger).await?;
+    let reached = half_way(&mut child, &longhaul.ledger).await?;
     child.kill().await.context("killing the transfer")?;
     output.say(format!(
         "   killed with {} items filed and {} of {} parts of {:?} acknowledged\n",
@@ -187,56 +180,6 @@ fn step(context: &Context, number: u8, text: &str) {
         .event("step", json!({"number": number, "text": text}));
 }
 
-/// This program, run as a user would.
-struct Longhaul {
-    settings: PathBuf,
-    ledger: PathBuf,
-}
-
-impl Longhaul {
-    fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
-        let program = std::env::current_exe().context("finding this program")?;
-        Command::new(program)
-            .args(arguments)
-            .arg("--config")
-            .arg(&self.settings)
-            .arg("--ledger")
-            .arg(&self.ledger)
-            .arg("--quiet")
-            .args(["--log-level", "error"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting longhaul")
-    }
-
-    /// Runs a command to its end: its exit code and JSON lines.
-    async fn finish(&self, arguments: &[&str]) -> anyhow::Result<(i32, Vec<Value>)> {
-        let done = self.start(arguments)?.wait_with_output().await?;
-        let lines = String::from_utf8_lossy(&done.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect();
-        Ok((done.status.code().unwrap_or(-1), lines))
-    }
-}
-
-fn of_type<'a>(lines: &'a [Value], kind: &str) -> Option<&'a Value> {
-    lines.iter().find(|line| line["type"] == kind)
-}
-
-fn unexpected(command: &str, code: i32, lines: &[Value]) -> anyhow::Error {
-    let message = of_type(lines, "exit")
-        .and_then(|line| line["message"].as_str())
-        .unwrap_or("no message");
-    Ended(
-        Exit::Defect,
-        format!("`longhaul {command}` ended with {code}: {message}"),
-    )
-    .into()
-}
-
 struct Reached {
     done: u64,
     acked: usize,
@@ -295,15 +238,4 @@ fn look(ledger: &Path) -> Result<Option<Reached>, crate::ledger::Error> {
         }
     }
     Ok(None)
-}
-
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    Ok(())
 }

@@ -1,5 +1,7 @@
-//! `simulate` and `demo`: the built-in simulators.
+//! `simulate`, `demo` and `bench`: what stands on the built-in simulators.
 
+pub(super) mod bench;
+mod child;
 pub(super) mod demo;
 
 use serde_json::json;
