@@ -50,7 +50,12 @@ fn systems(size: ByteCount, keep: Keep) -> (tokio::runtime::Runtime, Simulator, 
 }
 
 fn finish(place: &Place, arguments: &[&str]) -> Vec<Value> {
-    let done = place.bare().args(arguments).arg("--json").output().unwrap();
+    let done = place
+        .bare()
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .expect("longhaul starts");
     let lines = json_lines(&done.stdout);
     assert_eq!(done.status.code(), Some(0), "{arguments:?}: {lines:?}");
     lines
@@ -68,7 +73,7 @@ fn long_ten_kills_of_a_2_gib_master_leave_one_version_and_move_only_parts_in_fli
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .subsec_nanos();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = u64::from(seed) | 1;
     while kills < 10 {
         random ^= random << 13;
@@ -90,7 +95,11 @@ fn long_ten_kills_of_a_2_gib_master_leave_one_version_and_move_only_parts_in_fli
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
-        let status = place.bare().args(["status", "--json"]).output().unwrap();
+        let status = place
+            .bare()
+            .args(["status", "--json"])
+            .output()
+            .expect("longhaul starts");
         let begun = status.status.success() || status.status.code() == Some(75);
         if begun && json_lines(&status.stdout).len() > 1 {
             arguments = vec!["resume"];
@@ -105,7 +114,7 @@ fn long_ten_kills_of_a_2_gib_master_leave_one_version_and_move_only_parts_in_fli
         .map(|record| record.request_bytes)
         .sum();
     let again = sent.saturating_sub(size);
-    println!("{} sent again after {kills} kills", display_bytes(again));
+    eprintln!("{} sent again after {kills} kills", display_bytes(again));
     // A part in a form has a head and a tail beside its bytes.
     let forms = simulator.history().count() * KIB;
     assert!(
@@ -149,7 +158,7 @@ fn long_an_8_gib_master_needs_no_more_memory_than_the_budget_and_96_mib() {
     );
     assert!(summary["bytes_confirmed"].as_u64().unwrap() >= size);
     let peak = summary["peak_memory"].as_u64().expect("the kernel tells");
-    println!(
+    eprintln!(
         "peak memory {} with a budget of {}, {:.1} s, {:.1} s of CPU",
         display_bytes(peak),
         display_bytes(BUDGET),
