@@ -12,7 +12,40 @@ use crate::types::{ByteCount, KIB, MIB, parse_size};
 type Clip = (&'static str, &'static [u8]);
 
 /// Real media, shown beside the generated masters.
-const CLIPS: &[Clip] = &[];
+const CLIPS: &[Clip] = &[
+    (
+        "bars-1khz.mp4",
+        include_bytes!("../../../fixtures/media/bars-1khz.mp4"),
+    ),
+    (
+        "countdown.mxf",
+        include_bytes!("../../../fixtures/media/countdown.mxf"),
+    ),
+    (
+        "still.png",
+        include_bytes!("../../../fixtures/media/still.png"),
+    ),
+    (
+        "tone-440.wav",
+        include_bytes!("../../../fixtures/media/tone-440.wav"),
+    ),
+];
+
+/// Three frames of a film, as real DPX files.
+const FRAMES: &[Clip] = &[
+    (
+        "frame.0001.dpx",
+        include_bytes!("../../../fixtures/media/frame.0001.dpx"),
+    ),
+    (
+        "frame.0002.dpx",
+        include_bytes!("../../../fixtures/media/frame.0002.dpx"),
+    ),
+    (
+        "frame.0003.dpx",
+        include_bytes!("../../../fixtures/media/frame.0003.dpx"),
+    ),
+];
 
 /// A campaign by name: `small`, `faulty`, `names`, `one`, `one:10 GiB`, `library:1000000` or
 /// `library:1000:64 KiB`. None when there is no such campaign.
@@ -122,9 +155,11 @@ pub fn small() -> Campaign {
             a.kind = "SUBCLIP";
             a.subclip = Some((0, 1_000, 6_000));
         }));
-    CLIPS.iter().fold(campaign, |campaign, (name, content)| {
-        let title = name.rsplit_once('.').map_or(*name, |(stem, _)| stem);
-        campaign.asset(AssetSpec::new(title, vec![FileSpec::real(name, content)]))
+    let real = |(name, content): &Clip| FileSpec::real(name, content).checksum(Checksum::Md5);
+    let frames = AssetSpec::new("Countdown frames", FRAMES.iter().map(real).collect());
+    CLIPS.iter().fold(campaign.asset(frames), |campaign, clip| {
+        let title = clip.0.rsplit_once('.').map_or(clip.0, |(stem, _)| stem);
+        campaign.asset(AssetSpec::new(title, vec![real(clip)]))
     })
 }
 
