@@ -216,6 +216,7 @@ fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewItem {
             offset: 0,
             locator: master.locator(file).to_text(),
             md5,
+            validator: None,
             content: None,
         });
     }

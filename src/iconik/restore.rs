@@ -22,6 +22,10 @@ use crate::types::{Failure, FailureClass, FormatId, JobId, Reason};
 /// How long a restore that was asked for may stay out of the list of jobs.
 const UNLISTED: Duration = Duration::from_secs(1800);
 
+/// First wait before a restore is looked at again, and the longest one.
+const SOON: Duration = Duration::from_secs(2);
+const SELDOM: Duration = Duration::from_secs(60);
+
 /// Restores asked for by this process, by format.
 #[derive(Default)]
 pub(super) struct Restores(Mutex<HashMap<FormatId, Asked>>);
@@ -78,7 +82,7 @@ impl Reader {
             Err(error) => return Err(error.into()),
         };
         if newest.as_ref().is_some_and(Job::is_active) {
-            return Ok(Restore::Underway);
+            return Ok(self.underway(at));
         }
         let newest_id = newest.as_ref().map(|job| job.id.clone());
         if let Some(asked) = self.client.0.restores.get(&at.format) {
@@ -94,7 +98,7 @@ impl Reader {
                         }
                         // The bytes follow the job by a while.
                         JobStatus::Finished | JobStatus::FinishedWithWarning => {
-                            Ok(Restore::Underway)
+                            Ok(self.underway(at))
                         }
                         _ => Err(Failure::item(
                             Reason::ColdStorage,
@@ -106,7 +110,7 @@ impl Reader {
                         )),
                     };
                 }
-                _ if asked.when.elapsed() < UNLISTED => return Ok(Restore::Underway),
+                _ if asked.when.elapsed() < UNLISTED => return Ok(self.underway(at)),
                 _ => {}
             }
         }
@@ -118,7 +122,16 @@ impl Reader {
                 before: newest_id,
             }),
         );
-        Ok(Restore::Underway)
+        Ok(self.underway(at))
+    }
+
+    /// Looks come soon after the request, then ever more seldom: a restore takes minutes to hours.
+    fn underway(&self, at: &Locator) -> Restore {
+        let asked = self.client.0.restores.get(&at.format);
+        let look_again = asked.map_or(SELDOM, |asked| {
+            (asked.when.elapsed() / 2).clamp(SOON, SELDOM)
+        });
+        Restore::Underway { look_again }
     }
 
     async fn ask(&self, at: &Locator) -> Result<(), Failure> {
@@ -141,7 +154,9 @@ impl Reader {
             Ok(()) => Ok(()),
             // Somebody else asked first.
             Err(Error::Status { status, .. }) if status == StatusCode::CONFLICT => Ok(()),
-            Err(error @ (Error::Status { .. } | Error::NotFound { .. })) => {
+            Err(
+                error @ (Error::Status { .. } | Error::NotFound { .. } | Error::Forbidden { .. }),
+            ) => {
                 let failure = error.into_failure();
                 if failure.class != FailureClass::ItemIsWrong {
                     return Err(failure);

@@ -328,8 +328,8 @@ fn journal(
 fn insert_files(conn: &Connection, item: ItemId, files: &[NewFile]) -> Result<(i64, i64), Error> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO file (item, seq, role, marker, name, dir, size, offset, mime, locator, md5,
-             content)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             validator, content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     let mut bytes: u64 = 0;
     for (seq, file) in files.iter().enumerate() {
@@ -345,6 +345,7 @@ fn insert_files(conn: &Connection, item: ItemId, files: &[NewFile]) -> Result<(i
             file.mime,
             file.locator,
             file.md5,
+            file.validator,
             file.content,
         ])?;
         bytes = bytes.saturating_add(file.size);

@@ -92,6 +92,8 @@ pub struct NewFile {
     pub locator: String,
     /// MD5 that the source quotes, hex.
     pub md5: Option<String>,
+    /// The generation to read, when it is known already (segments of one master share it).
+    pub validator: Option<String>,
     /// Inline content (sidecars); at most a few MiB.
     pub content: Option<Vec<u8>>,
 }

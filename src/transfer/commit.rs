@@ -311,13 +311,13 @@ impl Mover<'_> {
     }
 
     /// The checks that run when the hash has seen the last byte and before it leaves.
-    pub(super) fn end_check(&self) -> EndCheck {
-        EndCheck {
+    pub(super) fn end_check(&self) -> Result<EndCheck, Failure> {
+        Ok(EndCheck {
             source: std::sync::Arc::clone(&self.shared.source),
-            file: self.source_file(),
-            pin: self.pin().ok().flatten(),
+            file: self.source_file()?,
+            pin: self.pin()?,
             md5: self.file.md5.clone(),
-        }
+        })
     }
 
     /// Gives up a session that the destination no longer knows; the file starts again.
@@ -337,7 +337,8 @@ impl Mover<'_> {
             session: Some(None),
             sha256: Some(None),
             intent: Some(None),
-            validator: Some(None),
+            // Segments are of the generation that their master was split at, whatever happens.
+            validator: (!self.is_segment()).then_some(None),
             add_restarts: 1,
             ..Default::default()
         };

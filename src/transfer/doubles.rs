@@ -73,6 +73,12 @@ impl Source for MemorySource {
         Box::pin(async {
             self.expire()?;
             let (_, size) = Self::parse(file);
+            if file.size != size {
+                return Err(Failure::item(
+                    Reason::SourceChanged,
+                    format!("{} bytes were expected, there are {size}", file.size),
+                ));
+            }
             Ok(Opened {
                 validator: self.validator(size),
                 ranges: true,

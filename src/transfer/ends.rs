@@ -5,6 +5,8 @@
 //! Both report a [`Failure`] whose class and reason the engine acts on; neither retries a call
 //! whose repetition could make something twice.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -57,8 +59,11 @@ pub struct Opened {
 pub enum Restore {
     /// The bytes can be read now.
     Ready,
-    /// A restore is on its way; ask again after a while.
-    Underway,
+    /// A restore is on its way.
+    Underway {
+        /// When to ask again: minutes for a restore that has taken long already.
+        look_again: Duration,
+    },
 }
 
 /// A system that masters are read from.

@@ -199,7 +199,7 @@ impl Mover<'_> {
             self.open_source().await?;
         }
         let state = self.send_parts(&session).await?;
-        self.end_check().run(&state).await?;
+        self.end_check()?.run(&state).await?;
         let target = match self.belongs().await? {
             Belongs::In(target) => target,
             Belongs::Found { node, .. } => {
@@ -221,7 +221,7 @@ impl Mover<'_> {
 
     /// Touches the source and pins the file to what it holds now.
     pub(super) async fn open_source(&mut self) -> Result<Opened, Failure> {
-        let file = self.source_file();
+        let file = self.source_file()?;
         let opened = match self.shared.source.open(&file).await {
             Err(failure) if failure.class == FailureClass::Resign => {
                 // An address that was handed out near its end may expire once more at once.
@@ -237,7 +237,7 @@ impl Mover<'_> {
             Err(failure) if failure.reason == Reason::ColdStorage => {
                 match self.shared.source.restore(&file).await? {
                     Restore::Ready => self.shared.source.open(&file).await,
-                    Restore::Underway => {
+                    Restore::Underway { look_again } => {
                         return Err(Failure {
                             class: FailureClass::RetryLater,
                             reason: Reason::ColdStorage,
@@ -245,7 +245,7 @@ impl Mover<'_> {
                                 "{} is being restored from cold storage",
                                 self.file.name
                             ),
-                            retry_after: failure.retry_after,
+                            retry_after: Some(look_again),
                         });
                     }
                 }
@@ -307,6 +307,7 @@ impl Mover<'_> {
                     mime: file.mime,
                     locator: file.locator,
                     md5: file.md5,
+                    validator: file.validator,
                     content: file.content,
                 }),
         );
@@ -363,12 +364,17 @@ impl Mover<'_> {
         })
     }
 
-    pub(super) fn source_file(&self) -> SourceFile {
-        SourceFile {
+    pub(super) fn source_file(&self) -> Result<SourceFile, Failure> {
+        // A segment's own size is not the source file's: that is in the generation it shares.
+        let size = match self.pin()? {
+            Some(pin) if self.is_segment() => pin.size,
+            _ => self.file.size,
+        };
+        Ok(SourceFile {
             locator: self.file.locator.clone(),
             name: self.file.name.clone(),
-            size: self.file.size,
-        }
+            size,
+        })
     }
 
     pub(super) fn pin(&self) -> Result<Option<Validator>, Failure> {

@@ -150,6 +150,7 @@ pub(super) fn segments(
             mime: "application/octet-stream".into(),
             locator: master.locator.clone(),
             md5: None,
+            validator: master.validator.clone(),
             content: None,
         });
     }

@@ -40,7 +40,7 @@ impl Mover<'_> {
         })?;
         Ok(Reader::new(
             Arc::clone(&self.shared),
-            self.source_file(),
+            self.source_file()?,
             pin,
         ))
     }
@@ -436,7 +436,7 @@ impl Mover<'_> {
         let hashed = hash::through(self.first_state()?, size, chunks);
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);
-        let check = self.end_check();
+        let check = self.end_check()?;
         let stream = futures::stream::try_unfold(hashed, move |mut hashed| {
             let (seen, check) = (Arc::clone(&seen), check.clone());
             async move {

@@ -5,3 +5,4 @@ mod filing;
 mod long;
 mod settings_command;
 mod support;
+mod ways;

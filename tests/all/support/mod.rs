@@ -1,9 +1,13 @@
 //! Helpers: a `longhaul` in its own directory with a clean environment, and its JSON lines.
 
+mod systems;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use serde_json::Value;
+
+pub(crate) use systems::{Extra, Systems, items, of_type};
 
 /// A directory of its own that `longhaul` runs in.
 pub(crate) struct Place {

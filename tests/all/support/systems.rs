@@ -1,0 +1,139 @@
+//! Both simulated systems with a directory for `longhaul`, whose settings point at them.
+
+use std::process::Stdio;
+
+use longhaul::simulator::content_server::{VisibleVersion, duplicates};
+use longhaul::simulator::iconik::Kind;
+use longhaul::simulator::{Options, Simulator};
+use serde_json::Value;
+
+use super::{Place, json_lines};
+
+/// Settings to add to those of the simulators.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extra<'a> {
+    /// Lines of the section `iconik`.
+    pub(crate) iconik: &'a str,
+    /// Lines of the section `content_server`.
+    pub(crate) content_server: &'a str,
+    /// Whole sections.
+    pub(crate) sections: &'a str,
+}
+
+/// Both systems and a directory with settings for them.
+pub(crate) struct Systems {
+    runtime: tokio::runtime::Runtime,
+    pub(crate) simulator: Simulator,
+    pub(crate) place: Place,
+}
+
+impl Systems {
+    /// Starts both systems.
+    pub(crate) fn start(options: Options) -> Self {
+        Self::with(options, Extra::default())
+    }
+
+    /// Starts both systems; the settings are the simulators' own and `extra`.
+    pub(crate) fn with(options: Options, extra: Extra<'_>) -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let simulator = runtime
+            .block_on(Simulator::start(options))
+            .expect("free ports");
+        let place = Place::new();
+        let systems = Self {
+            runtime,
+            simulator,
+            place,
+        };
+        systems.configure(extra);
+        systems
+    }
+
+    /// Writes the settings anew.
+    pub(crate) fn configure(&self, extra: Extra<'_>) {
+        let own = self.simulator.settings_toml();
+        let own = own.replacen("[iconik]\n", &format!("[iconik]\n{}\n", extra.iconik), 1);
+        let text = format!("{own}{}\n\n{}\n", extra.content_server, extra.sections);
+        self.place.write("longhaul.toml", &text);
+    }
+
+    /// Runs a command to its end: its exit code and JSON lines.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, Vec<Value>) {
+        let done = self
+            .place
+            .bare()
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .output()
+            .expect("longhaul starts");
+        (
+            done.status.code().expect("nobody killed it"),
+            json_lines(&done.stdout),
+        )
+    }
+
+    /// Runs a command that must end with 0.
+    #[track_caller]
+    pub(crate) fn must(&self, arguments: &[&str]) -> Vec<Value> {
+        let (code, lines) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {lines:#?}");
+        lines
+    }
+
+    /// Archives the campaign's collection with these flags; everything must be done.
+    #[track_caller]
+    pub(crate) fn archive(&self, flags: &[&str]) -> Vec<Value> {
+        let collection = self.simulator.collection();
+        self.must(&[&["archive", collection.as_str()], flags].concat())
+    }
+
+    /// Every version that can be seen at the destination; none of them is there twice.
+    #[track_caller]
+    pub(crate) fn versions(&self) -> Vec<VisibleVersion> {
+        let versions = self.simulator.content_server().visible_versions();
+        assert_eq!(duplicates(&versions).len(), 0, "a version is there twice");
+        versions
+    }
+
+    /// The versions of the published documents of that name, in order.
+    pub(crate) fn named(&self, name: &str) -> Vec<VisibleVersion> {
+        let mut found = self.versions();
+        found.retain(|version| version.name == name);
+        found.sort_by_key(|version| version.version);
+        found
+    }
+
+    /// Ids of the assets with these titles.
+    #[track_caller]
+    pub(crate) fn assets(&self, titles: &[&str]) -> Vec<String> {
+        let rows = self.simulator.iconik().rows(Kind::Asset);
+        titles
+            .iter()
+            .map(|title| {
+                let row = rows.iter().find(|row| row["title"] == *title);
+                let row = row.unwrap_or_else(|| panic!("no asset {title:?}"));
+                row["id"].as_str().expect("an id").to_owned()
+            })
+            .collect()
+    }
+
+    /// Stops both.
+    pub(crate) fn stop(self) {
+        self.runtime.block_on(self.simulator.stop());
+    }
+}
+
+/// The first line of that type.
+#[track_caller]
+pub(crate) fn of_type<'a>(lines: &'a [Value], kind: &str) -> &'a Value {
+    let found = lines.iter().find(|line| line["type"] == kind);
+    found.unwrap_or_else(|| panic!("no {kind} line in {lines:?}"))
+}
+
+/// Items of a summary in one state.
+pub(crate) fn items(summary: &Value, state: &str) -> u64 {
+    let states = summary["states"].as_array().expect("states");
+    let found = states.iter().find(|count| count["state"] == state);
+    found.map_or(0, |count| count["items"].as_u64().expect("a number"))
+}
