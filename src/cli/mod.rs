@@ -161,7 +161,11 @@ pub fn main() -> ExitCode {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    if let Err(error) = telemetry::init(&cli.global.log_level, format) {
+    let logs = Arc::clone(&output);
+    let started = telemetry::init(&cli.global.log_level, format, move || {
+        output::Log(Arc::clone(&logs))
+    });
+    if let Err(error) = started {
         output.exit(Exit::Usage, Some(&format!("--log-level: {error}")));
         return Exit::Usage.code().into();
     }

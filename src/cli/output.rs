@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::ProgressBar;
@@ -151,6 +151,22 @@ impl Output {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
+    }
+}
+
+/// Log lines: on standard error, above the live line while one is drawn.
+pub(crate) struct Log(pub(crate) Arc<Output>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut written = Ok(0);
+        self.0
+            .around_the_bar(|| written = std::io::stderr().write(bytes));
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }
 

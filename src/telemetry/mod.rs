@@ -1,8 +1,8 @@
 //! Log set-up, redaction, the names of spans, and what this process has used.
 //!
-//! Logs go to standard error, one event a line, as text for people or JSON for machines. Secrets
-//! are kept out where they are born (types that do not print them); [`scrub`] is the last line of
-//! defence, on every line just before it leaves.
+//! Logs go where the caller says, one event a line, as text for people or JSON for machines.
+//! Secrets are kept out where they are born (types that do not print them); [`scrub`] is the last
+//! line of defence, on every line just before it leaves.
 
 mod redact;
 mod resources;
@@ -38,13 +38,17 @@ pub struct BadFilter {
     cause: String,
 }
 
-/// Starts logging to standard error. `filter` is a level (`info`) or a list of `module=level`.
-/// A second call, or one after somebody else's set-up, changes nothing.
+/// Starts logging to what `out` makes, one writer a line. `filter` is a level (`info`) or a list of
+/// `module=level`. A second call, or one after somebody else's set-up, changes nothing.
 ///
 /// # Errors
 ///
 /// [`BadFilter`] when `filter` cannot be read.
-pub fn init(filter: &str, format: Format) -> Result<(), BadFilter> {
+pub fn init<W: Write + 'static>(
+    filter: &str,
+    format: Format,
+    out: impl Fn() -> W + Send + Sync + 'static,
+) -> Result<(), BadFilter> {
     let levels = EnvFilter::try_new(filter).map_err(|error| BadFilter {
         filter: filter.to_owned(),
         cause: error.to_string(),
@@ -52,7 +56,7 @@ pub fn init(filter: &str, format: Format) -> Result<(), BadFilter> {
     // No colours: their escapes would stand between a name and its value, where redaction looks.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(levels)
-        .with_writer(Scrubbed(io::stderr))
+        .with_writer(Scrubbed(out))
         .with_ansi(false);
     // Fails only when a subscriber is set already, which is what a second call means.
     let _ = match format {
@@ -165,9 +169,9 @@ mod tests {
     #[test]
     fn set_up_can_be_repeated_and_a_bad_filter_is_named() {
         for format in [Format::Text, Format::Json, Format::Text] {
-            init("off", format).unwrap();
+            init("off", format, io::stderr).unwrap();
         }
-        let error = init("longhaul=loud", Format::Text).unwrap_err();
+        let error = init("longhaul=loud", Format::Text, io::stderr).unwrap_err();
         assert!(error.to_string().contains("longhaul=loud"), "{error}");
     }
 }

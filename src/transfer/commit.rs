@@ -3,7 +3,8 @@
 //! The intent is durable before the call; an answer that leaves the outcome open is followed by a
 //! look-up, never by a blind repeat. A create may be repeated after a look-up that found nothing:
 //! the unique name fences it. An add-version waits the quiet time first, because a request can
-//! take effect after its client gave up; waiting is a ledger row and holds nothing.
+//! take effect after its client gave up; waiting is a ledger row and holds nothing. One that was
+//! certainly refused has no effect to wait for.
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ impl Mover<'_> {
             sent_at: now_ms(),
             sends: 0,
             found: false,
+            refused: false,
         };
         let patch = FilePatch {
             step: Some("intent".into()),
@@ -63,21 +65,22 @@ impl Mover<'_> {
         let mut attempt = 0;
         loop {
             let sent_before = intent.sends > 0;
+            let pending = sent_before && !intent.refused;
             if sent_before || self.shared.config.start_barrier {
                 match self.look_up(&intent).await? {
                     Found::Version(committed) => {
                         return self.committed(intent, committed, sha256, true).await;
                     }
-                    Found::Nothing => self.quiet(&intent, sent_before)?,
+                    Found::Nothing if pending || self.shared.config.start_barrier => {
+                        self.quiet(&intent, pending)?;
+                    }
+                    Found::Nothing => {}
                 }
             }
             intent.sends += 1;
             intent.sent_at = now_ms();
-            let patch = FilePatch {
-                intent: Some(Some(text(&intent)?)),
-                ..Default::default()
-            };
-            self.advance(patch, None).await?;
+            intent.refused = false;
+            self.record(&intent).await?;
             let failure = match self.send_commit(&intent, session.as_ref(), sha256).await {
                 Ok((committed, digest)) => {
                     return self.committed(intent, committed, digest, false).await;
@@ -86,6 +89,10 @@ impl Mover<'_> {
             };
             attempt += 1;
             tracing::debug!(file = %self.file.id, attempt, error = %failure, reason = ?failure.reason, "commit not confirmed");
+            if failure.reason.nothing_done() {
+                intent.refused = true;
+                self.record(&intent).await?;
+            }
             match failure.reason {
                 // Look up at once; the loop decides what follows.
                 Reason::Ambiguous | Reason::NameTaken => {
@@ -121,6 +128,14 @@ impl Mover<'_> {
         }
     }
 
+    async fn record(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let patch = FilePatch {
+            intent: Some(Some(text(intent)?)),
+            ..Default::default()
+        };
+        self.advance(patch, None).await
+    }
+
     /// One send of the commit, with the digest of what was sent.
     async fn send_commit(
         &self,
@@ -133,10 +148,11 @@ impl Mover<'_> {
                 let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
                 match self.shared.destination.close_session(session).await {
                     Err(failure) if failure.reason != Reason::SessionClosed => {
-                        // Nothing was committed by a close: it may simply be repeated.
+                        // Nothing was committed by a close: it may simply be repeated, unless the
+                        // answer says more exactly what is wrong.
                         let reason = match failure.reason {
-                            Reason::SessionGone => Reason::SessionGone,
-                            _ => Reason::NotDone,
+                            Reason::Other | Reason::Ambiguous => Reason::NotDone,
+                            exact => exact,
                         };
                         return Err(Failure { reason, ..failure });
                     }

@@ -162,6 +162,10 @@ pub(super) enum Trouble {
     Refused,
     /// The session is forgotten.
     SessionGone,
+    /// Nothing is done, but nobody can know.
+    Vanished,
+    /// Nobody can go on as that user.
+    SignInRefused,
 }
 
 /// Nodes in memory. Node 1 is the staging folder, node 2 the target.
@@ -253,6 +257,12 @@ impl MemoryDestination {
                 FailureClass::RetryNow,
                 Reason::NotDone,
                 "refused",
+            )),
+            Some(Trouble::Vanished) => Err(lost()),
+            Some(Trouble::SignInRefused) => Err(Failure::new(
+                FailureClass::StopEverything,
+                Reason::Refused,
+                "sign-in refused",
             )),
             Some(Trouble::SessionGone) => {
                 self.sessions.lock().unwrap().clear();

@@ -115,9 +115,8 @@ async fn one(shared: Arc<Shared>, item: Item) -> Result<(), Failure> {
 /// Records how an item that did not get to its end stands now.
 async fn settle(shared: &Shared, item: &Item, failure: Failure) -> Result<(), Failure> {
     let (state, attempts, wait) = next_state(shared, item, &failure);
-    if state != "planned" {
-        tracing::warn!(item = %item.id, title = %item.title, state, class = %failure.class, error = %failure, "item not done");
-    }
+    // The journal and the summary tell people; the log is for whoever looks closer.
+    tracing::debug!(item = %item.id, title = %item.title, state, class = %failure.class, error = %failure, "item not done");
     let next_at = now_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
     let told_to_stop = failure.reason == Reason::Stopped;
     let reason = serde_json::to_value(failure.reason)

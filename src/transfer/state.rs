@@ -86,6 +86,10 @@ pub struct Intent {
     /// Whether a look-up found the version after an unclear answer.
     #[serde(default)]
     pub found: bool,
+    /// Whether the last send was certainly refused, so that nothing of it can take effect later.
+    /// (Every send before it had its quiet time before the next.)
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What a commit makes.
@@ -315,6 +319,7 @@ pub(super) mod tests {
             sent_at: 17,
             sends: 1,
             found: false,
+            refused: false,
         };
         let mut file = row("intent");
         file.intent = Some(serde_json::to_string(&intent).unwrap());

@@ -315,6 +315,70 @@ async fn a_later_version_of_an_asset_becomes_a_version_of_its_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_an_unclear_add_version_waits_before_it_is_sent_again() {
+    let case = || {
+        let mut rig = Rig::new(2 * MIB);
+        // Never over within the test: whoever waits for it stays at `waiting`.
+        rig.config.commit_quiet = Duration::from_secs(3600);
+        rig.config.wait = false;
+        let kin = vec![marker("one"), marker("two")];
+        let mut first = item("a.mov", 1, 1000);
+        first.key = "v1".into();
+        first.files[0].marker = marker("one");
+        first.kin.clone_from(&kin);
+        let mut second = item("a.mov", 2, 1500);
+        second.key = "v2".into();
+        second.after = Some("v1".into());
+        second.files[0].marker = marker("two");
+        second.kin = kin;
+        (rig, vec![first, second])
+    };
+    let (rig, items) = case();
+    rig.destination
+        .trouble
+        .lock()
+        .unwrap()
+        .push(("add_version", Trouble::Refused));
+    let items = rig.run(items).await;
+    check_states(&items, &["done", "done"]);
+    assert_eq!(rig.destination.calls.lock().unwrap()["add_version"], 2);
+    assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 2);
+    rig.check_filed("a.mov", 2, 1500);
+
+    let (rig, items) = case();
+    rig.destination
+        .trouble
+        .lock()
+        .unwrap()
+        .push(("add_version", Trouble::Vanished));
+    let ledger = rig.ledger();
+    let run = rig.plan(&ledger, items).await;
+    let outcome = rig.engine(&ledger).run(run, || false).await;
+    assert!(matches!(outcome, Outcome::Waiting), "{outcome:?}");
+    assert_eq!(rig.destination.calls.lock().unwrap()["add_version"], 1);
+    assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_refused_while_a_session_is_closed_ends_the_run_as_refused() {
+    let rig = Rig::new(2 * MIB);
+    rig.destination
+        .trouble
+        .lock()
+        .unwrap()
+        .push(("close_session", Trouble::SignInRefused));
+    let ledger = rig.ledger();
+    let run = rig.plan(&ledger, vec![item("a.mov", 1, 5 * MIB)]).await;
+    match rig.engine(&ledger).run(run, || false).await {
+        Outcome::Failed(failure) => assert_eq!(
+            (failure.class, failure.reason),
+            (FailureClass::StopEverything, Reason::Refused)
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_taken_is_never_overwritten() {
     let mut rig = Rig::new(2 * MIB);
     rig.destination

@@ -154,6 +154,24 @@ pub enum Reason {
     Defect,
 }
 
+impl Reason {
+    /// Whether a commit that failed for this reason certainly had no effect, now or later. What is
+    /// not known to be so does not count.
+    pub fn nothing_done(self) -> bool {
+        matches!(
+            self,
+            Self::NotDone
+                | Self::Inaccessible
+                | Self::Locked
+                | Self::Held
+                | Self::Full
+                | Self::TooLarge
+                | Self::Unsupported
+                | Self::Refused
+        )
+    }
+}
+
 /// A failure as the engine and everything above sees it: the class decides what happens next.
 ///
 /// The message is for people: lower case, no final full stop, never a secret or signed address.
