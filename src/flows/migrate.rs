@@ -28,8 +28,9 @@ pub enum Library {
 ///
 /// # Errors
 ///
-/// A list that cannot be opened or whose header lacks the column. A broken line ends the stream
-/// with its number.
+/// A list that cannot be opened, whose header lacks the column, or that has a broken line: a list
+/// is checked to its end first, so that a slip in its last line does not show after a weekend. A
+/// list that is changed while it is read can still end the stream with a line's number.
 pub fn assets(
     systems: &Systems,
     library: &Library,
@@ -37,8 +38,8 @@ pub fn assets(
     let selection = match library {
         Library::SavedSearch(id) => Selection::SavedSearch(id.clone()),
         Library::Query(query) => Selection::Query(query.clone()),
-        Library::Ids(path) => return ids_of_csv(path, None),
-        Library::Csv(path, column) => return ids_of_csv(path, Some(column)),
+        Library::Ids(path) => return ids_of_list(path, None),
+        Library::Csv(path, column) => return ids_of_list(path, Some(column)),
     };
     Ok(systems
         .iconik
@@ -47,67 +48,122 @@ pub fn assets(
         .boxed())
 }
 
-fn ids_of_csv(
+fn ids_of_list(
     path: &Path,
     column: Option<&str>,
 ) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
-    let name = path.display().to_string();
-    let wrong = {
-        let name = name.clone();
-        move |line: u64, what: String| Error::List {
+    for id in Ids::open(path, column)? {
+        id?;
+    }
+    Ok(stream::iter(Ids::open(path, column)?).boxed())
+}
+
+/// The ids of a list, line by line. A broken line is the last: what comes after it cannot be
+/// trusted to be in step.
+struct Ids {
+    path: String,
+    records: Option<csv::StringRecordsIntoIter<BufReader<File>>>,
+    /// Which field of a record holds the id.
+    at: usize,
+}
+
+impl Ids {
+    fn open(path: &Path, column: Option<&str>) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let unopened = |source| Error::Unopened {
             path: name.clone(),
+            source,
+        };
+        // Looked at before it is opened: opening a pipe without a writer would wait for ever.
+        if !std::fs::metadata(path).map_err(unopened)?.is_file() {
+            // It is read once to check it, once to file it, and again by a resume.
+            return Err(unopened(std::io::Error::other(
+                "it is no regular file; save the list to one",
+            )));
+        }
+        let file = File::open(path).map_err(unopened)?;
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(column.is_some())
+            .comment(column.is_none().then_some(b'#'))
+            .trim(csv::Trim::All)
+            .from_reader(BufReader::new(file));
+        let at = match column {
+            None => 0,
+            Some(column) => {
+                let wrong = |what| Error::List {
+                    path: name.clone(),
+                    line: 1,
+                    what,
+                };
+                let headers = reader.headers().map_err(|error| wrong(broken(&error)))?;
+                if headers.is_empty() {
+                    return Err(wrong("the file is empty; it needs a header line".into()));
+                }
+                let mut names = headers.iter();
+                names
+                    .position(|header| header.trim_start_matches('\u{feff}') == column)
+                    .ok_or_else(|| {
+                        let found = headers.iter().collect::<Vec<_>>().join(", ");
+                        wrong(format!("has no column {column:?}; its columns are: {found}. Name one with --id-column"))
+                    })?
+            }
+        };
+        Ok(Self {
+            path: name,
+            records: Some(reader.into_records()),
+            at,
+        })
+    }
+
+    fn wrong(&mut self, line: u64, what: String) -> Error {
+        self.records = None;
+        Error::List {
+            path: self.path.clone(),
             line,
             what,
         }
-    };
-    let file = File::open(path).map_err(|source| Error::Unopened {
-        path: name.clone(),
-        source,
-    })?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(column.is_some())
-        .comment(column.is_none().then_some(b'#'))
-        .trim(csv::Trim::All)
-        .from_reader(BufReader::new(file));
-    let at = match column {
-        None => 0,
-        Some(column) => {
-            let headers = reader
-                .headers()
-                .map_err(|error| wrong(1, error.to_string()))?;
-            headers.iter().position(|header| header.trim_start_matches('\u{feff}') == column).ok_or_else(|| {
-                let found = headers.iter().collect::<Vec<_>>().join(", ");
-                wrong(1, format!("has no column {column:?}; its columns are: {found}. Name one with --id-column"))
-            })?
+    }
+}
+
+impl Iterator for Ids {
+    type Item = Result<AssetId, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let records = self.records.as_mut()?;
+        let line = records.reader().position().line();
+        let record = match records.next()? {
+            Ok(record) => record,
+            Err(error) => {
+                let line = error.position().map_or(line, csv::Position::line);
+                return Some(Err(self.wrong(line, broken(&error))));
+            }
+        };
+        let line = record.position().map_or(line, csv::Position::line);
+        let text = record.get(self.at).unwrap_or_default();
+        let text = text.trim_start_matches('\u{feff}');
+        if let Ok(id) = uuid::Uuid::try_parse(text) {
+            // However it was written, iconik writes it in this form.
+            return Some(Ok(AssetId(id.hyphenated().to_string())));
         }
-    };
-    let records = reader.into_records();
-    Ok(stream::unfold(Some(records), move |records| {
-        let mut records = records;
-        let wrong = wrong.clone();
-        async move {
-            let reader = records.as_mut()?;
-            let line = reader.reader().position().line();
-            let record = reader.next()?;
-            let id = record
-                .map_err(|error| wrong(error.position().map_or(line, csv::Position::line), "is not a CSV record of the header's columns".into()))
-                .and_then(|record| {
-                    let line = record.position().map_or(line, csv::Position::line);
-                    let text = record.get(at).unwrap_or_default();
-                    match uuid::Uuid::try_parse(text) {
-                        Ok(_) => Ok(AssetId(text.to_ascii_lowercase())),
-                        Err(_) => {
-                            let shown: String = text.chars().take(60).collect();
-                            Err(wrong(line, format!("{shown:?} is no asset id; ids look like 0b1c2d3e-0000-11ee-8000-0242ac120002")))
-                        }
-                    }
-                });
-            // A broken line ends the list: what comes after it cannot be trusted to be in step.
-            let rest = if id.is_ok() { records } else { None };
-            Some((id, rest))
-        }
-    })
-    .boxed())
+        let shown: String = text.chars().take(60).collect();
+        let what =
+            format!("{shown:?} is no asset id; ids look like 0b1c2d3e-0000-11ee-8000-0242ac120002");
+        Some(Err(self.wrong(line, what)))
+    }
+}
+
+/// What is wrong with a line, and what to do about it.
+fn broken(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!(
+            "has {len} fields where the lines before have {expected_len}; is a quote or comma missing?"
+        ),
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the list as UTF-8".into(),
+        csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
+        _ => "is not a CSV record".into(),
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +175,7 @@ mod tests {
     async fn read(text: &str, column: Option<&str>) -> Result<Vec<AssetId>, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        ids_of_csv(file.path(), column)?.try_collect().await
+        ids_of_list(file.path(), column)?.try_collect().await
     }
 
     const ONE: &str = "0b1c2d3e-0000-11ee-8000-0242ac120001";
@@ -157,6 +213,6 @@ mod tests {
             "{error}"
         );
         let error = read("", Some("asset")).await.unwrap_err();
-        assert!(error.to_string().contains("no column"), "{error}");
+        assert!(error.to_string().contains("empty"), "{error}");
     }
 }
