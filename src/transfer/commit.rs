@@ -323,7 +323,7 @@ impl Mover<'_> {
 
     /// Compares with the MD5 that the source quotes.
     pub(super) fn check_md5(&self, state: &HashState) -> Result<(), Failure> {
-        check_md5(self.file.md5.as_deref(), state, &self.file.name)
+        check_md5(self.file.md5.as_deref(), state.md5(), &self.file.name)
     }
 
     /// The checks that run when the hash has seen the last byte and before it leaves.
@@ -386,7 +386,7 @@ pub(super) struct EndCheck {
 impl EndCheck {
     /// The source still holds the same generation, and its quoted MD5 agrees.
     pub(super) async fn run(&self, state: &HashState) -> Result<(), Failure> {
-        check_md5(self.md5.as_deref(), state, &self.file.name)?;
+        check_md5(self.md5.as_deref(), state.md5(), &self.file.name)?;
         let opened = self.source.open(&self.file).await;
         let opened = match opened {
             Err(failure) if failure.class == FailureClass::Resign => {
@@ -410,8 +410,12 @@ impl EndCheck {
     }
 }
 
-fn check_md5(quoted: Option<&str>, state: &HashState, name: &str) -> Result<(), Failure> {
-    let (Some(quoted), Some(computed)) = (quoted, state.md5()) else {
+pub(super) fn check_md5(
+    quoted: Option<&str>,
+    computed: Option<Md5Digest>,
+    name: &str,
+) -> Result<(), Failure> {
+    let (Some(quoted), Some(computed)) = (quoted, computed) else {
         return Ok(());
     };
     if quoted

@@ -41,6 +41,7 @@ pub struct BadState(&'static str);
 #[derive(Clone)]
 pub struct HashState {
     sha256: Sha256,
+    /// Of this file; in a segment of the whole master, which is what the source quotes.
     md5: Option<Md5>,
     /// Runs on over all segments of a split master.
     outer: Option<Sha256>,
@@ -69,7 +70,8 @@ impl HashState {
     /// Also carries `outer`, the state over the whole master up to this segment, along.
     #[must_use]
     pub fn within(mut self, outer: &Outer) -> Self {
-        self.outer = Some(outer.0.clone());
+        self.outer = Some(outer.sha256.clone());
+        self.md5.clone_from(&outer.md5);
         self
     }
 
@@ -100,16 +102,17 @@ impl HashState {
         Sha256Digest(self.sha256.clone().finalize().into())
     }
 
-    /// The MD5 of the bytes so far.
+    /// The MD5 of the bytes so far; within a segment of the whole master's.
     pub fn md5(&self) -> Option<Md5Digest> {
-        self.md5
-            .as_ref()
-            .map(|md5| Md5Digest(md5.clone().finalize().into()))
+        finish_md5(self.md5.as_ref())
     }
 
     /// The state over the whole master, for the next segment.
     pub fn outer(&self) -> Option<Outer> {
-        self.outer.clone().map(Outer)
+        Some(Outer {
+            sha256: self.outer.clone()?,
+            md5: self.md5.clone(),
+        })
     }
 
     /// The state as bytes to store: format, flags, position, digest states, check value.
@@ -145,11 +148,7 @@ impl HashState {
         let position = u64::from_be_bytes(take(&mut rest)?);
         let sha256 = load_sha256(&mut rest)?;
         let md5 = if flags & HAS_MD5 != 0 {
-            let size = Md5::new().serialize().len();
-            let (state, tail) = rest.split_at_checked(size).ok_or(BadState("too short"))?;
-            rest = tail;
-            let state = state.try_into().map_err(|_| BadState("too short"))?;
-            Some(Md5::deserialize(state).map_err(|_| BadState("not an MD5 state"))?)
+            Some(load_md5(&mut rest)?)
         } else {
             None
         };
@@ -170,25 +169,39 @@ impl HashState {
     }
 }
 
-/// The running SHA-256 over a whole master that is filed in segments.
+/// The running digests over a whole master that is filed in segments.
 #[derive(Clone)]
-pub struct Outer(Sha256);
+pub struct Outer {
+    sha256: Sha256,
+    md5: Option<Md5>,
+}
 
 impl Outer {
-    /// Before the first segment.
-    pub fn new() -> Self {
-        Self(Sha256::new())
+    /// Before the first segment; MD5 only when the source quotes one to compare with.
+    pub fn new(with_md5: bool) -> Self {
+        Self {
+            sha256: Sha256::new(),
+            md5: with_md5.then(Md5::new),
+        }
     }
 
     /// The SHA-256 of the segments so far.
     pub fn sha256(&self) -> Sha256Digest {
-        Sha256Digest(self.0.clone().finalize().into())
+        Sha256Digest(self.sha256.clone().finalize().into())
+    }
+
+    /// The MD5 of the segments so far.
+    pub fn md5(&self) -> Option<Md5Digest> {
+        finish_md5(self.md5.as_ref())
     }
 
     /// The state as bytes to store.
     pub fn save(&self) -> Vec<u8> {
         let mut out = vec![FORMAT];
-        out.extend_from_slice(&self.0.serialize());
+        out.extend_from_slice(&self.sha256.serialize());
+        if let Some(md5) = &self.md5 {
+            out.extend_from_slice(&md5.serialize());
+        }
         seal(out)
     }
 
@@ -203,14 +216,28 @@ impl Outer {
         if format != FORMAT {
             return Err(BadState("unknown format number"));
         }
-        load_sha256(&mut rest).map(Self)
+        let sha256 = load_sha256(&mut rest)?;
+        let md5 = match rest {
+            [] => None,
+            _ => Some(load_md5(&mut rest)?),
+        };
+        if !rest.is_empty() {
+            return Err(BadState("too long"));
+        }
+        Ok(Self { sha256, md5 })
     }
 }
 
-impl Default for Outer {
-    fn default() -> Self {
-        Self::new()
-    }
+fn finish_md5(running: Option<&Md5>) -> Option<Md5Digest> {
+    running.map(|md5| Md5Digest(md5.clone().finalize().into()))
+}
+
+fn load_md5(rest: &mut &[u8]) -> Result<Md5, BadState> {
+    let size = Md5::new().serialize().len();
+    let (state, tail) = rest.split_at_checked(size).ok_or(BadState("too short"))?;
+    *rest = tail;
+    let state = state.try_into().map_err(|_| BadState("too short"))?;
+    Md5::deserialize(state).map_err(|_| BadState("not an MD5 state"))
 }
 
 fn load_sha256(rest: &mut &[u8]) -> Result<Sha256, BadState> {
@@ -364,7 +391,7 @@ mod tests {
             let cut = cut.min(len);
             let start = || {
                 let state = HashState::new(md5);
-                if outer { state.within(&Outer::new()) } else { state }
+                if outer { state.within(&Outer::new(md5)) } else { state }
             };
             let mut whole = start();
             whole.update(&data);
@@ -375,7 +402,10 @@ mod tests {
             second.update(&data[cut..]);
             prop_assert_eq!(second.sha256(), whole.sha256());
             prop_assert_eq!(second.md5(), whole.md5());
-            prop_assert_eq!(second.outer().map(|o| o.sha256()), whole.outer().map(|o| o.sha256()));
+            let outer_of = |state: HashState| state.outer().map(|outer| (outer.sha256(), outer.md5()));
+            let stored = second.outer().map(|outer| Outer::load(&outer.save()).unwrap());
+            prop_assert_eq!(stored.map(|outer| (outer.sha256(), outer.md5())), outer_of(whole.clone()));
+            prop_assert_eq!(outer_of(second), outer_of(whole));
         }
     }
 

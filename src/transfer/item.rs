@@ -300,7 +300,8 @@ async fn split_files(
     top: NodeId,
 ) -> Result<(ProofLevel, Option<Sha256Digest>), Failure> {
     let mut level = ProofLevel::ReadBack;
-    let mut outer = super::hash::Outer::new().save();
+    let quoted = quoted_md5(shared, item).await?;
+    let mut outer = super::hash::Outer::new(quoted.is_some()).save();
     let mut manifest = Vec::new();
     let mut from = 0;
     let mut whole = None;
@@ -318,14 +319,14 @@ async fn split_files(
             let (name, offset, size) = (file.name.clone(), file.offset, file.size);
             let join = file.role == Role::Join.name();
             if join && file.step == "planned" {
-                let digest = super::hash::Outer::load(&outer)
-                    .map_err(|error| Failure::stop(format!("item {}: {error}", item.id)))?
-                    .sha256();
+                let over_all = super::hash::Outer::load(&outer)
+                    .map_err(|error| Failure::stop(format!("item {}: {error}", item.id)))?;
+                super::commit::check_md5(quoted.as_deref(), over_all.md5(), &item.name)?;
                 let content = serde_json::to_vec_pretty(&JoinManifest {
                     schema: JoinManifest::SCHEMA.into(),
                     name: item.name.clone(),
                     size: item_size(&manifest),
-                    sha256: digest,
+                    sha256: over_all.sha256(),
                     segments: std::mem::take(&mut manifest),
                 })
                 .map_err(|error| {
@@ -377,6 +378,29 @@ async fn split_files(
                     outer = mover.outer_after().await?;
                 }
             }
+        }
+    }
+}
+
+/// The MD5 that the source quotes of the whole master: the joining manifest's row holds it.
+async fn quoted_md5(shared: &Shared, item: &Item) -> Result<Option<String>, Failure> {
+    if !shared.config.source_md5 {
+        return Ok(None);
+    }
+    let mut from = 0;
+    loop {
+        let page = shared
+            .ledger
+            .files(item.id, from, PAGE)
+            .await
+            .map_err(ledger_failure)?;
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
+        from = last.seq + 1;
+        let join = page.into_iter().find(|file| file.role == Role::Join.name());
+        if let Some(join) = join {
+            return Ok(join.md5);
         }
     }
 }

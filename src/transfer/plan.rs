@@ -159,6 +159,8 @@ pub(super) fn segments(
         marker: marker(&Role::Join),
         name: map_name(&format!("{}.join.json", master.name)),
         mime: "application/json".into(),
+        // What the source quotes of the whole, to be compared before the manifest is written.
+        md5: master.md5.clone(),
         content: Some(Vec::new()),
         ..Default::default()
     });

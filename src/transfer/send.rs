@@ -51,7 +51,9 @@ impl Mover<'_> {
     }
 
     fn first_state(&self) -> Result<HashState, Failure> {
-        let state = HashState::new(self.file.md5.is_some() && self.shared.config.source_md5);
+        // A manifest's row holds what is quoted of the master that it joins.
+        let quoted = self.file.content.is_none() && self.file.md5.is_some();
+        let state = HashState::new(quoted && self.shared.config.source_md5);
         match &self.outer {
             Some(saved) => {
                 let outer = Outer::load(saved)

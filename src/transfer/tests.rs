@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use md5::{Digest as _, Md5};
+
 use super::doubles::*;
 use super::*;
 use crate::ledger::{Ledger, NewFile, NewItem, NewRun};
@@ -513,6 +515,24 @@ async fn a_master_above_the_window_is_refused_or_split_and_joined() {
         .flat_map(|segment| parts[&segment.name].1.versions[0].1.clone())
         .collect();
     assert!(joined == content(7, ByteRange::new(0, size)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_md5_that_the_source_quotes_is_compared_over_all_segments() {
+    let size = 70 * MIB + 5;
+    let right: [u8; 16] = Md5::digest(content(7, ByteRange::new(0, size))).into();
+    for (quoted, state) in [(right, "done"), ([1; 16], "parked")] {
+        let mut rig = Rig::new(8 * MIB);
+        rig.config.oversize = Oversize::Split;
+        *rig.source.md5.lock().unwrap() = Some(crate::types::Md5Digest(quoted));
+        let items = rig.run(vec![item("big.mov", 7, size)]).await;
+        check_states(&items, &[state]);
+        assert_eq!(items[0].kind, "split");
+        if state == "parked" {
+            assert!(items[0].message.as_deref().unwrap().contains("MD5"));
+            assert!(rig.destination.list(TARGET).is_empty());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
