@@ -92,7 +92,7 @@ impl Exit {
     /// The code for items left in that state.
     pub(crate) fn of_state(state: &str) -> Exit {
         match state {
-            "done" => Exit::Done,
+            "done" | "declined" => Exit::Done,
             "held" => Exit::Held,
             "quarantined" => Exit::Mismatch,
             "planned" | "active" | "waiting" => Exit::Stopped,

@@ -3,14 +3,17 @@
 //! Arguments are what was typed; [`settings`](crate::settings) resolves them with environment and
 //! file; `connect` makes each module's own configuration. Only this module prints or exits.
 
+mod adopt;
 mod archive;
 mod audit;
 mod connect;
+mod decide;
 mod exit;
 mod export;
 mod migrate;
 mod output;
 mod progress;
+mod reconcile;
 mod resume;
 mod run;
 mod settings;
@@ -103,6 +106,12 @@ enum Command {
     Resume(resume::Arguments),
     /// Read back what is filed and compare it with the record
     Verify(verify::Arguments),
+    /// Decide what becomes of items that stopped
+    Decide(decide::Arguments),
+    /// Compare the staging folder with the ledger
+    Reconcile(reconcile::Arguments),
+    /// Learn from Content Server what a lost ledger knew
+    Adopt(adopt::Arguments),
     /// Show the journal, or check that no line of it was changed
     Audit(audit::Arguments),
     /// Write a filed master to a file or standard output
@@ -220,6 +229,9 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Status(arguments) => status::run(context, &arguments),
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,
         Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
+        Command::Decide(arguments) => Box::pin(decide::run(context, arguments)).await,
+        Command::Reconcile(arguments) => Box::pin(reconcile::run(context, arguments)).await,
+        Command::Adopt(arguments) => Box::pin(adopt::run(context, arguments)).await,
         Command::Audit(arguments) => audit::run(context, &arguments),
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
         Command::Settings(command) => settings::run(context, &command).await,

@@ -159,10 +159,10 @@ pub(crate) struct Log(pub(crate) Arc<Output>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let mut written = Ok(0);
+        let mut written = Ok(());
         self.0
-            .around_the_bar(|| written = std::io::stderr().write(bytes));
-        written
+            .around_the_bar(|| written = std::io::stderr().write_all(bytes));
+        written.map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

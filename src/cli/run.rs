@@ -260,5 +260,10 @@ async fn trouble(
             "  … `longhaul status --run {run} --state {state}` lists them all"
         ));
     }
+    if !items.is_empty()
+        && let Some(remedy) = super::decide::remedy(state)
+    {
+        context.output.note(styled(DIM, format!("  {remedy}")));
+    }
     Ok(())
 }

@@ -88,11 +88,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         ],
     };
     for state in wanted {
+        let mut any = false;
         let mut after = ItemId(0);
         loop {
             let items = ledger.items(run.id, Some(state), after, PAGE)?;
             let Some(last) = items.last() else { break };
             after = last.id;
+            any = true;
             for item in &items {
                 let message = item.message.as_deref().unwrap_or_default();
                 let when = if state == "waiting" {
@@ -119,6 +121,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
                     }),
                 );
             }
+        }
+        if any && let Some(remedy) = super::decide::remedy(state) {
+            output.note(styled(DIM, format!("  {remedy}")));
         }
     }
     Ok(Exit::Done)

@@ -188,11 +188,11 @@ impl Drive {
     }
 }
 
-/// Items that are in any state but `done`.
+/// Items that are neither done nor declined by a person.
 pub fn not_done(summary: &[StateCount]) -> u64 {
     summary
         .iter()
-        .filter(|count| count.state != "done")
+        .filter(|count| !matches!(count.state.as_str(), "done" | "declined"))
         .map(|count| count.items)
         .sum()
 }

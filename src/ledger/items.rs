@@ -275,7 +275,7 @@ fn chain(conn: &Connection, id: i64, item: &NewItem, after: &str) -> Result<(), 
         problem,
     };
     let (first, done): (i64, bool) = conn
-        .prepare_cached("SELECT id, state = 'done' FROM item WHERE key = ?1")?
+        .prepare_cached("SELECT id, state IN ('done', 'declined') FROM item WHERE key = ?1")?
         .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?
         .ok_or_else(|| wrong("it is not in the ledger"))?;

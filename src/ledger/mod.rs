@@ -22,6 +22,7 @@
 //! It knows neither steps nor which may follow which: states and steps are texts here, and become
 //! the engine's own types after its checks. This is the only module with SQL.
 
+mod adopted;
 mod change;
 mod decode;
 mod error;
@@ -51,8 +52,8 @@ pub use lock::Owner;
 pub use open::Barrier;
 pub use reader::Reader;
 pub use rows::{
-    Added, Entry, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem, NewPost, NewRun, Part,
-    Post, Run, StateCount,
+    Added, Adopted, Doubled, Entry, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem,
+    NewPost, NewRun, Part, Post, Run, StateCount,
 };
 
 use crate::types::{ItemId, NodeId, RunId, TransferId};
@@ -268,6 +269,28 @@ impl Ledger {
         let class = class.map(str::to_owned);
         self.write(move |tx| items::requeue(tx, run, &states, class.as_deref()))
             .await
+    }
+
+    /// Records versions of longhaul's that were found at the destination. Safe to repeat.
+    pub async fn adopt(&self, found: Vec<Adopted>) -> Result<(), Error> {
+        self.write(move |tx| adopted::add(tx.conn, &found)).await
+    }
+
+    /// The nodes found to hold a version with one of these markers.
+    pub async fn adopted(&self, markers: Vec<String>) -> Result<Vec<NodeId>, Error> {
+        self.read(move |reader| reader.adopted(&markers)).await
+    }
+
+    /// Up to `limit` markers above `after` that more than one version was found to have, each with
+    /// those versions.
+    pub async fn doubled(&self, after: &str, limit: usize) -> Result<Vec<Doubled>, Error> {
+        let after = after.to_owned();
+        self.read(move |reader| reader.doubled(&after, limit)).await
+    }
+
+    /// Which of these markers are known, each with its item.
+    pub async fn owners(&self, markers: Vec<String>) -> Result<Vec<(String, ItemId)>, Error> {
+        self.read(move |reader| reader.owners(&markers)).await
     }
 
     /// One item.

@@ -13,8 +13,8 @@ use super::items::DUE;
 use super::journal::{self, Chain};
 use super::lock::{self, Owner};
 use super::place::{self, Found};
-use super::rows::{File, Item, Line, Part, Post, Run, StateCount};
-use super::{Error, meta, open, outbox};
+use super::rows::{Doubled, File, Item, Line, Part, Post, Run, StateCount};
+use super::{Error, adopted, meta, open, outbox};
 use crate::types::{ItemId, NodeId, RunId, TransferId};
 
 /// A read-only view of a ledger: works while its owner runs and after it died, takes no lock and
@@ -127,6 +127,28 @@ impl Reader {
             &format!("SELECT {} FROM item WHERE key = ?1", decode::ITEM),
             [key],
             decode::item,
+        )
+    }
+
+    /// The nodes found to hold a version with one of these markers.
+    pub fn adopted(&self, markers: &[String]) -> Result<Vec<NodeId>, Error> {
+        adopted::nodes(&self.conn, markers)
+    }
+
+    /// Markers above `after` that more than one version was found to have.
+    pub fn doubled(&self, after: &str, limit: usize) -> Result<Vec<Doubled>, Error> {
+        adopted::doubled(&self.conn, after, limit)
+    }
+
+    /// Which of these markers are known, each with its item: one look through all items and files.
+    pub fn owners(&self, markers: &[String]) -> Result<Vec<(String, ItemId)>, Error> {
+        let markers = serde_json::to_string(markers).expect("a list of texts is always JSON");
+        self.many(
+            "WITH wanted (marker) AS MATERIALIZED (SELECT value FROM json_each(?1))
+             SELECT marker, id FROM item WHERE marker IN wanted
+             UNION SELECT marker, item FROM file WHERE marker IN wanted",
+            [markers],
+            |row| Ok((row.get(0)?, ItemId(row.get(1)?))),
         )
     }
 
@@ -291,7 +313,7 @@ pub(super) const SUMMARY: &str = "SELECT state, count(*), sum(bytes) FROM item
 pub(super) const BLOCKED: &str = "WITH RECURSIVE stuck (id) AS (
         SELECT item.id FROM item INDEXED BY item_blocked JOIN item AS first ON first.id = item.after
         WHERE item.run = ?1 AND item.blocked = 1 AND item.state IN ('planned', 'waiting')
-            AND first.state <> 'done'
+            AND first.state NOT IN ('done', 'declined')
             AND (first.state NOT IN ('planned', 'waiting', 'active') OR first.run <> ?1)
         UNION
         SELECT item.id FROM stuck JOIN item ON item.after = stuck.id

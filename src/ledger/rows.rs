@@ -254,6 +254,30 @@ pub struct Part {
     pub acked: bool,
 }
 
+/// A version of longhaul's that was found at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// Its file's marker.
+    pub marker: String,
+    /// The document.
+    pub node: NodeId,
+    /// The version.
+    pub version: VersionNumber,
+    /// Bytes.
+    pub size: ByteCount,
+    /// SHA-256 that was recorded with it, 32 bytes.
+    pub sha256: Option<Vec<u8>>,
+}
+
+/// A marker that more than one version has, and where those are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubled {
+    /// The marker.
+    pub marker: String,
+    /// The versions, by node.
+    pub versions: Vec<(NodeId, VersionNumber)>,
+}
+
 /// Changes to an item; `None` leaves a column as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ItemPatch {

@@ -188,6 +188,15 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
             }
         }
     }
+    if let Some(file) = first.first()
+        && file.dir.is_empty()
+    {
+        for node in shared.adopted(vec![file.marker.clone()]).await? {
+            if node.name == file.name {
+                return Ok(node.parent);
+            }
+        }
+    }
     create_folder(shared, staging, &item.marker).await
 }
 

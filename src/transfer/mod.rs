@@ -27,6 +27,7 @@ mod progress;
 mod run;
 mod send;
 mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -48,6 +49,7 @@ pub use plan::{JoinManifest, JoinSegment};
 pub use progress::{Progress, Waiting};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
+pub use survey::{Seen, SetAside, set_aside, set_aside_name, survey};
 pub use verify::read_back;
 
 use crate::ledger::Ledger;

@@ -230,7 +230,7 @@ impl Mover<'_> {
             }
             // Something of another size under our marker: an earlier generation that never got
             // out of staging. Nobody but us sees it; set it aside for the janitor.
-            let aside = format!("set-aside {} {}", self.file.marker, node.id);
+            let aside = super::survey::set_aside_name(&self.file.marker, node.id);
             destination.rename(node.id, &aside).await?;
             self.journal(
                 "set-aside",
@@ -265,6 +265,21 @@ impl Mover<'_> {
                     candidates.push(node.id);
                 }
             }
+        }
+        if known.is_empty() {
+            // Moved or renamed by a person since, and then the ledger was lost: a walk over the
+            // destination may have found it.
+            let mut markers = vec![self.file.marker.clone()];
+            if self.is_master() {
+                markers.extend(self.item.kin.iter().cloned());
+            }
+            let found = self.shared.adopted(markers).await?;
+            candidates.extend(
+                found
+                    .into_iter()
+                    .filter(|node| node.parent != staging && !node.container)
+                    .map(|node| node.id),
+            );
         }
         for node in candidates {
             if let Some(belongs) = self.belongs_to(node).await? {

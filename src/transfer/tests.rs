@@ -37,7 +37,16 @@ impl Rig {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::open(&self.dir.path().join("longhaul.db"), "test").unwrap()
+        // Tasks of an engine that was dropped midway let go of the last one soon.
+        for _ in 0..1000 {
+            match Ledger::open(&self.dir.path().join("longhaul.db"), "test") {
+                Err(crate::ledger::Error::InUse { .. }) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                other => return other.unwrap(),
+            }
+        }
+        panic!("somebody keeps the ledger");
     }
 
     fn engine(&self, ledger: &Ledger) -> Engine {

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
 mod architecture;
+mod decisions;
 mod filing;
 mod long;
 mod settings_command;

@@ -218,7 +218,7 @@ fn a_master_above_the_window_is_split_joined_and_survives_a_kill_inside() {
         .spawn()
         .expect("longhaul starts");
     // Killed once the second segment is on its way.
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     loop {
         let history = systems.simulator.content_server().history();
         let begun = history.iter().filter(|e| e["kind"] == "upload_start");

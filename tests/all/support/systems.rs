@@ -4,7 +4,9 @@ use std::process::Stdio;
 
 use longhaul::simulator::content_server::{VisibleVersion, duplicates};
 use longhaul::simulator::iconik::Kind;
-use longhaul::simulator::{Options, Simulator};
+use longhaul::simulator::{Options, PASSWORD, Simulator, USER};
+use longhaul::types::Failure;
+use longhaul::{content_server, http};
 use serde_json::Value;
 
 use super::{Place, json_lines};
@@ -116,6 +118,28 @@ impl Systems {
                 row["id"].as_str().expect("an id").to_owned()
             })
             .collect()
+    }
+
+    /// Does something at Content Server that a person there would do.
+    pub(crate) fn person<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        does: impl FnOnce(content_server::Client) -> F,
+    ) -> T {
+        let http = http::Client::new(http::Config {
+            plain_http: vec!["loopback".into()],
+            ..http::Config::default()
+        });
+        let url = self.simulator.content_server_url();
+        let auth = content_server::Auth::Password {
+            user: USER.into(),
+            password: PASSWORD.to_owned().into(),
+            domain: None,
+        };
+        let config = content_server::Config::new(url.parse().expect("an address"), "sim", auth);
+        let client = content_server::Client::new(http.expect("a client"), config);
+        self.runtime
+            .block_on(does(client.expect("a client")))
+            .expect("what a person may do")
     }
 
     /// Stops both.
