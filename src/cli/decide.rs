@@ -66,6 +66,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
                 item.title, item.state
             )));
         }
+        if item.files == 0 && !arguments.decline {
+            return Err(Ended::usage(format!(
+                "{:?} could not be planned, so there is nothing to file yet: `longhaul resume --retry {}` looks at it in iconik again",
+                item.title, item.state
+            )));
+        }
         items.push(item);
     }
     let decision = if arguments.retry {

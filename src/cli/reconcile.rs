@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::exit::Exit;
-use super::output::{BAD, DIM, GOOD, styled};
+use super::output::{BAD, DIM, styled};
 use super::{Context, connect};
 use crate::ledger::{Change, Entry, Ledger};
 use crate::transfer::{Destination, Node, set_aside_name};
@@ -77,7 +77,6 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     if tally.misplaced > 0 {
         return Ok(Exit::Mismatch);
     }
-    output.note(styled(GOOD, "nothing was deleted"));
     Ok(Exit::Done)
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::run::{self, Moving, Prepared};
@@ -9,8 +11,10 @@ use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
 use crate::flows;
 use crate::flows::migrate::Library;
-use crate::ledger::Run;
-use crate::types::{CollectionId, RunId};
+use crate::ledger::{Ledger, Run};
+use crate::types::{AssetId, CollectionId, ItemId, RunId};
+
+const PAGE: usize = 500;
 
 /// Go on with a run that was stopped, killed, or has failed items to try again.
 ///
@@ -52,8 +56,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     })?;
     let connected = connect::connect(&settings).await?;
     if !states.is_empty() {
-        let states: Vec<&str> = states.iter().map(String::as_str).collect();
-        let count = ledger.requeue(run.id, &states, None).await?;
+        let names: Vec<&str> = states.iter().map(String::as_str).collect();
+        let count = ledger.requeue(run.id, &names, None).await?;
         context
             .output
             .note(format!("{count} items will be tried again"));
@@ -61,7 +65,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
     let collections = collections(&told);
     let assets = if run.scan_done {
-        None
+        (!states.is_empty()).then(|| unplanned(ledger.clone(), run.id, states))
     } else if run.command == "archive" {
         Some(flows::archive::assets(&connected.systems, &collections).await?)
     } else {
@@ -79,6 +83,38 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         wait: !arguments.moving.no_wait,
     };
     run::drive(context, prepared, assets).await
+}
+
+/// Assets of items in these states that were refused when they were planned: they have no files
+/// to try again.
+fn unplanned(
+    ledger: Ledger,
+    run: RunId,
+    states: Vec<String>,
+) -> BoxStream<'static, Result<AssetId, flows::Error>> {
+    let first = (states.into_iter(), None::<String>, ItemId(0));
+    stream::try_unfold(first, move |(mut states, state, after)| {
+        let ledger = ledger.clone();
+        async move {
+            let Some(state) = state.or_else(|| states.next()) else {
+                return Ok::<_, flows::Error>(None);
+            };
+            let items = ledger.items(run, Some(&state), after, PAGE).await?;
+            let next = match items.last() {
+                Some(last) => (states, Some(state), last.id),
+                None => (states, None, ItemId(0)),
+            };
+            let assets: Vec<_> = items
+                .iter()
+                .filter(|item| item.files == 0)
+                .filter_map(|item| item.key.split_once('/'))
+                .map(|(asset, _)| Ok(AssetId(asset.to_owned())))
+                .collect();
+            Ok(Some((stream::iter(assets), next)))
+        }
+    })
+    .try_flatten()
+    .boxed()
 }
 
 fn collections(told: &Value) -> Vec<CollectionId> {

@@ -428,7 +428,7 @@ pub(super) fn requeue(
             .prepare_cached(
                 "UPDATE item SET state = 'planned', attempts = 0, next_at = 0, class = NULL,
                      reason = NULL, message = NULL
-                 WHERE run = ?1 AND state = ?2 AND (?3 IS NULL OR class = ?3)",
+                 WHERE run = ?1 AND state = ?2 AND files > 0 AND (?3 IS NULL OR class = ?3)",
             )?
             .execute(params![run.0, state, class])?;
     }

@@ -254,7 +254,8 @@ impl Ledger {
 
     /// Sends items of the run that stopped in one of `states` (`failed`, `parked`, `held`,
     /// `conflict`, `quarantined`, `waiting`), with that failure class if one is given, back to
-    /// `planned` with their attempts forgotten. How many there were.
+    /// `planned` with their attempts forgotten. How many there were. Items without files were
+    /// refused when they were planned; only another look at the source can help them.
     ///
     /// # Errors
     ///

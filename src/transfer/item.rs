@@ -108,7 +108,7 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         }
     }
     let (name, done) =
-        published.ok_or_else(|| Failure::stop(format!("item {} has no master", item.id)))?;
+        published.ok_or_else(|| Failure::item(Reason::Other, "nothing is planned for it"))?;
     Ok(Published {
         node: done.node,
         version: Some(done.version),

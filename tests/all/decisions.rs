@@ -4,6 +4,7 @@
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::faults::{Action, Rule, System};
+use longhaul::simulator::iconik::Kind;
 use longhaul::simulator::masters;
 use longhaul::transfer::{Content, Destination, NewContent};
 use longhaul::types::{KIB, MIB, NodeId, VersionNote};
@@ -227,6 +228,46 @@ fn an_item_that_is_declined_is_settled_and_stays_so() {
         "the master after all",
     ]);
     systems.must(&["resume"]);
+    assert_eq!(systems.named("master-2.mxf").len(), 1);
+    systems.stop();
+}
+
+#[test]
+fn an_asset_that_could_not_be_planned_is_looked_at_again_by_a_resume() {
+    let campaign = Campaign::new()
+        .asset(AssetSpec::new(
+            "Master 1",
+            vec![FileSpec::generated("master-1.mxf", 1, KIB)],
+        ))
+        .asset(
+            AssetSpec::new(
+                "No original",
+                vec![FileSpec::generated("master-2.mxf", 2, KIB)],
+            )
+            .with(|asset| asset.versions[0][0].name = "PPRO_PROXY".to_owned()),
+        );
+    let systems = Systems::start(Options::with(campaign));
+    let collection = systems.simulator.collection();
+    let (code, lines) = systems.run(&["archive", &collection]);
+    assert_eq!(code, 1, "{lines:#?}");
+    let key = key_of(&lines, "No original");
+    let (code, lines) = systems.run(&["resume", "--retry", "parked"]);
+    assert_eq!(
+        code, 1,
+        "still parked, and nothing else is wrong: {lines:#?}"
+    );
+    assert_eq!(items(of_type(&lines, "summary"), "parked"), 1);
+    let (code, lines) = systems.run(&["decide", &key, "--retry", "--because", "x"]);
+    assert_eq!(code, 2);
+    let message = of_type(&lines, "exit")["message"].to_string();
+    assert!(message.contains("resume --retry parked"), "{message}");
+
+    let formats = systems.simulator.iconik().rows(Kind::Format);
+    let format = formats.iter().find(|row| row["name"] == "PPRO_PROXY");
+    let format = format.expect("a format")["id"].as_str().expect("an id");
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.change(Kind::Format, format, json!({"name": "ORIGINAL"})));
+    systems.must(&["resume", "--retry", "parked"]);
     assert_eq!(systems.named("master-2.mxf").len(), 1);
     systems.stop();
 }
