@@ -8,8 +8,10 @@ mod archive;
 mod audit;
 mod connect;
 mod decide;
+mod doctor;
 mod exit;
 mod export;
+mod init;
 mod migrate;
 mod output;
 mod progress;
@@ -96,6 +98,10 @@ enum Command {
     /// Measure how fast masters go through on this machine
     #[cfg(feature = "simulator")]
     Bench(simulate::bench::Arguments),
+    /// Write a settings file to fill in
+    Init(init::Arguments),
+    /// Look at everything a run needs before it starts
+    Doctor(doctor::Arguments),
     /// File every master of collections, with a metadata sidecar each
     Archive(archive::Arguments),
     /// File the masters of a saved search, a query, an id list or a CSV
@@ -224,6 +230,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => Box::pin(simulate::demo::run(context, arguments)).await,
         #[cfg(feature = "simulator")]
         Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
+        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments),

@@ -34,6 +34,8 @@ pub(crate) struct Output {
 pub(crate) const BOLD: Style = Style::new().bold();
 /// What went well.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What may be wrong.
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 /// What a person must see to.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
 /// What is less important.

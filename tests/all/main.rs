@@ -2,6 +2,7 @@
 
 mod architecture;
 mod decisions;
+mod doctor;
 mod filing;
 mod long;
 mod settings_command;

@@ -1,0 +1,127 @@
+//! Before the first run: `init` writes a file to fill in, `doctor` says whether it will work.
+
+use std::os::unix::fs::PermissionsExt;
+
+use longhaul::simulator::Options;
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::types::KIB;
+use serde_json::Value;
+
+use crate::support::{Extra, Place, Systems, json_lines, of_type};
+
+fn one() -> Options {
+    let file = FileSpec::generated("master.mxf", 1, KIB);
+    Options::with(Campaign::new().asset(AssetSpec::new("Master", vec![file])))
+}
+
+/// The line about `what`.
+#[track_caller]
+fn check<'a>(lines: &'a [Value], what: &str) -> &'a Value {
+    lines
+        .iter()
+        .find(|line| line["type"] == "check" && line["what"] == what)
+        .unwrap_or_else(|| panic!("nothing about {what} in {lines:#?}"))
+}
+
+#[test]
+fn a_sound_set_up_is_ready_and_nothing_is_changed() {
+    let systems = Systems::start(one());
+    let lines = systems.must(&["doctor"]);
+    assert_eq!(of_type(&lines, "doctor")["ready"], true);
+    for what in [
+        "settings",
+        "ledger",
+        "iconik",
+        "content server",
+        "sign-in",
+        "target folder",
+        "staging folder",
+    ] {
+        assert_eq!(check(&lines, what)["verdict"], "ok", "{what}");
+    }
+    assert!(check(&lines, "hash")["found"].to_string().contains("MiB/s"));
+    assert_eq!(
+        systems.simulator.content_server().history().len(),
+        0,
+        "no effect"
+    );
+    assert!(!systems.place.path().join("longhaul.db").exists());
+    systems.stop();
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_remedy_and_everything_else_is_still_looked_at() {
+    let systems = Systems::start(one());
+    let settings = systems.simulator.settings_toml();
+    let token = systems.simulator.iconik().token().to_owned();
+    let target = systems.simulator.parts().target;
+    let strange = settings.replace(&token, "no-such-token");
+    systems.place.write("longhaul.toml", &strange);
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 77, "{lines:#?}");
+    let iconik = check(&lines, "iconik");
+    assert_eq!(iconik["verdict"], "fail");
+    assert!(iconik["remedy"].to_string().contains("iconik.token"));
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.to_string().contains("no-such-token"))
+    );
+    assert_eq!(check(&lines, "sign-in")["verdict"], "ok");
+
+    let gone = settings.replace(&format!("folder = {target}"), "folder = 99999999");
+    systems.place.write("longhaul.toml", &gone);
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 2, "{lines:#?}");
+    assert_eq!(check(&lines, "target folder")["verdict"], "fail");
+    assert_eq!(check(&lines, "staging folder")["verdict"], "ok");
+
+    systems.configure(Extra {
+        sections: "[ledger]\npath = \"nowhere/longhaul.db\"",
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 74, "{lines:#?}");
+    assert_eq!(check(&lines, "ledger's disk")["verdict"], "fail");
+    systems.stop();
+}
+
+#[test]
+fn a_written_settings_file_is_private_and_checked_once_it_is_filled_in() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let done = place.bare().args(arguments).arg("--json").output();
+        let done = done.expect("longhaul starts");
+        (
+            done.status.code().expect("nobody killed it"),
+            json_lines(&done.stdout),
+        )
+    };
+    let (code, lines) = run(&["init"]);
+    assert_eq!(code, 0, "{lines:#?}");
+    let path = place.path().join("longhaul.toml");
+    let mode = std::fs::metadata(&path)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, lines) = run(&["init"]);
+    assert_eq!(code, 2, "it is not overwritten: {lines:#?}");
+    let (code, lines) = run(&["doctor"]);
+    assert_eq!(code, 2, "nothing is filled in yet: {lines:#?}");
+
+    let text = std::fs::read_to_string(&path).expect("a text");
+    let filled = text
+        .replace("app_id = \"\"", "app_id = \"an-app\"")
+        .replace("{ file = \"/run/secrets/iconik-token\" }", "\"t\"")
+        .replace("auth.user = \"\"", "auth.user = \"svc\"")
+        .replace(
+            "{ file = \"/run/secrets/content-server-password\" }",
+            "\"p\"",
+        )
+        .replace("target.folder = 0", "target.folder = 5")
+        .replace("target.staging = 0", "target.staging = 6");
+    std::fs::write(&path, filled).expect("a file");
+    let (code, lines) = run(&["settings", "check"]);
+    assert_eq!(code, 0, "{lines:#?}");
+}
