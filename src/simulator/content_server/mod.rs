@@ -21,6 +21,7 @@
 //! | `ticket_expired` | `{"after_bytes": n}` | the session ends; with a number only after so many body bytes |
 //! | `upload_expired` | | the upload sessions are found expired |
 //! | `upload_lost` | | the upload sessions are found unknown |
+//! | `parts_exchanged`, `part_lost` | | the session's content was put together wrongly (on the call that spends it) |
 //! | `other_node` | | another cluster node takes the call |
 //! | `name_taken` | | somebody creates a node with the call's name just before |
 //! | `reserved` | | somebody reserves the node just before |
@@ -734,6 +735,13 @@ fn stage(
     }
     if faults.named("upload_lost").is_some() {
         world.uploads.forget(None);
+    }
+    for (switch, exchange) in [("parts_exchanged", true), ("part_lost", false)] {
+        if faults.named(switch).is_some()
+            && let Some(key) = call.arguments.text("upload_key")
+        {
+            world.uploads.damage(&key, exchange);
+        }
     }
     if let (Some(_), Some(name)) = (faults.named("name_taken"), call.arguments.text("name")) {
         let parent = call

@@ -147,6 +147,24 @@ impl Uploads {
         }
     }
 
+    /// Puts a closed session's parts together wrongly: the first two exchanged, or the last one
+    /// left out.
+    pub(super) fn damage(&mut self, key: &str, exchange: bool) {
+        let Some(upload) = self.uploads.get_mut(key) else {
+            return;
+        };
+        if upload.closed.is_none() {
+            return;
+        }
+        let mut parts: Vec<&Blob> = upload.parts.values().collect();
+        if exchange && parts.len() > 1 {
+            parts.swap(0, 1);
+        } else {
+            parts.pop();
+        }
+        upload.closed = Some(Blob::joined(parts));
+    }
+
     /// A call took the session's content; with `once` the key is worth nothing from now on.
     pub(super) fn spend(&mut self, key: &str, once: bool) {
         if once {

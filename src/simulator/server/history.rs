@@ -25,6 +25,9 @@ pub struct Record {
     pub method: String,
     /// Its path, without the query (which may hold a signature or ticket).
     pub path: String,
+    /// Its Range header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
     /// Milliseconds from the start of the simulator to its arrival.
     pub at_ms: u64,
     /// Milliseconds from arrival until the last byte of the reply, or until it was cut.
@@ -50,6 +53,7 @@ pub(super) struct Entry {
     connection: u64,
     method: String,
     path: String,
+    range: Option<String>,
     arrived: Instant,
     started: Instant,
     status: AtomicU64,
@@ -81,6 +85,7 @@ impl Entry {
             connection: self.connection,
             method: self.method.clone(),
             path: self.path.clone(),
+            range: self.range.clone(),
             at_ms: millis(self.arrived.duration_since(self.started)),
             took_ms: if done {
                 self.took_ms.load(Ordering::Relaxed)
@@ -146,6 +151,7 @@ impl History {
         connection: u64,
         method: &str,
         path: &str,
+        range: Option<&str>,
         faults: Vec<String>,
     ) -> Arc<Entry> {
         let entry = Arc::new(Entry {
@@ -154,6 +160,7 @@ impl History {
             connection,
             method: method.to_owned(),
             path: path.to_owned(),
+            range: range.map(str::to_owned),
             arrived: Instant::now(),
             started: self.0.started,
             status: AtomicU64::new(0),

@@ -254,6 +254,9 @@ impl Shared {
             line.number,
             head.method.as_str(),
             head.uri.path(),
+            head.headers
+                .get(RANGE)
+                .and_then(|range| range.to_str().ok()),
             names,
         );
         let mut plan = Plan::new(actions);
