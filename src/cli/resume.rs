@@ -55,6 +55,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         })
     })?;
     let connected = connect::connect(&settings).await?;
+    // Whoever resumes has perhaps just made room or given a lock back: what waits is tried now. A
+    // commit of unknown outcome still keeps its quiet time, which is not the item's to shorten.
+    ledger.requeue(run.id, &["waiting"], None).await?;
     if !states.is_empty() {
         let names: Vec<&str> = states.iter().map(String::as_str).collect();
         let count = ledger.requeue(run.id, &names, None).await?;

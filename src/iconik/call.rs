@@ -1,5 +1,7 @@
 //! One call to the API: its address, its secrets, its pace, and what its status means.
 
+use std::time::Duration;
+
 use ::http::{HeaderName, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,6 +24,11 @@ pub(super) fn api_base(configured: &Url) -> Url {
     base.set_path(&format!("{path}/API/"));
     base
 }
+
+/// Attempts at an answer that can be read.
+const UNREADABLE: u32 = 4;
+/// Unit of the waits between them.
+const UNREADABLE_WAIT: Duration = Duration::from_millis(100);
 
 /// A call under construction.
 #[derive(Clone)]
@@ -52,6 +59,13 @@ impl Call {
             repeat: None,
             role,
             doing: doing.into(),
+        }
+    }
+
+    fn may_be_repeated(&self) -> bool {
+        match self.repeat {
+            Some(repeat) => repeat == Repeat::Safe,
+            None => self.method == Method::GET,
         }
     }
 
@@ -145,10 +159,23 @@ impl Client {
         Err(refusal(call, &answer))
     }
 
-    /// Sends a call and reads its JSON answer.
+    /// Sends a call and reads its JSON answer. A page for people, or JSON that breaks off, in
+    /// place of an answer passes: a call that may be repeated is.
     pub(super) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
-        let answer = self.send(call).await?;
-        answer.json().map_err(|source| Error::Exchange {
+        let mut attempt = 1;
+        let read = loop {
+            let answer = self.send(call).await?;
+            let read = answer.json();
+            // JSON of another shape than expected is no disturbance: it would come again.
+            let disturbed = || serde_json::from_slice::<Value>(&answer.body).is_err();
+            if read.is_ok() || attempt == UNREADABLE || !call.may_be_repeated() || !disturbed() {
+                break read;
+            }
+            tracing::debug!(doing = %call.doing, attempt, "the answer is no JSON, asking again");
+            tokio::time::sleep(UNREADABLE_WAIT * 2u32.pow(attempt)).await;
+            attempt += 1;
+        };
+        read.map_err(|source| Error::Exchange {
             doing: call.doing.clone(),
             source,
         })

@@ -61,6 +61,10 @@ impl Source for Reader {
     fn restore<'a>(&'a self, file: &'a SourceFile) -> Answer<'a, Restore> {
         self.restore_file(file).boxed()
     }
+
+    fn reachable(&self) -> Answer<'_, ()> {
+        async { Ok(self.client.ping().await?) }.boxed()
+    }
 }
 
 impl Reader {

@@ -110,6 +110,11 @@ impl Client {
         self.json(&call).await
     }
 
+    /// Asks whether iconik is there; nothing is remembered.
+    pub(super) async fn ping(&self) -> Result<(), Error> {
+        self.check().await.map(|_| ())
+    }
+
     async fn check(&self) -> Result<Option<String>, Error> {
         let call = Call::get(
             &["auth", "v1", "auth", "token"],

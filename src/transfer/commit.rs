@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::ends::{Committed, Content, NewContent, Session};
+use super::clock::Uptime;
+use super::ends::{Committed, Content, NewContent, Opened, Session};
 use super::hash::HashState;
 use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use super::send::again_after;
 use super::state::{Intent, Target};
-use super::{ledger_failure, now_ms};
+use super::{clock, ledger_failure};
 use crate::ledger::{Change, FilePatch};
 use crate::types::{
     Failure, FailureClass, Md5Digest, Reason, Sha256Digest, VersionNote, VersionNumber,
@@ -37,7 +38,8 @@ impl Mover<'_> {
     ) -> Result<(), Failure> {
         let intent = Intent {
             target,
-            sent_at: now_ms(),
+            sent_at: self.shared.now_ms(),
+            sent_up: Some(Uptime::now()),
             sends: 0,
             found: false,
             refused: false,
@@ -78,7 +80,8 @@ impl Mover<'_> {
                 }
             }
             intent.sends += 1;
-            intent.sent_at = now_ms();
+            intent.sent_at = self.shared.now_ms();
+            intent.sent_up = Some(Uptime::now());
             intent.refused = false;
             self.record(&intent).await?;
             let failure = match self.send_commit(&intent, session.as_ref(), sha256).await {
@@ -272,7 +275,13 @@ impl Mover<'_> {
         }
         let quiet = self.shared.config.commit_quiet;
         let waited = if sent_before {
-            Duration::from_millis(u64::try_from(now_ms() - intent.sent_at).unwrap_or(0))
+            let calendar = self.shared.now_ms().saturating_sub(intent.sent_at);
+            clock::waited(
+                &Uptime::now(),
+                intent.sent_up.as_ref(),
+                Duration::from_millis(u64::try_from(calendar).unwrap_or(0)),
+                self.shared.started.elapsed(),
+            )
         } else {
             self.shared.started.elapsed()
         };
@@ -384,17 +393,21 @@ pub(super) struct EndCheck {
 }
 
 impl EndCheck {
+    /// Touches the source; an address that has ended is renewed once.
+    pub(super) async fn open(&self) -> Result<Opened, Failure> {
+        match self.source.open(&self.file).await {
+            Err(failure) if failure.class == FailureClass::Resign => {
+                self.source.renew(&self.file).await?;
+                self.source.open(&self.file).await
+            }
+            other => other,
+        }
+    }
+
     /// The source still holds the same generation, and its quoted MD5 agrees.
     pub(super) async fn run(&self, state: &HashState) -> Result<(), Failure> {
         check_md5(self.md5.as_deref(), state.md5(), &self.file.name)?;
-        let opened = self.source.open(&self.file).await;
-        let opened = match opened {
-            Err(failure) if failure.class == FailureClass::Resign => {
-                self.source.renew(&self.file).await?;
-                self.source.open(&self.file).await?
-            }
-            other => other?,
-        };
+        let opened = self.open().await?;
         if self
             .pin
             .as_ref()

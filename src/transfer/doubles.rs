@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -38,6 +38,10 @@ pub(super) struct MemorySource {
     /// Added to every seed: the content changed.
     pub(super) changed: AtomicU64,
     pub(super) md5: Mutex<Option<Md5Digest>>,
+    /// Nothing is answered.
+    pub(super) down: AtomicBool,
+    /// Only whole files are given.
+    pub(super) no_ranges: AtomicBool,
 }
 
 impl MemorySource {
@@ -47,6 +51,9 @@ impl MemorySource {
     }
 
     fn expire(&self) -> Result<(), Failure> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Failure::transient("the source is away"));
+        }
         if self
             .expired
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -81,7 +88,7 @@ impl Source for MemorySource {
             }
             Ok(Opened {
                 validator: self.validator(size),
-                ranges: true,
+                ranges: !self.no_ranges.load(Ordering::SeqCst),
                 md5: *self.md5.lock().unwrap(),
             })
         })
@@ -97,6 +104,13 @@ impl Source for MemorySource {
             self.expire()?;
             let (seed, size) = Self::parse(file);
             assert!(range.end <= size && !range.is_empty(), "{range} of {size}");
+            if self.no_ranges.load(Ordering::SeqCst) && range != ByteRange::new(0, size) {
+                return Err(Failure::new(
+                    FailureClass::RetryNow,
+                    Reason::NoRanges,
+                    "the whole came",
+                ));
+            }
             if *pin != self.validator(size) {
                 return Err(Failure::new(
                     FailureClass::RetryNow,
@@ -134,6 +148,15 @@ impl Source for MemorySource {
 
     fn restore<'a>(&'a self, _file: &'a SourceFile) -> Answer<'a, Restore> {
         Box::pin(async { Ok(Restore::Ready) })
+    }
+
+    fn reachable(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            match self.down.load(Ordering::SeqCst) {
+                true => Err(Failure::transient("the source is away")),
+                false => Ok(()),
+            }
+        })
     }
 }
 
@@ -177,6 +200,8 @@ pub(super) struct MemoryDestination {
     pub(super) trouble: Mutex<Vec<(&'static str, Trouble)>>,
     pub(super) parts_received: AtomicU64,
     pub(super) calls: Mutex<HashMap<&'static str, u64>>,
+    /// Nothing is answered.
+    pub(super) down: AtomicBool,
 }
 
 pub(super) const STAGING: NodeId = NodeId(1);
@@ -201,6 +226,7 @@ impl MemoryDestination {
             trouble: Mutex::default(),
             parts_received: AtomicU64::new(0),
             calls: Mutex::default(),
+            down: AtomicBool::new(false),
         }
     }
 
@@ -250,6 +276,10 @@ impl MemoryDestination {
 
     async fn before(&self, call: &'static str) -> Result<bool, Failure> {
         tokio::task::yield_now().await;
+        if self.down.load(Ordering::SeqCst) {
+            *self.calls.lock().unwrap().entry("away").or_default() += 1;
+            return Err(Failure::transient("the destination is away"));
+        }
         match self.trouble(call) {
             None => Ok(false),
             Some(Trouble::ReplyLost) => Ok(true),

@@ -93,6 +93,10 @@ pub trait Source: Send + Sync {
 
     /// Asks for a file in cold storage to be made readable, or how far that is. Idempotent.
     fn restore<'a>(&'a self, file: &'a SourceFile) -> Answer<'a, Restore>;
+
+    /// Asks the system whether it is there at all, apart from any file. Tells an outage from a
+    /// file that cannot be read.
+    fn reachable(&self) -> Answer<'_, ()>;
 }
 
 /// The sizes a destination takes through upload sessions; both ends exclusive.

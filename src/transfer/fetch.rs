@@ -31,6 +31,22 @@ pub(super) const PIECE: ByteCount = 16 * MIB;
 /// Renewals of a signed address without a byte of progress before the item is parked.
 const RENEWALS: u32 = 3;
 
+/// Answers without a range in a row before the storage counts as one that knows none.
+const WHOLE_ANSWERS: u32 = 3;
+
+/// An address that does not open even when it was just signed: access is withdrawn.
+pub(super) fn withdrawn(failure: Failure) -> Failure {
+    if failure.class != FailureClass::Resign {
+        return failure;
+    }
+    Failure::item(
+        Reason::Inaccessible,
+        format!(
+            "renewed addresses did not open either; access to the file is withdrawn: {failure}"
+        ),
+    )
+}
+
 /// Reads one file. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Reader {
@@ -237,7 +253,9 @@ impl Reading {
         match failure.class {
             FailureClass::RetryNow if failure.reason != Reason::SourceChanged => {
                 self.attempts += 1;
-                if self.attempts >= shared.config.attempts {
+                // A whole answer may be a passing whim of something between; three are not.
+                let whole = failure.reason == Reason::NoRanges && self.attempts >= WHOLE_ANSWERS;
+                if whole || self.attempts >= shared.config.attempts {
                     return Err(failure);
                 }
                 tracing::debug!(file = %self.reader.file.name, at = self.at, attempt = self.attempts, error = %failure, "reading again");
@@ -247,13 +265,7 @@ impl Reading {
             FailureClass::Resign => {
                 self.renewals += 1;
                 if self.renewals > RENEWALS {
-                    return Err(Failure::item(
-                        Reason::Inaccessible,
-                        format!(
-                            "{} renewed addresses in a row did not open: {failure}",
-                            RENEWALS
-                        ),
-                    ));
+                    return Err(withdrawn(failure));
                 }
                 shared.source.renew(&self.reader.file).await
             }

@@ -5,8 +5,9 @@
 //! one streamed body; `commit` makes the version exactly once; `verify` proves what is stored;
 //! `mover` takes one file through these
 //! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
-//! place that says which step may follow which, `budget` bounds the bytes in memory, `ends` are
-//! the two traits a system implements.
+//! place that says which step may follow which, `budget` bounds the bytes in memory, `hold` keeps
+//! new items back during an outage, `clock` is the one that nobody sets, `ends` are the two traits
+//! a system implements.
 //!
 //! How the stages hold each other back: a part's memory is claimed before its bytes are read, in
 //! hash order, first come first served over all files; a part that has been hashed waits for an
@@ -14,12 +15,14 @@
 //! So the slowest stage sets the pace and memory stays within the budget whatever the file sizes.
 
 mod budget;
+mod clock;
 mod commit;
 #[cfg(test)]
 mod doubles;
 mod ends;
 mod fetch;
 mod hash;
+mod hold;
 mod item;
 mod mover;
 mod plan;
@@ -201,9 +204,19 @@ pub(crate) struct Shared {
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
     pub(crate) started: tokio::time::Instant,
+    /// The calendar's time then, in Unix milliseconds.
+    pub(crate) started_ms: i64,
+    pub(crate) hold: hold::Hold,
 }
 
 impl Shared {
+    /// Now, in Unix milliseconds: the calendar's time at the start and what has gone by since, so
+    /// that a clock that is set meanwhile moves no item's turn.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let ran = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.started_ms.saturating_add(ran)
+    }
+
     /// Whether work is to end after what is in hand.
     pub(crate) fn draining(&self) -> bool {
         self.stop.drain.is_cancelled()
@@ -232,6 +245,8 @@ impl Engine {
                 streams: Semaphore::new(config.streams.max(1)),
                 progress: Arc::default(),
                 started: tokio::time::Instant::now(),
+                started_ms: jiff::Timestamp::now().as_millisecond(),
+                hold: hold::Hold::default(),
                 config,
                 source,
                 destination,
@@ -255,9 +270,4 @@ pub(crate) fn ledger_failure(error: crate::ledger::Error) -> Failure {
         Reason::Ledger,
         format!("the ledger cannot record: {error}"),
     )
-}
-
-/// Now, in Unix milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -115,7 +115,20 @@ impl Mover<'_> {
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {
-        let target = match self.belongs().await? {
+        let mut belongs = self.belongs(None).await?;
+        if let Belongs::Found {
+            sha256: Some(recorded),
+            ..
+        } = belongs
+        {
+            // Marker and size may be those of an earlier generation: only the digest tells, and
+            // reading the source for it is cheaper than a wrong "done".
+            let content = self.source_digest().await?;
+            if content != recorded {
+                belongs = self.belongs(Some(content)).await?;
+            }
+        }
+        let target = match belongs {
             Belongs::Found {
                 node,
                 version,
@@ -154,16 +167,12 @@ impl Mover<'_> {
                 config.oversize,
                 self.measured_rate(),
             )?;
-            if !opened.ranges && way == Way::Session {
-                return Err(Failure::item(
-                    Reason::NoRanges,
-                    format!(
-                        "the storage of {} does not honour byte ranges, so it cannot be sent in parts",
-                        self.file.name
-                    ),
-                ));
+            if !opened.ranges && matches!(way, Way::Session | Way::Split(_)) {
+                plan::way_in_one_piece(self.file.size, config.single_post_max, self.measured_rate())
+                    .map_err(|failure| failure.context(&self.file.name))?
+            } else {
+                way
             }
-            way
         };
         match way {
             Way::Small => {
@@ -200,7 +209,7 @@ impl Mover<'_> {
         }
         let state = self.send_parts(&session).await?;
         self.end_check()?.run(&state).await?;
-        let target = match self.belongs().await? {
+        let target = match self.belongs(Some(state.sha256())).await? {
             Belongs::In(target) => target,
             Belongs::Found { node, .. } => {
                 return Err(Failure::item(
@@ -219,6 +228,14 @@ impl Mover<'_> {
         self.intend(target, Some(state.sha256())).await
     }
 
+    /// Reads the source for the digest of what it holds now, and pins the file to it.
+    pub(super) async fn source_digest(&mut self) -> Result<Sha256Digest, Failure> {
+        if self.pin()?.is_none() && self.file.content.is_none() {
+            self.open_source().await?;
+        }
+        Ok(self.hash_source().await?.sha256())
+    }
+
     /// Touches the source and pins the file to what it holds now.
     pub(super) async fn open_source(&mut self) -> Result<Opened, Failure> {
         let file = self.source_file()?;
@@ -229,7 +246,11 @@ impl Mover<'_> {
                 match self.shared.source.open(&file).await {
                     Err(failure) if failure.class == FailureClass::Resign => {
                         self.shared.source.renew(&file).await?;
-                        self.shared.source.open(&file).await
+                        self.shared
+                            .source
+                            .open(&file)
+                            .await
+                            .map_err(super::fetch::withdrawn)
                     }
                     other => other,
                 }

@@ -95,6 +95,30 @@ pub(super) fn way_in(
     }
 }
 
+/// The way in for a file whose storage gives it only as a whole: one streamed POST.
+///
+/// # Errors
+///
+/// A failure of class `ItemIsWrong` with the remedy when it is too large for that.
+pub(super) fn way_in_one_piece(
+    size: ByteCount,
+    post_max: Option<ByteCount>,
+    rate: Option<ByteCount>,
+) -> Result<Way, Failure> {
+    let in_time = size / rate.unwrap_or(ASSUMED_RATE).max(1) < POST_MINUTES * 60;
+    if in_time && size <= post_max.unwrap_or(UNKNOWN_POST_MAX) {
+        return Ok(Way::Post);
+    }
+    Err(Failure::item(
+        Reason::NoRanges,
+        format!(
+            "its storage does not honour byte ranges, so {} would have to go in as one POST; set single_post_max to \
+             allow that, or read the storage through another gateway",
+            display_bytes(size)
+        ),
+    ))
+}
+
 /// What joins the segments of a split master; filed beside them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinManifest {
@@ -192,15 +216,20 @@ impl Mover<'_> {
         }
     }
 
-    /// Finds out where the file's version belongs, before anything is sent.
-    pub(super) async fn belongs(&self) -> Result<Belongs, Failure> {
+    /// Finds out where the file's version belongs, before anything is sent. With `content` a
+    /// version that is recorded with another digest is not this file's, whatever its size.
+    pub(super) async fn belongs(&self, content: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         match self.placement {
-            Placement::Inside(container) => self.belongs_inside(container).await,
-            Placement::Alone => self.belongs_alone().await,
+            Placement::Inside(container) => self.belongs_inside(container, content).await,
+            Placement::Alone => self.belongs_alone(content).await,
         }
     }
 
-    async fn belongs_inside(&self, container: NodeId) -> Result<Belongs, Failure> {
+    async fn belongs_inside(
+        &self,
+        container: NodeId,
+        content: Option<Sha256Digest>,
+    ) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let create = Target::Create {
             parent: container,
@@ -209,7 +238,7 @@ impl Mover<'_> {
         let Some(node) = destination.child(container, &self.file.name).await? else {
             return Ok(Belongs::In(create));
         };
-        match self.own_version(&node).await? {
+        match self.own_version(&node, content).await? {
             Some(found) => Ok(found),
             None => Err(Failure::item(
                 Reason::NameTaken,
@@ -221,15 +250,15 @@ impl Mover<'_> {
         }
     }
 
-    async fn belongs_alone(&self) -> Result<Belongs, Failure> {
+    async fn belongs_alone(&self, content: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let staging = self.shared.config.staging;
         if let Some(node) = destination.child(staging, &self.file.marker).await? {
-            if let Some(found) = self.own_version(&node).await? {
+            if let Some(found) = self.own_version(&node, content).await? {
                 return Ok(found);
             }
-            // Something of another size under our marker: an earlier generation that never got
-            // out of staging. Nobody but us sees it; set it aside for the janitor.
+            // Other content under our marker: an earlier generation that never got out of
+            // staging. Nobody but us sees it; set it aside for the janitor.
             let aside = super::survey::set_aside_name(&self.file.marker, node.id);
             destination.rename(node.id, &aside).await?;
             self.journal(
@@ -282,7 +311,7 @@ impl Mover<'_> {
             );
         }
         for node in candidates {
-            if let Some(belongs) = self.belongs_to(node).await? {
+            if let Some(belongs) = self.belongs_to(node, content).await? {
                 return Ok(belongs);
             }
         }
@@ -293,16 +322,22 @@ impl Mover<'_> {
     }
 
     /// Whether a published document is this asset's: then our version is there, or belongs there.
-    async fn belongs_to(&self, node: NodeId) -> Result<Option<Belongs>, Failure> {
+    async fn belongs_to(
+        &self,
+        node: NodeId,
+        content: Option<Sha256Digest>,
+    ) -> Result<Option<Belongs>, Failure> {
         let versions = self.shared.destination.versions(node).await?;
         let mut ours = false;
-        for version in &versions {
+        // The latest first. A reopened item has new content under the same marker, so most of what
+        // is there is the old; but one of them may be the new already, filed by work that this
+        // ledger does not know of, as when an older copy of it was put in place.
+        for version in versions.iter().rev() {
             let Some(note) = VersionNote::parse(&version.description) else {
                 continue;
             };
             let own = note.marker.as_str() == self.file.marker;
-            // A reopened item has new content under the same marker: what is there is the old.
-            if own && version.size == self.file.size && self.item.node.is_none() {
+            if own && version.size == self.file.size && may_hold(&note, content) {
                 return Ok(Some(Belongs::Found {
                     node,
                     version: version.number,
@@ -320,16 +355,20 @@ impl Mover<'_> {
 
     /// Our version in a document that stands where ours would: marker and size fit, or the marker
     /// was never written and the size fits (only reading it back proves it then).
-    async fn own_version(&self, node: &Node) -> Result<Option<Belongs>, Failure> {
+    async fn own_version(
+        &self,
+        node: &Node,
+        content: Option<Sha256Digest>,
+    ) -> Result<Option<Belongs>, Failure> {
         if node.container {
             return Ok(None);
         }
         let versions = self.shared.destination.versions(node.id).await?;
         Ok(versions.iter().find_map(|version| {
             let note = VersionNote::parse(&version.description);
-            let ours = note
-                .as_ref()
-                .is_none_or(|note| note.marker.as_str() == self.file.marker);
+            let ours = note.as_ref().is_none_or(|note| {
+                note.marker.as_str() == self.file.marker && may_hold(note, content)
+            });
             (ours && version.size == self.file.size).then(|| Belongs::Found {
                 node: node.id,
                 version: version.number,
@@ -354,6 +393,14 @@ impl Mover<'_> {
             .marker
             .parse()
             .map_err(|error| Failure::stop(format!("file {} in the ledger: {error}", self.file.id)))
+    }
+}
+
+/// Whether a version with that note can hold content of this digest, as far as both are known.
+fn may_hold(note: &VersionNote, content: Option<Sha256Digest>) -> bool {
+    match (note.sha256, content) {
+        (Some(recorded), Some(content)) => recorded == content,
+        _ => true,
     }
 }
 

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Engine, Shared, item, ledger_failure, now_ms};
+use super::{Engine, Shared, item, ledger_failure};
 use crate::ledger::{Change, Entry, Item, ItemPatch};
 use crate::types::{Failure, FailureClass, Reason, RunId};
 
@@ -45,14 +45,18 @@ impl Engine {
     async fn work(&self, run: RunId, scanning: impl Fn() -> bool) -> Outcome {
         let shared = &self.shared;
         let mut hands: JoinSet<Result<(), Failure>> = JoinSet::new();
+        // Later than now only for items whose turn a clock that was set back has put out of reach.
+        let mut horizon = 0;
         loop {
             let draining = shared.stop.drain.is_cancelled();
             // Read before looking for items: what was added before the scan ended is then seen.
             let more_to_come = scanning();
             let free = shared.config.items.max(1).saturating_sub(hands.len());
             let mut taken = 0;
-            if !draining && free > 0 {
-                let items = match shared.ledger.take_items(run, now_ms(), free).await {
+            let held = shared.hold.active();
+            if !draining && free > 0 && !held {
+                let now = shared.now_ms().max(horizon);
+                let items = match shared.ledger.take_items(run, now, free).await {
                     Ok(items) => items,
                     Err(error) => return Outcome::Failed(ledger_failure(error)),
                 };
@@ -65,11 +69,20 @@ impl Engine {
                 if draining {
                     return Outcome::Stopped;
                 }
-                if taken == 0 && !more_to_come {
+                if held && !shared.config.wait {
+                    return Outcome::Waiting;
+                }
+                if taken == 0 && !more_to_come && !held {
+                    let now = shared.now_ms();
                     match shared.ledger.next_due(run).await {
                         Err(error) => return Outcome::Failed(ledger_failure(error)),
                         Ok(None) => return Outcome::Finished,
-                        Ok(Some(due)) if due > now_ms() && !shared.config.wait => {
+                        // No item waits so long: the clock was set back since.
+                        Ok(Some(due)) if due > now.saturating_add(longest_ms(shared)) => {
+                            horizon = due;
+                            continue;
+                        }
+                        Ok(Some(due)) if due > now && !shared.config.wait => {
                             return Outcome::Waiting;
                         }
                         Ok(Some(_)) => {}
@@ -105,9 +118,13 @@ async fn one(shared: Arc<Shared>, item: Item) -> Result<(), Failure> {
                 .progress
                 .items_done
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            shared.hold.over();
             Ok(())
         }
-        Ok(Err(failure)) => settle(&shared, &item, failure).await,
+        Ok(Err(failure)) => {
+            let failure = shared.blame(&item, failure).await;
+            settle(&shared, &item, failure).await
+        }
         Err(_) => Err(Failure::defect(format_args!("{} ended early", item.title))),
     }
 }
@@ -117,7 +134,14 @@ async fn settle(shared: &Shared, item: &Item, failure: Failure) -> Result<(), Fa
     let (state, attempts, wait) = next_state(shared, item, &failure);
     // The journal and the summary tell people; the log is for whoever looks closer.
     tracing::debug!(item = %item.id, title = %item.title, state, class = %failure.class, error = %failure, "item not done");
-    let next_at = now_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+    let next_at = shared
+        .now_ms()
+        .saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+    if failure.reason == Reason::Full {
+        // More would only be sent to be refused.
+        shared.hold.hold(wait);
+        tracing::warn!(error = %failure, ?wait, "the destination is full; nothing new is begun for a while");
+    }
     let told_to_stop = failure.reason == Reason::Stopped;
     let reason = serde_json::to_value(failure.reason)
         .ok()
@@ -176,7 +200,12 @@ fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str,
         FailureClass::RetryNow | FailureClass::Resign | FailureClass::SignInAgain => {
             let attempts = item.attempts + 1;
             if attempts >= shared.config.attempts {
-                ("failed", attempts, Duration::ZERO)
+                // Addresses that never open are access withdrawn: that is for a person.
+                let end = match failure.class {
+                    FailureClass::Resign => "parked",
+                    _ => "failed",
+                };
+                (end, attempts, Duration::ZERO)
             } else {
                 (
                     "waiting",
@@ -192,7 +221,7 @@ fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str,
             let wait = failure
                 .retry_after
                 .unwrap_or(Duration::from_secs(60))
-                .min(PATIENCE.max(shared.config.commit_quiet));
+                .min(longest(shared));
             ("waiting", item.attempts, wait)
         }
         FailureClass::ItemIsWrong => {
@@ -206,4 +235,13 @@ fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str,
         }
         FailureClass::StopEverything => ("planned", item.attempts, Duration::ZERO),
     }
+}
+
+/// Longest wait of any item.
+fn longest(shared: &Shared) -> Duration {
+    PATIENCE.max(shared.config.commit_quiet)
+}
+
+fn longest_ms(shared: &Shared) -> i64 {
+    i64::try_from(longest(shared).as_millis()).unwrap_or(i64::MAX)
 }

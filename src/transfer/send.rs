@@ -434,11 +434,17 @@ impl Mover<'_> {
         let (claim, window) = self.window().await;
         let permit = self.upload_permit().await;
         let size = self.file.size;
-        let chunks = reader.ordered(self.at_source(ByteRange::new(0, size)), window);
+        let check = self.end_check()?;
+        let range = self.at_source(ByteRange::new(0, size));
+        // A storage without ranges gives the whole at once or nothing.
+        let chunks = if size <= PIECE || check.open().await?.ranges {
+            reader.ordered(range, window)
+        } else {
+            reader.chunks(range)
+        };
         let hashed = hash::through(self.first_state()?, size, chunks);
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);
-        let check = self.end_check()?;
         let stream = futures::stream::try_unfold(hashed, move |mut hashed| {
             let (seen, check) = (Arc::clone(&seen), check.clone());
             async move {
@@ -692,7 +698,13 @@ pub(super) async fn again_after(shared: &Shared, failure: &Failure, attempt: u32
         FailureClass::RetryNow | FailureClass::RetryLater | FailureClass::SignInAgain
     ) && !matches!(
         failure.reason,
-        Reason::SessionGone | Reason::SourceChanged | Reason::Mismatch | Reason::Stopped
+        Reason::SessionGone
+            | Reason::SourceChanged
+            | Reason::Mismatch
+            | Reason::Stopped
+            // People have to act first: the item waits, and holds neither memory nor a place.
+            | Reason::Full
+            | Reason::Locked
     );
     // A drain does not wait for a destination that does not answer.
     if !repeatable || attempt >= shared.config.attempts || shared.draining() {

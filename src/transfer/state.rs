@@ -15,6 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Uptime;
 use super::ends::Session;
 use crate::ledger;
 use crate::types::{NodeId, ProofLevel, Sha256Digest, TransferId, UploadKey, VersionNumber};
@@ -81,6 +82,9 @@ pub struct Intent {
     pub target: Target,
     /// Unix milliseconds of the last moment a send may have begun.
     pub sent_at: i64,
+    /// The same moment on the machine's own clock.
+    #[serde(default)]
+    pub sent_up: Option<Uptime>,
     /// How often it has been sent before.
     pub sends: u32,
     /// Whether a look-up found the version after an unclear answer.
@@ -317,6 +321,7 @@ pub(super) mod tests {
                 base: VersionNumber(2),
             },
             sent_at: 17,
+            sent_up: Some(Uptime::now()),
             sends: 1,
             found: false,
             refused: false,

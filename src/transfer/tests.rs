@@ -454,6 +454,27 @@ async fn a_lost_ledger_finds_what_is_filed_and_files_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_ledger_takes_no_earlier_content_of_the_same_size_for_the_current() {
+    for size in [5 * MIB, 1000] {
+        let mut rig = Rig::new(2 * MIB);
+        check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
+        rig.dir = tempfile::tempdir().unwrap();
+        // Saved over since, by something that keeps the length.
+        rig.source
+            .changed
+            .store(7, std::sync::atomic::Ordering::SeqCst);
+        check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
+        rig.check_filed("a.mov", 8, size);
+        assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 2);
+
+        rig.dir = tempfile::tempdir().unwrap();
+        check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
+        assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 2);
+        rig.check_nothing_left_in_staging();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_files_of_one_item_appear_together() {
     let rig = Rig::new(2 * MIB);
     let mut card = item("CARD", 0, 0);
@@ -663,4 +684,128 @@ async fn a_drain_ends_between_parts_and_a_resume_sends_only_the_rest() {
         40
     );
     rig.check_filed("a.mov", 4, 40 * MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_hours_fails_no_item_and_ends_by_itself() {
+    for source_is_down in [false, true] {
+        let mut rig = Rig::new(2 * MIB);
+        rig.config.attempts = 2;
+        let rig = Arc::new(rig);
+        let down = {
+            let rig = Arc::clone(&rig);
+            move |down| {
+                let switch = if source_is_down {
+                    &rig.source.down
+                } else {
+                    &rig.destination.down
+                };
+                switch.store(down, std::sync::atomic::Ordering::SeqCst);
+            }
+        };
+        down(true);
+        let ledger = rig.ledger();
+        let names: Vec<String> = (1..=12).map(|n| format!("a{n}.mov")).collect();
+        let items = names
+            .iter()
+            .zip(1..)
+            .map(|(n, seed)| item(n, seed, 3 * MIB));
+        let mut items: Vec<_> = items.collect();
+        for (n, item) in (0u8..).zip(&mut items) {
+            let own = marker(&char::from(b'a' + n).to_string().repeat(26));
+            item.files[0].marker.clone_from(&own);
+            item.marker.clone_from(&own);
+            item.kin = vec![own];
+        }
+        let run = rig.plan(&ledger, items).await;
+        let engine = rig.engine(&ledger);
+        let work = engine.run(run, || false);
+        tokio::pin!(work);
+        // Many times as long as two attempts of everything would have taken.
+        let outage = async {
+            loop {
+                let waiting = ledger
+                    .items(run, Some("waiting"), crate::types::ItemId(0), 100)
+                    .await
+                    .unwrap();
+                let failed = ledger
+                    .items(run, Some("failed"), crate::types::ItemId(0), 100)
+                    .await
+                    .unwrap();
+                assert!(failed.is_empty(), "{failed:?}");
+                let lines = ledger.journal(Some(run), None, 0, 10_000).await;
+                let told = lines.unwrap();
+                let told = told.iter().filter(|line| line.event == "waiting").count();
+                if !waiting.is_empty() && told >= 24 {
+                    assert!(waiting.iter().all(|item| item.attempts == 0), "{waiting:?}");
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            outcome = &mut work => panic!("it ended during the outage: {outcome:?}"),
+            () = outage => {}
+        }
+        down(false);
+        let outcome = work.await;
+        assert!(matches!(outcome, Outcome::Finished), "{outcome:?}");
+        let items = ledger
+            .items(run, None, crate::types::ItemId(0), 100)
+            .await
+            .unwrap();
+        check_states(&items, &["done"; 12]);
+        for (name, seed) in names.iter().zip(1..) {
+            rig.check_filed(name, seed, 3 * MIB);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_a_clock_set_back_has_put_out_of_reach_is_taken_all_the_same() {
+    let rig = Rig::new(2 * MIB);
+    let ledger = rig.ledger();
+    let run = rig.plan(&ledger, vec![item("a.mov", 1, MIB)]).await;
+    let planned = ledger
+        .items(run, None, crate::types::ItemId(0), 10)
+        .await
+        .unwrap();
+    let ten_days = 10 * 24 * 3_600_000;
+    let patch = crate::ledger::ItemPatch {
+        state: Some("waiting".into()),
+        next_at: Some(jiff::Timestamp::now().as_millisecond() + ten_days),
+        ..Default::default()
+    };
+    let change = crate::ledger::Change::new().item(planned[0].id, patch);
+    ledger.apply(change).await.unwrap();
+    let outcome = rig.engine(&ledger).run(run, || false).await;
+    assert!(matches!(outcome, Outcome::Finished), "{outcome:?}");
+    rig.check_filed("a.mov", 1, MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_without_ranges_is_streamed_once_from_its_start() {
+    let rig = Rig::new(2 * MIB);
+    rig.source
+        .no_ranges
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    // Cut once: what follows the cut cannot be asked for, so the whole comes again.
+    *rig.source.cuts.lock().unwrap() = (20 * MIB, 1);
+    let items = rig.run(vec![item("a.mov", 5, 40 * MIB)]).await;
+    check_states(&items, &["done"]);
+    rig.check_filed("a.mov", 5, 40 * MIB);
+    let calls = rig.destination.calls.lock().unwrap().clone();
+    assert!(!calls.contains_key("open_session"), "{calls:?}");
+    assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 1);
+
+    let mut large = Rig::new(2 * MIB);
+    large.config.single_post_max = Some(30 * MIB);
+    large
+        .source
+        .no_ranges
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let items = large.run(vec![item("a.mov", 5, 40 * MIB)]).await;
+    check_states(&items, &["parked"]);
+    let message = items[0].message.as_deref().unwrap();
+    assert!(message.contains("single_post_max"), "{message}");
 }

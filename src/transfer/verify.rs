@@ -127,12 +127,7 @@ impl Mover<'_> {
         let digest = match sha256 {
             Some(digest) => digest,
             // The body's digest was lost with the answer: the source is read again for it.
-            None => {
-                if self.pin()?.is_none() && self.file.content.is_none() {
-                    self.open_source().await?;
-                }
-                self.hash_source().await?.sha256()
-            }
+            None => self.source_digest().await?,
         };
         let note = VersionNote {
             marker: self.marker()?,
