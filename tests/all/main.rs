@@ -3,6 +3,7 @@
 mod architecture;
 mod decisions;
 mod doctor;
+mod faults;
 mod filing;
 mod long;
 mod settings_command;
