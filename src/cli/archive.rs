@@ -41,7 +41,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         .into_iter()
         .map(CollectionId)
         .collect();
-    let assets = flows::archive::assets(&connected.systems, &collections).await?;
+    flows::archive::check(&connected.systems, &collections).await?;
+    let assets = walk(&connected.systems, &collections);
     let arguments_text = json!({"collections": collections}).to_string();
     let run = ledger
         .start_run(NewRun {
@@ -58,4 +59,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         wait: !arguments.moving.no_wait,
     };
     run::drive(context, prepared, Some(assets)).await
+}
+
+/// The enumeration of collections.
+pub(crate) fn walk(systems: &flows::Systems, collections: &[CollectionId]) -> flows::Enumerate {
+    let (systems, collections) = (systems.clone(), collections.to_vec());
+    Box::new(move || Ok(flows::archive::assets(&systems, &collections)))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::run::{self, Moving, Prepared};
 use super::{Context, connect};
 use crate::cli::exit::Exit;
+use crate::flows;
 use crate::flows::migrate::{Library, assets};
 use crate::ledger::NewRun;
 
@@ -76,13 +77,23 @@ pub(crate) fn told(library: &Library) -> serde_json::Value {
     }
 }
 
+/// The enumeration of a library. A list is checked to its end at once.
+pub(crate) fn list(
+    systems: &flows::Systems,
+    library: &Library,
+) -> Result<flows::Enumerate, flows::Error> {
+    assets(systems, library)?;
+    let (systems, library) = (systems.clone(), library.clone());
+    Ok(Box::new(move || assets(&systems, &library)))
+}
+
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = arguments.moving.settings(context)?;
     settings.systems()?;
     let library = absolute(arguments.library());
     let ledger = connect::open_ledger(&settings.ledger.path, "migrate")?;
     let connected = connect::connect(&settings).await?;
-    let assets = assets(&connected.systems, &library)?;
+    let assets = list(&connected.systems, &library)?;
     let run = ledger
         .start_run(NewRun {
             command: "migrate".into(),

@@ -70,9 +70,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let assets = if run.scan_done {
         (!states.is_empty()).then(|| unplanned(ledger.clone(), run.id, states))
     } else if run.command == "archive" {
-        Some(flows::archive::assets(&connected.systems, &collections).await?)
+        Some(super::archive::walk(&connected.systems, &collections))
     } else {
-        Some(flows::migrate::assets(
+        Some(super::migrate::list(
             &connected.systems,
             &library(&run, &told)?,
         )?)

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
 use serde_json::json;
 
 use super::Context;
@@ -19,7 +18,7 @@ use crate::ledger::{Ledger, StateCount};
 use crate::settings::{Resolved, Versions};
 use crate::telemetry::Resources;
 use crate::transfer::Outcome;
-use crate::types::{AssetId, CollectionId, ItemId, RunId, display_bytes};
+use crate::types::{CollectionId, ItemId, RunId, display_bytes};
 
 /// Flags of every command that moves masters.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -68,13 +67,11 @@ pub(crate) struct Prepared {
     pub(crate) wait: bool,
 }
 
-type Assets = BoxStream<'static, Result<AssetId, flows::Error>>;
-
 /// Drives the run to its end and reports it.
 pub(crate) async fn drive(
     context: &Context,
     prepared: Prepared,
-    assets: Option<Assets>,
+    assets: Option<flows::Enumerate>,
 ) -> anyhow::Result<Exit> {
     let Prepared {
         settings,

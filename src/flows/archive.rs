@@ -6,18 +6,26 @@ use super::{Error, Systems};
 use crate::iconik::Selection;
 use crate::types::{AssetId, CollectionId};
 
-/// The assets of the collections, each collection walked to its leaves. A collection that does
-/// not exist is an error before the first asset.
-pub async fn assets(
-    systems: &Systems,
-    collections: &[CollectionId],
-) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
+/// Looks whether the collections exist, so that a slip shows before anything is begun.
+///
+/// # Errors
+///
+/// iconik's: above all that it has no such collection.
+pub async fn check(systems: &Systems, collections: &[CollectionId]) -> Result<(), Error> {
     for collection in collections {
         systems.iconik.collection(collection).await?;
     }
+    Ok(())
+}
+
+/// The assets of the collections, each collection walked to its leaves.
+pub fn assets(
+    systems: &Systems,
+    collections: &[CollectionId],
+) -> BoxStream<'static, Result<AssetId, Error>> {
     let client = systems.iconik.clone();
-    Ok(stream::iter(collections.to_vec())
+    stream::iter(collections.to_vec())
         .flat_map(move |collection| client.select(&Selection::Collection(collection)))
         .map_err(Error::from)
-        .boxed())
+        .boxed()
 }

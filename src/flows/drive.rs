@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::stream::BoxStream;
 use serde_json::json;
 
 use super::intake::{self, Intake};
-use super::{Error, Systems, write_back};
+use super::{Enumerate, Error, Systems, write_back};
 use crate::iconik::{JobEnd, JobReport, NewJob};
 use crate::ledger::{Ledger, StateCount};
 use crate::pace::Pace;
 use crate::transfer::{Engine, Outcome, Progress};
-use crate::types::{AssetId, CollectionId, JobId, RunId};
+use crate::types::{CollectionId, JobId, RunId};
 
 /// Outbox, calendar and job are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -63,13 +62,10 @@ impl Drive {
     /// # Errors
     ///
     /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
-    pub async fn go(
-        &self,
-        assets: Option<BoxStream<'static, Result<AssetId, Error>>>,
-    ) -> Result<Outcome, Error> {
+    pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
         let job = self.job().await;
         let scanned = async {
-            let outcome = match assets {
+            let outcome = match &assets {
                 Some(assets) => {
                     intake::scan(
                         &self.systems,

@@ -1,6 +1,7 @@
 //! From assets to ledger items: which masters, under which names and markers, in which order.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt};
 use serde_json::json;
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::drive::Scan;
 use super::write_back::ItemSource;
-use super::{Error, Systems};
+use super::{Enumerate, Error, Systems};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
 use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
 use crate::types::{AssetId, FailureClass, Marker, MarkerFields, Reason, Role, RunId};
@@ -17,6 +18,10 @@ use crate::types::{AssetId, FailureClass, Marker, MarkerFields, Reason, Role, Ru
 const AT_ONCE: usize = 4;
 /// Items recorded in one transaction.
 const BATCH: usize = 64;
+
+/// First and longest wait for iconik to come back.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How masters become items.
 #[derive(Clone, Debug)]
@@ -27,13 +32,44 @@ pub struct Intake {
     pub sidecar: bool,
 }
 
-/// Plans every asset of the stream into the ledger. Safe to repeat from the beginning: an item
-/// that is known keeps its progress.
+/// Plans every asset into the ledger. While iconik is away it waits; a listing that broke off is
+/// begun anew, which is safe: an item that is known keeps its progress, and counts start again.
 ///
 /// # Errors
 ///
-/// The stream's, iconik's for anything but a single missing asset, and the ledger's.
+/// The listing's and iconik's, unless they pass or concern a single missing asset; the ledger's.
 pub async fn scan(
+    systems: &Systems,
+    ledger: &Ledger,
+    run: RunId,
+    intake: &Intake,
+    assets: &Enumerate,
+    scan: &Scan,
+) -> Result<(), Error> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let seen = scan.seen.swap(0, Ordering::Relaxed);
+        scan.planned.store(0, Ordering::Relaxed);
+        scan.left_out.store(0, Ordering::Relaxed);
+        if seen > 0 {
+            // It had got somewhere.
+            wait = FIRST_WAIT;
+        }
+        match scan_once(systems, ledger, run, intake, assets()?, scan).await {
+            Err(error) if error.is_passing() => pause(&error, &mut wait).await,
+            other => return other,
+        }
+    }
+}
+
+/// Waits out a disturbance, each time twice as long, up to a minute.
+async fn pause(error: &Error, wait: &mut Duration) {
+    tracing::warn!(%error, ?wait, "the enumeration goes on when iconik is back");
+    tokio::time::sleep(*wait).await;
+    *wait = (*wait * 2).min(LONGEST_WAIT);
+}
+
+async fn scan_once(
     systems: &Systems,
     ledger: &Ledger,
     run: RunId,
@@ -45,7 +81,13 @@ pub async fn scan(
     let mut planned = assets
         .map(|asset| async move {
             let asset = asset?;
-            plan(systems, intake, &asset).await
+            let mut wait = FIRST_WAIT;
+            loop {
+                match plan(systems, intake, &asset).await {
+                    Err(error) if error.is_passing() => pause(&error, &mut wait).await,
+                    other => return other,
+                }
+            }
         })
         .buffered(AT_ONCE)
         .ready_chunks(BATCH);

@@ -16,9 +16,11 @@ pub mod write_back;
 
 use std::sync::Arc;
 
+use futures::stream::BoxStream;
+
 use crate::iconik;
 use crate::transfer::Destination;
-use crate::types::{Failure, FailureClass, NodeId, Reason};
+use crate::types::{AssetId, Failure, FailureClass, NodeId, Reason};
 
 /// Both systems, signed in, and what names things between them.
 #[derive(Clone)]
@@ -67,7 +69,16 @@ pub enum Error {
     Engine(#[from] Failure),
 }
 
+/// Begins an enumeration: every call gives all its assets from the start.
+pub type Enumerate =
+    Box<dyn Fn() -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> + Send + Sync>;
+
 impl Error {
+    /// Whether the same may well succeed later.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Iconik(error) if error.is_passing())
+    }
+
     /// As the engine would class it.
     pub fn into_failure(self) -> Failure {
         match self {

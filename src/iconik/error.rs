@@ -115,6 +115,19 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
+    /// Whether iconik, or the way to it, has a passing disturbance: nothing is wrong with what was
+    /// asked.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Exchange { source, .. } => source.is_passing(),
+            Self::Throttled { .. } => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the token's user may not do it.
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::Forbidden { .. })

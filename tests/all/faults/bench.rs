@@ -1,7 +1,7 @@
 //! The bench the faults are tried on: both systems with a few masters, rules that must fire, and
 //! what is asked of the simulators' history afterwards.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
@@ -13,6 +13,7 @@ use longhaul::simulator::server::Record;
 use longhaul::simulator::{Options, PASSWORD, USER};
 use longhaul::types::{ByteCount, MIB};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Extra, Systems, items, of_type};
 

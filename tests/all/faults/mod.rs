@@ -60,6 +60,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("F18", SOURCE, "f18_throttling_is_obeyed_and_burns_no_attempt"),
     ("F18", "src/http/retry.rs", "retry_after_is_read_as_seconds_or_a_date_and_capped"),
     ("F18", "src/http/retry.rs", "a_gate_holds_every_request_to_its_origin_and_no_other"),
+    ("F19", SOURCE, "f19_an_enumeration_waits_for_iconik_and_goes_on_by_itself"),
     ("F19", "src/transfer/tests.rs", "an_outage_of_hours_fails_no_item_and_ends_by_itself"),
     ("F19", "src/transfer/hold.rs", "holds_grow_to_a_minute_are_shared_and_end_with_the_first_success"),
     ("F20", ANSWERS, "f20_pages_for_people_and_broken_json_are_never_taken_for_data"),

@@ -387,6 +387,28 @@ fn f15_resets_everywhere_are_tried_again_and_double_nothing() {
 }
 
 #[test]
+fn f19_an_enumeration_waits_for_iconik_and_goes_on_by_itself() {
+    let masters = [PARTS, POST, SMALL];
+    let mut bench = Bench::new(&masters);
+    let away = || status(500, &[], r#"{"errors": ["Internal error"]}"#);
+    let iconik = |path: &str| {
+        Rule::new(away())
+            .on(System::Iconik)
+            .method("GET")
+            .path(path)
+    };
+    // The listing itself, and what is asked about each asset.
+    bench.arm(iconik("*/contents/*"));
+    bench.arm(iconik("*/formats/*").nth(2));
+    bench.files(&masters);
+    let lines = bench.systems.must(&["status"]);
+    let status = of_type(&lines, "status");
+    assert_eq!(status["scan_done"], true);
+    assert_eq!(status["left_out"], 0);
+    bench.stop();
+}
+
+#[test]
 fn f18_throttling_is_obeyed_and_burns_no_attempt() {
     let mut bench = Bench::new(&[PARTS]);
     let throttle = |code, retry_after: Option<&str>| Action::Throttle429 {
