@@ -82,7 +82,7 @@ pub(crate) fn list(
     systems: &flows::Systems,
     library: &Library,
 ) -> Result<flows::Enumerate, flows::Error> {
-    assets(systems, library)?;
+    drop(assets(systems, library)?);
     let (systems, library) = (systems.clone(), library.clone());
     Ok(Box::new(move || assets(&systems, &library)))
 }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::run::{self, Moving, Prepared};
 use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
-use crate::flows;
 use crate::flows::migrate::Library;
 use crate::ledger::{Ledger, Run};
 use crate::types::{AssetId, CollectionId, ItemId, RunId};
