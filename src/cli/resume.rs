@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::run::{self, Moving, Prepared};
 use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
+use crate::flows;
 use crate::flows::migrate::Library;
 use crate::ledger::{Ledger, Run};
 use crate::types::{AssetId, CollectionId, ItemId, RunId};
@@ -67,7 +68,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
     let collections = collections(&told);
     let assets = if run.scan_done {
-        (!states.is_empty()).then(|| unplanned(ledger.clone(), run.id, states))
+        (!states.is_empty()).then(|| -> flows::Enumerate {
+            let (ledger, run) = (ledger.clone(), run.id);
+            Box::new(move || Ok(unplanned(ledger.clone(), run, states.clone())))
+        })
     } else if run.command == "archive" {
         Some(super::archive::walk(&connected.systems, &collections))
     } else {

@@ -18,7 +18,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// A master that takes some seconds at the rates used here.
-const LONG: (u64, u64) = (1, 16 * MIB);
+const LONG: (u64, u64) = (1, 12 * MIB);
 
 #[test]
 fn f43_a_lost_or_older_ledger_doubles_nothing() {
@@ -70,7 +70,7 @@ fn f45_the_first_sigterm_drains_and_the_second_leaves() {
         let status = child.wait().expect("an end");
         assert_eq!(status.code(), Some(75), "{status}");
         let stored = bench.effects("part").len();
-        assert!(stored < 16, "it was stopped half way");
+        assert!(stored < 12, "it was stopped half way");
         let lines = bench.systems.must(&["status"]);
         let status = of_type(&lines, "status");
         assert_eq!(status["outcome"], "stopped");
@@ -79,7 +79,7 @@ fn f45_the_first_sigterm_drains_and_the_second_leaves() {
 
         bench.systems.must(&["resume"]);
         bench.filed(&[LONG, SMALL]);
-        bench.parts_stored_once(16);
+        bench.parts_stored_once(12);
         if !twice {
             let sent = bench.requests(
                 longhaul::simulator::faults::System::ContentServer,
@@ -87,7 +87,7 @@ fn f45_the_first_sigterm_drains_and_the_second_leaves() {
                 "/multipart/",
             );
             let parts = sent.iter().filter(|r| r.path.matches('/').count() == 7);
-            assert_eq!(parts.count(), 16, "a drain sends nothing twice");
+            assert_eq!(parts.count(), 12, "a drain sends nothing twice");
         }
         bench.stop();
     }
@@ -114,7 +114,7 @@ fn f47_a_second_process_on_a_ledger_is_told_who_has_it() {
     first.wait().expect("an end");
     bench.systems.must(&["resume"]);
     bench.filed(&[LONG]);
-    bench.parts_stored_once(16);
+    bench.parts_stored_once(12);
     bench.stop();
 }
 
@@ -165,7 +165,7 @@ fn f55_memory_stays_within_the_budget_when_the_destination_is_slow() {
     options.content_server.request_limit = Duration::from_secs(30);
     // The source would fill 96 MiB long before the destination has taken them.
     options.content_server_link = LinkSettings {
-        total: Some(40 * MIB),
+        total: Some(80 * MIB),
         ..LinkSettings::default()
     };
     let systems = Systems::with(

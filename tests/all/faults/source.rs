@@ -426,7 +426,7 @@ fn f18_throttling_is_obeyed_and_burns_no_attempt() {
     let past = "Thu, 01 Jan 1970 00:00:00 GMT";
     bench.arm(server(path::PART, throttle(429, Some(past))).nth(2));
     bench.arm(server(path::PART, throttle(429, None)).nth(4));
-    bench.arm(server(path::CREATE, throttle(503, Some("1"))));
+    bench.arm(server(path::CREATE, throttle(503, Some("0"))));
     let iconik = Rule::new(throttle(429, Some("0"))).on(System::Iconik);
     bench.arm(iconik.method("GET").nth(2));
     bench.files(&[PARTS]);
