@@ -171,7 +171,7 @@ async fn report(
         "summary",
         json!({
             "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
-            "already_done": already, "left_out": left_out, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+            "already_done": already, "left_out": left_out, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
             "seconds": took.as_secs_f64(), "cpu_seconds": used.cpu.as_secs_f64(), "peak_memory": used.peak_memory,
             "waited_seconds": progress.waited().into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
         }),
@@ -218,6 +218,12 @@ async fn report(
             used.cpu.as_secs_f64()
         ),
     ));
+    let untold = ledger.posts_waiting().await?;
+    if untold > 0 {
+        output.say(format!(
+            "  {untold:>6} filed, but iconik was not told yet; `longhaul resume` tells it"
+        ));
+    }
     for state in [
         "failed",
         "parked",

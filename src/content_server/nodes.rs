@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::debug;
 
 use super::Client;
@@ -124,10 +124,11 @@ impl Client {
             }
             Err(error) => return Err(error),
         };
-        let collisions = answer
-            .get("results")
-            .and_then(|results| results.as_array())
-            .ok_or_else(|| wire::missing("results"))?;
+        let collisions = match answer.get("results") {
+            Some(Value::Array(collisions)) => collisions.as_slice(),
+            Some(Value::Null) => &[],
+            _ => return Err(wire::missing("results")),
+        };
         let Some(collision) = collisions.first() else {
             return Ok(None);
         };

@@ -25,6 +25,7 @@ const PART_FIELD: &str = "part_content";
 
 #[derive(Deserialize)]
 struct Settings {
+    #[serde(deserialize_with = "wire::flag")]
     is_enabled: bool,
     #[serde(default, deserialize_with = "wire::maybe_count")]
     min_size: Option<u64>,
@@ -34,6 +35,7 @@ struct Settings {
 
 #[derive(Deserialize)]
 struct Started {
+    #[serde(deserialize_with = "wire::key")]
     upload_key: String,
     #[serde(deserialize_with = "wire::count")]
     part_size: u64,
@@ -202,10 +204,15 @@ fn check_start(started: Started, size: ByteCount) -> Result<Session, Error> {
         .ok()
         .filter(|_| part_size > 0 && num_parts == expected);
     // A key of dots alone would change the path that it stands in.
-    let usable = upload_key.bytes().all(|byte| byte.is_ascii_graphic())
+    let usable = !upload_key.chars().any(char::is_control)
         && !upload_key.bytes().all(|byte| byte == b'.');
+    if !usable {
+        return Err(Error::Unreadable(
+            "the upload key is empty or no key".to_owned(),
+        ));
+    }
     match parts {
-        Some(parts) if parts > 0 && usable => Ok(Session {
+        Some(parts) if parts > 0 => Ok(Session {
             key: UploadKey(upload_key),
             part_size,
             parts,

@@ -63,6 +63,9 @@ pub(super) fn page<T: DeserializeOwned>(
     let listed = match answer.get("results") {
         Some(Value::Array(rows)) => rows.as_slice(),
         Some(single @ Value::Object(_)) => std::slice::from_ref(single),
+        // No children; but a document always has a version, and to take a hiccup for "none" would
+        // file it twice.
+        Some(Value::Null) if name != "versions" => &[],
         _ => return Err(missing("results")),
     };
     let mut rows = Vec::with_capacity(listed.len());
@@ -160,6 +163,28 @@ pub(super) fn maybe_count<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
     Ok(number(&Value::deserialize(deserializer)?))
+}
+
+/// A switch, also as a text or a number.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => Ok(flag),
+        Value::Number(number) if number.as_u64().is_some_and(|n| n < 2) => {
+            Ok(number.as_u64() == Some(1))
+        }
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(serde::de::Error::custom("true or false was expected")),
+    }
+}
+
+/// A text, also as a number.
+pub(super) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(serde::de::Error::custom("a text was expected")),
+    }
 }
 
 /// A text that may be missing or null.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Intake};
 use super::{Enumerate, Error, Systems, write_back};
@@ -16,6 +17,11 @@ use crate::types::{CollectionId, JobId, RunId};
 
 /// Outbox, calendar and job are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
+/// A message to iconik that is half way told when somebody says stop is given this long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// At its end a run waits this long for an iconik that had a passing disturbance; what is not told
+/// by then is told by the next `resume`.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the enumeration has come to; read while it runs.
 #[derive(Debug, Default)]
@@ -98,32 +104,66 @@ impl Drive {
         };
         tokio::pin!(work);
         // Beside the work, never instead of it: what is half way through a call holds its turn.
+        let over = CancellationToken::new();
         let care = async {
             let mut tick = tokio::time::interval(HOUSEKEEPING);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                tick.tick().await;
-                if let Err(error) = self.housekeeping(job.as_ref()).await {
-                    return error;
+                tokio::select! {
+                    () = over.cancelled() => return Ok(()),
+                    _ = tick.tick() => self.housekeeping(job.as_ref(), &over).await?,
                 }
             }
         };
+        tokio::pin!(care);
         let (scan, outcome) = tokio::select! {
             done = &mut work => done,
-            error = care => return Err(error),
+            // Only a ledger that fails ends it before it is told to.
+            Err(error) = &mut care => return Err(error),
         };
+        // A message that is being told is told to its end: dropped half way, it would be told twice.
+        over.cancel();
         // Whoever said stop does not wait for iconik: the outbox keeps what is left.
         if matches!(outcome, Outcome::Finished | Outcome::Waiting) {
-            while write_back::deliver(&self.systems, &self.ledger).await? > 0 {}
+            care.await?;
+            self.tell_the_rest().await?;
+        } else if let Ok(ended) = tokio::time::timeout(LAST_WORDS, care).await {
+            ended?;
         }
-        self.finish_job(job, &outcome).await?;
+        self.finish_job(job.as_ref(), &outcome).await?;
         scan.unwrap_or(Ok(()))?;
         Ok(outcome)
     }
 
-    async fn housekeeping(&self, job: Option<&JobReport>) -> Result<(), Error> {
+    /// Empties the outbox, as far as iconik's disturbances pass soon.
+    async fn tell_the_rest(&self) -> Result<(), Error> {
+        let open = CancellationToken::new();
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            while write_back::deliver(&self.systems, &self.ledger, &open).await? > 0 {}
+            let Some(next) = self.ledger.posts_next().await? else {
+                return Ok(());
+            };
+            let now = jiff::Timestamp::now().as_millisecond();
+            let wait = Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs());
+            if tokio::time::Instant::now() + wait > until {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                () = self.engine.stopping() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn housekeeping(
+        &self,
+        job: Option<&JobReport>,
+        over: &CancellationToken,
+    ) -> Result<(), Error> {
         self.pace.follow(&jiff::Timestamp::now());
-        write_back::deliver(&self.systems, &self.ledger).await?;
+        write_back::deliver(&self.systems, &self.ledger, over).await?;
         if let Some(job) = job {
             let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
             // The report throttles itself and never fails a run.
@@ -163,7 +203,7 @@ impl Drive {
         }
     }
 
-    async fn finish_job(&self, job: Option<JobReport>, outcome: &Outcome) -> Result<(), Error> {
+    async fn finish_job(&self, job: Option<&JobReport>, outcome: &Outcome) -> Result<(), Error> {
         let Some(job) = job else { return Ok(()) };
         let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
         let end = match outcome {

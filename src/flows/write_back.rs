@@ -2,11 +2,14 @@
 //!
 //! Messages wait in the ledger's outbox until they are delivered, so that they survive a crash; a
 //! message that iconik refuses for good is journalled and given up, never a reason to fail a run.
+//! An attempt is counted before it is made: when its outcome is unknown, the history is read before
+//! the line is added again.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{Error, Systems};
 use crate::iconik::ExternalId;
@@ -36,15 +39,24 @@ struct Receipt {
     proof: String,
 }
 
-/// Delivers what is due; the number delivered.
+/// Delivers what is due, until `over`; the number delivered. A message that has been begun is
+/// brought to its end.
 ///
 /// # Errors
 ///
 /// Only the ledger's: iconik's are put off or given up.
-pub async fn deliver(systems: &Systems, ledger: &Ledger) -> Result<usize, Error> {
+pub async fn deliver(
+    systems: &Systems,
+    ledger: &Ledger,
+    over: &CancellationToken,
+) -> Result<usize, Error> {
     let now = jiff::Timestamp::now().as_millisecond();
     let mut delivered = 0;
     for post in ledger.posts_due(now, BATCH).await? {
+        if over.is_cancelled() {
+            break;
+        }
+        ledger.post_begun(post.id).await?;
         match tell(systems, ledger, &post).await {
             Ok(note) => {
                 ledger
@@ -99,7 +111,7 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
     let prefix = format!("urn:otcs:{}:node:", systems.instance);
     let ours = format!("{prefix}{}", receipt.node);
     let storages: Vec<StorageId> = source.storage.iter().cloned().collect();
-    let external_id = systems
+    let written = systems
         .iconik
         .write_external_id(
             &source.asset,
@@ -107,7 +119,22 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
             |there| there.starts_with(&prefix),
             &storages,
         )
-        .await?;
+        .await;
+    // The two are rights of their own: a token that may not change assets may still leave a line.
+    let external_id = match written {
+        Ok(ExternalId::Written) => "written".to_owned(),
+        Ok(ExternalId::AlreadyThere) => "already ours".to_owned(),
+        Ok(ExternalId::Taken(_)) => "left: used by somebody else".to_owned(),
+        Ok(ExternalId::FilledByScanner) => "left: filled by the storage's scanner".to_owned(),
+        Err(error) => {
+            let failure = error.into_failure();
+            if failure.class != FailureClass::ItemIsWrong {
+                return Err(failure.into());
+            }
+            tracing::warn!(post = post.id, error = %failure, "the external id was not written");
+            format!("refused: {failure}")
+        }
+    };
     let line = format!(
         "Filed in Content Server {} as node {}{}, version {} of the asset, proof {}{}",
         systems.instance,
@@ -123,15 +150,11 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
             .map(|digest| format!(", sha256 {digest}"))
             .unwrap_or_default(),
     );
-    systems.iconik.add_history(&source.asset, &line).await?;
-    Ok(
-        json!({"asset": source.asset, "external_id": match external_id {
-            ExternalId::Written => "written",
-            ExternalId::AlreadyThere => "already ours",
-            ExternalId::Taken(_) => "left: used by somebody else",
-            ExternalId::FilledByScanner => "left: filled by the storage's scanner",
-        }}),
-    )
+    // What was begun before may have got there.
+    if post.attempts == 0 || !systems.iconik.has_history(&source.asset, &line).await? {
+        systems.iconik.add_history(&source.asset, &line).await?;
+    }
+    Ok(json!({"asset": source.asset, "external_id": external_id}))
 }
 
 fn entry(post: &Post, event: &str, data: &serde_json::Value) -> Entry {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::header::{COOKIE, EXPECT, PROXY_AUTHORIZATION, USER_AGENT};
-use ::http::{HeaderMap, HeaderValue, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Uri};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -106,18 +106,29 @@ impl Client {
     ///
     /// See [`Error`]; [`Error::not_sent`] tells whether the server can have seen it.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        self.drive(request, |response| std::future::ready(Ok(response)))
-            .await
+        self.drive(
+            request,
+            |response| std::future::ready(Ok(response)),
+            |_| false,
+        )
+        .await
     }
 
     /// Sends a request and reads the whole answer, at most `limit` bytes. A repeatable request
-    /// is tried again when the body is cut as well.
+    /// is tried again when the body is cut as well, and when a success brings a page for people
+    /// (or nothing, where something was read): so servers that restart and portals answer.
     ///
     /// # Errors
     ///
     /// Those of [`send`](Self::send) and [`Response::bytes`].
     pub async fn call(&self, request: Request, limit: usize) -> Result<Answer, Error> {
-        self.drive(request, |response| response.answer(limit)).await
+        let read = request.method == Method::GET;
+        self.drive(
+            request,
+            |response| response.answer(limit),
+            |answer| answer.says_nothing(read),
+        )
+        .await
     }
 
     /// Tries a request until its answer is final and `finish` is done with it.
@@ -125,6 +136,7 @@ impl Client {
         &self,
         request: Request,
         finish: impl Fn(Response) -> F,
+        hollow: impl Fn(&T) -> bool,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -136,13 +148,14 @@ impl Client {
             host = %checked.host,
             path = %checked.shown,
         );
-        self.repeat(&checked, finish).instrument(span).await
+        self.repeat(&checked, finish, hollow).instrument(span).await
     }
 
     async fn repeat<T, F>(
         &self,
         checked: &Checked,
         finish: impl Fn(Response) -> F,
+        hollow: impl Fn(&T) -> bool,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -207,6 +220,15 @@ impl Client {
                         && attempt < config.attempts
                         && checked.payload.can_be_sent() =>
                 {
+                    self.pause(&mut attempt).await;
+                }
+                Ok(done)
+                    if safe
+                        && hollow(&done)
+                        && attempt < config.attempts
+                        && checked.payload.can_be_sent() =>
+                {
+                    debug!(attempt, "an answer without content");
                     self.pause(&mut attempt).await;
                 }
                 outcome => return outcome,

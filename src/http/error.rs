@@ -206,7 +206,7 @@ pub enum Error {
     #[error("the request body failed: {0}")]
     Source(Failure),
     /// The answer is complete and not what it should be.
-    #[error("{host}: cannot read the answer at {path}: {cause}")]
+    #[error("{host}: cannot read the answer{}: {cause}", place(.path))]
     Decode {
         /// Host and port.
         host: String,
@@ -215,6 +215,15 @@ pub enum Error {
         /// What is wrong there, without values.
         cause: String,
     },
+}
+
+/// Where in an answer; the root needs no words.
+fn place(path: &str) -> String {
+    if path == "." {
+        String::new()
+    } else {
+        format!(" at {path}")
+    }
 }
 
 impl Error {

@@ -202,6 +202,14 @@ impl Answer {
         looks_like_html(&self.headers, &self.body)
     }
 
+    /// Whether this success is a page for people, or empty where something was to be `read`.
+    pub(super) fn says_nothing(&self, read: bool) -> bool {
+        let empty = || read && self.body.iter().all(u8::is_ascii_whitespace);
+        self.status.is_success()
+            && self.status != StatusCode::NO_CONTENT
+            && (self.looks_like_html() || empty())
+    }
+
     /// Reads the body as JSON.
     ///
     /// # Errors

@@ -41,19 +41,23 @@ pub(super) enum Style {
 #[serde(default)]
 struct Envelope {
     #[serde(deserialize_with = "objects")]
-    objects: Vec<Value>,
+    objects: Option<Vec<Value>>,
     #[serde(deserialize_with = "number")]
     pages: Option<i64>,
     #[serde(deserialize_with = "size")]
     per_page: Option<u64>,
     #[serde(deserialize_with = "super::tolerant::text")]
     next_url: Option<String>,
+    #[serde(deserialize_with = "size")]
+    total: Option<u64>,
 }
 
-fn objects<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Value>, D::Error> {
+/// `null` is an empty list; anything else but a list is none.
+fn objects<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<Value>>, D::Error> {
     Ok(match Value::deserialize(d)? {
-        Value::Array(rows) => rows.into_iter().filter(|row| !row.is_null()).collect(),
-        _ => Vec::new(),
+        Value::Array(rows) => Some(rows.into_iter().filter(|row| !row.is_null()).collect()),
+        Value::Null => Some(Vec::new()),
+        _ => None,
     })
 }
 
@@ -127,13 +131,18 @@ impl Listing {
             }
             Err(error) => return Err(error),
         };
-        let Some(last) = page.objects.last() else {
+        // An answer that is no page says nothing about what there is: not even that there is nothing.
+        let rows = match page.objects {
+            Some(rows) => rows,
+            None if page.total == Some(0) => Vec::new(),
+            None => return Err(self.stuck("the answer holds no list of objects")),
+        };
+        let Some(last) = rows.last() else {
             self.more = false;
             return Ok(());
         };
         // Ids alone: a row may change between two pages, its id does not.
-        let print: Vec<u8> = page
-            .objects
+        let print: Vec<u8> = rows
             .iter()
             .flat_map(|row| {
                 let id = row
@@ -153,7 +162,7 @@ impl Listing {
             .and_then(|len| usize::try_from(len).ok())
             .filter(|&len| len > 0)
             .map_or(PER_PAGE, |len| len.min(PER_PAGE));
-        let full = page.objects.len() >= full;
+        let full = rows.len() >= full;
         let linked = page.next_url.is_some_and(|url| !url.is_empty());
         self.more = match self.style {
             Style::Page => {
@@ -188,7 +197,7 @@ impl Listing {
             },
         };
         self.page += 1;
-        self.rows = page.objects.into();
+        self.rows = rows.into();
         Ok(())
     }
 }

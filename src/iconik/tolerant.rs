@@ -45,7 +45,10 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
 
 pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     Ok(match Value::deserialize(d)? {
-        Value::Number(number) => number.as_i64(),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let whole = whole(&number)?;
+            i64::try_from(whole).ok()
+        }),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     })
@@ -54,10 +57,22 @@ pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::
 /// A size or count; negative ones are absent.
 pub(super) fn size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
     Ok(match Value::deserialize(d)? {
-        Value::Number(number) => number.as_u64(),
+        Value::Number(number) => number.as_u64().or_else(|| whole(&number)),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     })
+}
+
+/// A whole number that was written with a decimal point, as some languages write every number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole, not negative and small enough to be exact"
+)]
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let value = number.as_f64()?;
+    (value >= 0.0 && value < EXACT && value.fract() == 0.0).then_some(value as u64)
 }
 
 pub(super) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {

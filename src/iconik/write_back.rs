@@ -1,9 +1,12 @@
 //! What longhaul leaves in iconik about a filed master: an external id and a line of history.
 
 use ::http::Method;
+use futures::TryStreamExt as _;
 use serde_json::json;
 
 use super::call::Call;
+use super::pages::Style;
+use super::tolerant::text;
 use super::{Client, Error};
 use crate::types::{AssetId, StorageId};
 
@@ -77,4 +80,37 @@ impl Client {
         .body(json!({ "operation_type": "CUSTOM", "operation_description": line }));
         self.done(&call).await
     }
+
+    /// Whether an asset's history has this line, or may have: it is asked before a line is added
+    /// whose first adding got no clear answer.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer. A token that may not read histories is a clear "no": a
+    /// line twice is the lesser evil.
+    pub async fn has_history(&self, asset: &AssetId, line: &str) -> Result<bool, Error> {
+        let call = Call::get(
+            &["assets", "v1", "assets", asset.as_str(), "history"],
+            "can_read_assets_history",
+            format!("reading the history of asset {asset}"),
+        )
+        .query("sort", "date_created,desc");
+        let mut rows = self.rows::<HistoryRow>(call, Style::Page, true);
+        loop {
+            match rows.try_next().await {
+                Ok(Some(row)) if row.operation_description.as_deref() == Some(line) => {
+                    return Ok(true);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(Error::Forbidden { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct HistoryRow {
+    #[serde(default, deserialize_with = "text")]
+    operation_description: Option<String>,
 }

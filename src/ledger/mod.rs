@@ -358,6 +358,21 @@ impl Ledger {
         self.read(move |reader| reader.posts_due(now, limit)).await
     }
 
+    /// When the first undelivered outbox row is due, in Unix milliseconds.
+    pub async fn posts_next(&self) -> Result<Option<i64>, Error> {
+        self.read(move |reader| reader.posts_next()).await
+    }
+
+    /// Number of outbox rows that are not delivered.
+    pub async fn posts_waiting(&self) -> Result<u64, Error> {
+        self.read(move |reader| reader.posts_waiting()).await
+    }
+
+    /// Counts an attempt at an outbox row, before it is made.
+    pub async fn post_begun(&self, id: i64) -> Result<(), Error> {
+        self.write(move |tx| outbox::begun(tx.conn, id)).await
+    }
+
     /// Marks an outbox row as delivered. Safe to repeat.
     pub async fn post_done(&self, id: i64) -> Result<(), Error> {
         self.write(move |tx| outbox::done(tx.conn, id, tx.now()))

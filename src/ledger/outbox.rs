@@ -31,6 +31,13 @@ pub(super) fn due(conn: &Connection, now: i64, limit: usize) -> Result<Vec<Post>
     Ok(posts)
 }
 
+/// When the first undelivered row is due.
+pub(super) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
+    Ok(conn
+        .prepare_cached("SELECT min(next_at) FROM outbox WHERE delivered IS NULL")?
+        .query_row([], |row| row.get(0))?)
+}
+
 /// The number of rows that are not delivered.
 pub(super) fn waiting(conn: &Connection) -> Result<u64, Error> {
     let count: i64 = conn
@@ -39,12 +46,18 @@ pub(super) fn waiting(conn: &Connection) -> Result<u64, Error> {
     Ok(count.unsigned_abs())
 }
 
+/// Counts an attempt before it is made: what comes after a crash knows that there may have been one.
+pub(super) fn begun(conn: &Connection, id: i64) -> Result<(), Error> {
+    let changed = conn
+        .prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?
+        .execute([id])?;
+    found("outbox", id, changed)
+}
+
 pub(super) fn done(conn: &Connection, id: i64, now: i64) -> Result<(), Error> {
     let changed = conn
         .prepare_cached(
-            "UPDATE outbox SET delivered = coalesce(delivered, ?2), attempts = attempts + 1,
-                 message = NULL
-             WHERE id = ?1",
+            "UPDATE outbox SET delivered = coalesce(delivered, ?2), message = NULL WHERE id = ?1",
         )?
         .execute([id, now])?;
     found("outbox", id, changed)
@@ -53,8 +66,7 @@ pub(super) fn done(conn: &Connection, id: i64, now: i64) -> Result<(), Error> {
 pub(super) fn later(conn: &Connection, id: i64, next_at: i64, message: &str) -> Result<(), Error> {
     let changed = conn
         .prepare_cached(
-            "UPDATE outbox SET next_at = ?2, attempts = attempts + 1, message = ?3
-             WHERE id = ?1",
+            "UPDATE outbox SET next_at = ?2, message = ?3 WHERE id = ?1",
         )?
         .execute(params![id, next_at, message])?;
     found("outbox", id, changed)

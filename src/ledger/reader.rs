@@ -256,6 +256,11 @@ impl Reader {
         outbox::due(&self.conn, now, limit)
     }
 
+    /// When the first undelivered outbox row is due, in Unix milliseconds.
+    pub fn posts_next(&self) -> Result<Option<i64>, Error> {
+        outbox::next(&self.conn)
+    }
+
     /// Outbox rows that have not been delivered.
     pub fn posts_waiting(&self) -> Result<u64, Error> {
         outbox::waiting(&self.conn)

@@ -409,7 +409,7 @@ pub struct Post {
     pub kind: String,
     /// Facts, as JSON.
     pub payload: String,
-    /// Attempts so far.
+    /// Attempts begun so far.
     pub attempts: u32,
 }
 

@@ -257,6 +257,11 @@ impl Engine {
         }
     }
 
+    /// Returns when somebody says stop.
+    pub async fn stopping(&self) {
+        self.shared.stop.drain.cancelled().await;
+    }
+
     /// The counters of what the engine is doing.
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.shared.progress)

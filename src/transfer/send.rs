@@ -86,7 +86,10 @@ impl Mover<'_> {
         let state = match recorded.last().map(|last| HashState::load(&last.state)) {
             None => self.first_state()?,
             Some(Ok(state)) if state.position() == frontier => state,
-            Some(_) => self.hash_again(&reader, frontier).await?,
+            Some(_) => {
+                tracing::warn!(file = %self.file.id, frontier, "saved hash state unusable, reading the prefix again");
+                self.hash_again(&reader, frontier).await?
+            }
         };
         let window = self.shared.budget.total() / 2 < session.part_size;
         let again: VecDeque<Part> = recorded
@@ -127,9 +130,9 @@ impl Mover<'_> {
         }
     }
 
-    /// A saved state was unusable: the prefix is read again for the hash alone.
+    /// Reads the first `frontier` bytes again for the hash alone: a saved state was unusable, or
+    /// there is none.
     async fn hash_again(&self, reader: &Reader, frontier: ByteCount) -> Result<HashState, Failure> {
-        tracing::warn!(file = %self.file.id, frontier, "saved hash state unusable, reading the prefix again");
         self.journal("prefix-reread", serde_json::json!({"bytes": frontier}))
             .await?;
         let _claim = self.claim(PIECE).await;

@@ -250,6 +250,7 @@ async fn every_operation_on_a_row_that_is_not_there_is_an_error() {
     }
     let missing = |error: Error| assert!(matches!(error, Error::Missing { .. }), "{error}");
     let run = RunId(9);
+    missing(ledger.post_begun(1).await.unwrap_err());
     missing(ledger.post_done(1).await.unwrap_err());
     missing(ledger.post_later(1, 5, "").await.unwrap_err());
     missing(ledger.end_run(run, "done", true).await.unwrap_err());
@@ -461,6 +462,8 @@ async fn a_post_keeps_its_number_until_it_is_delivered() {
     ledger.apply(change).await.unwrap();
     let due = ledger.posts_due(0, 10).await.unwrap();
     let (a, b, c) = (due[0].id, due[1].id, due[2].id);
+    assert_eq!(ledger.posts_next().await.unwrap(), Some(0));
+    ledger.post_begun(a).await.unwrap();
     ledger.post_later(a, 50, "503").await.unwrap();
     ledger.post_done(b).await.unwrap();
     ledger.post_done(b).await.unwrap();
@@ -471,13 +474,17 @@ async fn a_post_keeps_its_number_until_it_is_delivered() {
     assert_eq!(ids(due.clone()), [c, a], "new ones before those put off");
     assert_eq!((due[1].attempts, due[1].payload.as_str()), (1, "a"));
     assert_eq!(ids(ledger.posts_due(50, 1).await.unwrap()), [c]);
+    ledger.post_done(c).await.unwrap();
+    assert_eq!(ledger.posts_next().await.unwrap(), Some(50));
     assert_eq!(
         Reader::open(&place.path())
             .unwrap()
             .posts_waiting()
             .unwrap(),
-        2
+        1
     );
+    ledger.post_done(a).await.unwrap();
+    assert_eq!(ledger.posts_next().await.unwrap(), None);
 }
 
 #[tokio::test]
