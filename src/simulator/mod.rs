@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 use self::bucket::Bucket;
 use self::campaign::{AssetSpec, Campaign};
 use self::clock::Clock;
-use self::content_server::ContentServer;
+use self::content_server::{Attribute, AttributeKind, ContentServer};
 use self::faults::{Faults, System};
 use self::iconik::{Iconik, Quirks};
 use self::masters::Master;
@@ -410,6 +410,21 @@ fn furnish(server: &ContentServer) -> (i64, i64) {
         .and_then(|()| server.grant(staging, user, &everything))
         .and_then(|()| server.grant(target, user, &everything));
     debug_assert_eq!(hidden, Ok(()), "the rights have these names");
+    let (title, shot) = (AttributeKind::Text, AttributeKind::Date);
+    server.add_category(
+        "Media asset",
+        vec![
+            Attribute::new(2, "Title", title.clone()),
+            Attribute::new(3, "Keywords", title).multiple(),
+            Attribute::new(4, "Shot on", shot),
+            Attribute::new(5, "Takes", AttributeKind::Integer),
+            Attribute::new(6, "Cleared", AttributeKind::Boolean),
+        ],
+    );
+    server.add_classification("Finished media");
+    server.add_classification("Source material");
+    server.add_workspace_type(16, "Campaign");
+    server.add_workflow("Release approval");
     (target, staging)
 }
 

@@ -38,6 +38,7 @@
 mod answer;
 mod arguments;
 mod auth;
+mod browsing;
 mod call;
 mod categories;
 mod config;
@@ -53,6 +54,7 @@ mod reply;
 mod routes;
 mod search;
 mod shape;
+mod teams;
 mod versions;
 mod workflow;
 mod workspaces;
@@ -82,7 +84,7 @@ use self::call::Call;
 use self::content::Store;
 use self::forms::{Form, Reading, Stop};
 use self::members::{ADMIN, DEFAULT_GROUP, Member};
-use self::nodes::{CATEGORY, Node, Place};
+use self::nodes::{CATEGORY, CLASSIFICATION, Node, Place};
 use self::permissions::Rights;
 use self::reply::Sealed;
 use self::shape::Shape;
@@ -289,6 +291,16 @@ impl ContentServer {
         let template = self.plant(volume, &format!("{name} template"), nodes::FOLDER);
         self.world().workspaces.add_type(id, name, template);
         template
+    }
+
+    /// Adds a classification; gives its id.
+    pub fn add_classification(&self, name: &str) -> i64 {
+        let volume = self
+            .world()
+            .tree
+            .volume(198)
+            .map_or(ENTERPRISE, |node| node.id);
+        self.plant(volume, name, CLASSIFICATION)
     }
 
     /// Adds a workflow map; gives its id.

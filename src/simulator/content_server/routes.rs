@@ -8,8 +8,8 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, categories, history, members, multipart, nodes, permissions, records, search, versions,
-    workflow, workspaces,
+    auth, browsing, categories, history, members, multipart, nodes, permissions, records, search,
+    teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -53,6 +53,11 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["forms", "nodes", "create"] if v1 && get => categories::create_form(world, &call),
         ["forms", "nodes", "categories", "create" | "update"] if v1 && get => {
             categories::form(world, &call)
+        }
+        ["uniquenames"] if !v1 && get => browsing::unique_names(world, &call),
+        ["facets", id] if !v1 && get => browsing::facets(world, &call, number(id, "id")?),
+        ["forms", "businessworkspaces", "create"] if !v1 && get => {
+            workspaces::create_form(world, &call)
         }
         ["nicknames", nickname, "nodes"] if !v1 && get => nodes::nickname(world, &call, nickname),
         ["app", "container", id] if !v1 && get => nodes::browse(world, &call, number(id, "id")?),
@@ -119,6 +124,8 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["addablenodetypes"] if v1 && get => nodes::addable(world, &call, id),
         ["nicknames"] if !v1 && put => nodes::set_nickname(world, &call, id),
         ["systemattributes"] if !v1 && put => nodes::system_attributes(world, &call, id),
+        ["columns"] if !v1 && get => browsing::columns(world, &call, id),
+        ["securityclearances"] if v1 && (get || put) => browsing::clearances(world, &call, id, put),
         ["audit"] if get => history::audit(world, &call, id),
         ["content"] if get => versions::content(world, &call, id, None, None),
         ["content", name] if get => versions::content(world, &call, id, None, Some(name)),
@@ -265,6 +272,9 @@ fn workspace(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
         ["businessworkspaces"] if get => workspaces::browse(world, call),
         ["businessworkspaces"] if call.method == Method::POST => workspaces::create(world, call),
         ["businessworkspaces", id] if get => workspaces::get(world, call, number(id, "id")?),
+        ["businessworkspaces", id, rest @ ..] if !rest.is_empty() => {
+            teams::route(world, call, number(id, "id")?, rest)
+        }
         ["externalsystems", system, "botypes", kind, "boids", id] if get => {
             workspaces::by_object(world, call, system, kind, id)
         }
@@ -283,6 +293,7 @@ fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
         ["draftprocesses", id] if call.method == Method::PUT => {
             workflow::update_draft(world, call, number(id, "draftprocess_id")?)
         }
+        ["workflows", "status"] if get => workflow::list(world, call),
         ["workflows", "status", "processes", id] if get => {
             workflow::status(world, call, number(id, "process_id")?)
         }

@@ -156,6 +156,31 @@ pub(super) fn start_now(world: &mut World, call: &Call) -> Outcome {
     Ok(call.results(json!({"custom_message": "", "process_id": process})))
 }
 
+/// `GET /v2/workflows/status`: the caller's processes, of the asked statuses.
+pub(super) fn list(world: &mut World, call: &Call) -> Outcome {
+    let wanted = call.arguments.texts("wstatus");
+    let of = |(id, process): (&i64, &Process)| {
+        let login = world.members.name(process.user);
+        let person = json!({"userId": process.user, "loginName": login, "firstName": "", "lastName": "",
+            "emailAddress": "", "phone": ""});
+        json!({"data": {"wfstatus": {
+            "process_id": id, "subprocess_id": id, "task_id": 1, "wf_name": world.workflows.maps.get(&process.map),
+            "status_key": process.status, "step_name": "Review", "steps_count": 1, "date_initiated": process.started,
+            "due_date": "", "assignee": [person], "assignee_count": 1, "current_assignee": login,
+            "comments_on": true, "parallel_steps": [],
+        }}})
+    };
+    let rows: Vec<_> = world
+        .workflows
+        .processes
+        .iter()
+        .filter(|(_, process)| process.user == call.user)
+        .filter(|(_, process)| wanted.is_empty() || wanted.contains(&process.status))
+        .map(of)
+        .collect();
+    Ok(call.results(rows.into()))
+}
+
 /// `GET /v2/workflows/status/processes/{id}`.
 pub(super) fn status(world: &mut World, call: &Call, id: i64) -> Outcome {
     let process = world.workflows.processes.get(&id);

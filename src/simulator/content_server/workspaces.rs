@@ -1,14 +1,15 @@
-//! Business workspaces, as far as filing into them goes: types, creating, finding, reading.
+//! Business workspaces: types, creating, finding, reading, and the object one stands for.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
+use super::answer::{Answer, INACCESSIBLE, Outcome, Page, Refusal};
 use super::call::Call;
 use super::categories;
 use super::nodes::{Node, Place, WORKSPACE, node_data};
 use super::permissions::Rights;
+use super::teams::{self, Teams};
 use super::world::World;
 
 /// Rows of a page of workspaces, unasked and at most.
@@ -32,6 +33,7 @@ struct Workspace {
 pub(super) struct Workspaces {
     types: BTreeMap<i64, (String, i64)>,
     workspaces: BTreeMap<i64, Workspace>,
+    pub(super) teams: Teams,
 }
 
 impl Workspaces {
@@ -72,6 +74,21 @@ fn reference(call: &Call, prefix: &str) -> Option<Reference> {
         kind: text("bo_type")?,
         id: text("bo_id")?,
     })
+}
+
+/// `GET /v2/forms/businessworkspaces/create`.
+pub(super) fn create_form(world: &mut World, call: &Call) -> Outcome {
+    let template = call.arguments.need_number("template_id")?;
+    let mut types = world.workspaces.types.values();
+    types
+        .find(|(_, own)| *own == template)
+        .ok_or_else(|| Refusal::bad("Could not process object, invalid request"))?;
+    let field = |title: &str| json!({"readonly": false, "required": title == "Name", "title": title, "type": "string"});
+    Ok(Answer::Json(json!({"forms": [{
+        "data": {"name": "", "description": ""},
+        "options": {"fields": {"name": {"label": "Name", "type": "text"}, "description": {"label": "Description", "type": "textarea"}}},
+        "schema": {"properties": {"name": field("Name"), "description": field("Description")}, "type": "object"},
+    }]})))
 }
 
 /// `POST /v2/businessworkspaces`.
@@ -128,6 +145,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         .workspaces
         .workspaces
         .insert(id, Workspace { kind, reference });
+    teams::found(world, id, call.user);
     world.record(
         call,
         "create",
@@ -137,7 +155,36 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     Ok(call.results(json!({"id": id, "direct_open": true, "sub_folder_id": 0})))
 }
 
-fn row(world: &World, call: &Call, node: &Node) -> Value {
+/// Whether the caller sees that workspace.
+pub(super) fn exists(world: &World, call: &Call, id: i64) -> bool {
+    world.visible(call.user, id).is_some() && world.workspaces.workspaces.contains_key(&id)
+}
+
+/// `PUT` and `DELETE /v2/businessworkspaces/{id}/workspacereferences`.
+pub(super) fn refer(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let wanted = reference(call, "").ok_or_else(|| Refusal::missing("ext_system_id"))?;
+    let holder = world.workspaces.referred(&wanted);
+    let set = call.method == http::Method::PUT;
+    if holder.is_some_and(|holder| holder != id) || (!set && holder.is_none()) {
+        return Err(Refusal::bad(
+            "The workspace reference could not be changed.",
+        ));
+    }
+    if let Some(workspace) = world.workspaces.workspaces.get_mut(&id) {
+        workspace.reference = set.then_some(wanted);
+    }
+    Ok(call.done())
+}
+
+/// The paging of workspaces, which stands at the top of an answer.
+pub(super) fn paging(page: Page, total: usize, href: &str) -> Value {
+    let mut paging = page.paging(total, href);
+    let next = paging["links"]["data"]["next"].take();
+    paging["actions"] = json!({"next": {"href": next["href"]}});
+    paging
+}
+
+pub(super) fn row(world: &World, call: &Call, node: &Node) -> Value {
     let mut row = node_data(world, call, node);
     if let Some(workspace) = world.workspaces.workspaces.get(&node.id) {
         let (name, template) = world
@@ -212,9 +259,7 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
         .take(page.limit)
         .map(|node| row(world, call, node))
         .collect();
-    let mut paging = page.paging(found.len(), &call.href);
-    let next = paging["links"]["data"]["next"].take();
-    paging["actions"] = json!({"next": {"href": next["href"]}});
+    let paging = paging(page, found.len(), &call.href);
     let Answer::Json(mut answer) = call.results(rows.into()) else {
         return Err(Refusal::failed("Could not process object, invalid request"));
     };

@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) holds: Holds,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
+    /// Security clearance level and supplemental markings of nodes that have any.
+    pub(super) clearances: BTreeMap<i64, (i64, Vec<String>)>,
     pub(super) history: Vec<Event>,
     /// Bytes held in the store, as of the call at work.
     pub(super) held: u64,
@@ -69,6 +71,7 @@ impl World {
             holds: Holds::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
+            clearances: BTreeMap::new(),
             history: Vec::new(),
             held: 0,
             last_id: 2999,

@@ -216,9 +216,17 @@ impl World {
     }
 
     fn list_sets(&self, call: &Call<'_>, sets: &[String]) -> Answer {
+        self.list_sets_with(call, sets, false)
+    }
+
+    /// Sources say how their storage is reached.
+    fn list_sets_with(&self, call: &Call<'_>, sets: &[String], method: bool) -> Answer {
         let count = call.flag("file_count", false)?;
         call.after(500, "last_id", sets, |id| {
             let mut set = self.row(Kind::FileSet, id)?;
+            if method && let Some(storage) = self.row(Kind::Storage, text(&set, "storage_id")) {
+                set.insert("storage_method".into(), text(&storage, "method").into());
+            }
             if count {
                 set.insert(
                     "file_count".into(),
@@ -293,7 +301,7 @@ impl World {
                         .first()
                         .is_none_or(|m| storage.is_some_and(|r| text(&r, "method") == *m))
                 });
-                self.list_sets(call, &sets)
+                self.list_sets_with(call, &sets, true)
             }
             (&Method::GET, ["storages", storage, "file_sets"]) => {
                 let mut sets = self.children(Kind::FileSet, &own);

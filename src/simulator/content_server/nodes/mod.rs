@@ -17,5 +17,5 @@ pub(super) use read::{
     volume, volume_nodes, volumes,
 };
 pub(super) use tree::{ENTERPRISE, External, Node, Place, Tree};
-pub(super) use types::{CATEGORY, FOLDER, WORKSPACE};
+pub(super) use types::{CATEGORY, CLASSIFICATION, FOLDER, WORKSPACE};
 pub(super) use update::{delete, purge, restore, set_nickname, system_attributes, update};

@@ -12,6 +12,8 @@ pub(in super::super) const CATEGORY: i64 = 131;
 pub(super) const URL: i64 = 140;
 /// Document.
 pub(super) const DOCUMENT: i64 = 144;
+/// Classification.
+pub(in super::super) const CLASSIFICATION: i64 = 199;
 /// Business workspace.
 pub(in super::super) const WORKSPACE: i64 = 848;
 
@@ -60,7 +62,13 @@ const KINDS: [Kind; 22] = [
     kind(URL, "URL", false, true, "url"),
     kind(DOCUMENT, "Document", false, true, "doc"),
     kind(198, "Classification Volume", true, false, "classification"),
-    kind(199, "Classification", true, true, "classification"),
+    kind(
+        CLASSIFICATION,
+        "Classification",
+        true,
+        true,
+        "classification",
+    ),
     kind(202, "Project", true, true, "project"),
     kind(298, "Collection", true, true, "collection"),
     kind(402, "Recycle Bin", true, false, "recyclebin"),

@@ -549,3 +549,136 @@ async fn volumes_members_and_nicknames_answer() {
     assert_eq!(found["results"]["data"]["properties"]["id"], site.folder);
     assert_eq!(site.get("/v2/nicknames/none/nodes").await.status, 404);
 }
+
+#[tokio::test]
+async fn a_workspace_has_roles_members_relations_and_a_reference() {
+    let site = Site::new().await;
+    let template = site.cs.add_workspace_type(16, "Campaign");
+    let mut made = Vec::new();
+    for name in ["Spring", "Summer"] {
+        let body = json!({"template_id": template, "name": name, "parent_id": site.folder});
+        let created = site
+            .body("POST", "/v2/businessworkspaces", body)
+            .await
+            .json();
+        made.push(created["results"]["id"].as_i64().unwrap());
+    }
+    let form = format!("/v2/forms/businessworkspaces/create?template_id={template}");
+    let form = site.get(&form).await.json();
+    assert_eq!(
+        form["forms"][0]["schema"]["properties"]["name"]["required"],
+        true
+    );
+    let own = format!("/v2/businessworkspaces/{}", made[0]);
+    let roles = site.get(&format!("{own}/roles")).await.json();
+    let role = |index: usize| &roles["results"][index]["data"]["properties"];
+    assert_eq!(
+        (&role(0)["leader"], &role(1)["leader"]),
+        (&json!(true), &json!(false))
+    );
+    let members = format!("{own}/roles/{}/members", role(1)["id"]);
+    assert_eq!(site.get(&members).await.json()["results"], json!([]));
+    site.form("POST", &members, "id=1000").await;
+    refused(
+        &site.form("POST", &members, "id=1000").await,
+        400,
+        "already belongs",
+    );
+    let found = site.get(&members).await.json();
+    assert_eq!(found["results"][0]["data"]["properties"]["id"], 1000);
+    let other = site
+        .get(&format!(
+            "/v2/businessworkspaces/{}/roles/{}",
+            made[1],
+            role(1)["id"]
+        ))
+        .await;
+    refused(&other, 400, "role could not be found");
+
+    let related = format!("{own}/relateditems");
+    let summer = made[1].to_string();
+    let child = format!("rel_bw_id={summer}&rel_type=child");
+    assert_eq!(site.form("POST", &related, &child).await.status, 200);
+    refused(
+        &site.form("POST", &related, &child).await,
+        400,
+        "already exists",
+    );
+    let children = site
+        .get(&format!("{related}?where_relationtype=child"))
+        .await
+        .json();
+    assert_eq!(children["paging"]["total_count"], 1);
+    assert_eq!(children["results"][0]["data"]["properties"]["id"], made[1]);
+    let parents = site
+        .get(&format!(
+            "/v2/businessworkspaces/{}/relateditems?where_rel_types={{'parent'}}",
+            made[1]
+        ))
+        .await
+        .json();
+    assert_eq!(
+        parents["results"][0]["data"]["properties"]["rel_type"],
+        "parent"
+    );
+    let gone = site
+        .form("DELETE", &format!("{related}/{summer}?rel_type=child"), "")
+        .await;
+    assert_eq!(gone.status, 200);
+    assert_eq!(site.get(&related).await.json()["results"], json!([]));
+
+    let object = "ext_system_id=LH&bo_type=collection&bo_id=c9";
+    let refer = format!("{own}/workspacereferences");
+    assert_eq!(site.form("PUT", &refer, object).await.status, 200);
+    let by_object = "/v2/externalsystems/LH/botypes/collection/boids/c9";
+    assert_eq!(
+        site.get(by_object).await.json()["results"]["data"]["properties"]["id"],
+        made[0]
+    );
+    assert_eq!(site.form("DELETE", &refer, object).await.status, 200);
+    assert_eq!(site.get(by_object).await.status, 404);
+}
+
+#[tokio::test]
+async fn browsers_are_told_columns_facets_unique_names_and_clearances() {
+    let site = Site::new().await;
+    let folder = site.folder;
+    let columns = site
+        .get(&format!("/v2/nodes/{folder}/columns"))
+        .await
+        .json();
+    assert_eq!(
+        columns["results"]["columns_to_display"]["global_columns"][1],
+        "Name"
+    );
+    let facets = site.get(&format!("/v2/facets/{folder}")).await.json();
+    assert_eq!(facets["results"]["data"]["facets"], json!({}));
+    site.form(
+        "PUT",
+        &format!("/v2/nodes/{folder}/nicknames"),
+        "nickname=inbox",
+    )
+    .await;
+    let names = site
+        .get("/v2/uniquenames?where_names={inbox,outbox}")
+        .await
+        .json();
+    assert_eq!(
+        names["results"],
+        json!([{"NodeId": folder, "NodeName": names["results"][0]["NodeName"], "UniqueName": "inbox"}])
+    );
+    let path = format!("/v1/nodes/{folder}/securityclearances");
+    assert_eq!(site.get(&path).await.json()["data"]["clearance_level"], 0);
+    site.body(
+        "PUT",
+        &path,
+        json!({"clearance_level": 50, "supplemental_markings": ["EUR"]}),
+    )
+    .await;
+    let set = site.get(&path).await.json();
+    assert_eq!(set["data"]["clearance_level"], 50);
+    assert_eq!(
+        set["data"]["supplemental_markings"][0]["supplemental_marking"],
+        "EUR"
+    );
+}
