@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::exit::Ended;
+use crate::content_server::Right;
 use crate::flows::Systems;
 use crate::ledger::{Ledger, Reader};
 use crate::pace::{Calendar, Pace, Window};
@@ -105,30 +104,30 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     let http = http_client(settings)?;
     let iconik = iconik(settings, &http).await?;
     let content_server = content_server(settings, &http).await?;
-    let destination: Arc<dyn Destination> = Arc::new(content_server);
+    let destination: Arc<dyn Destination> = Arc::new(content_server.clone());
+    let (iconik_url, server_url) = (settings.iconik()?.url.as_str(), server.url.as_str());
     let signed_in = async {
-        iconik
-            .validate()
-            .await
-            .map_err(|error| error.into_failure().context("iconik"))?;
-        iconik
-            .domain()
-            .await
-            .map_err(|error| error.into_failure().context("iconik"))
+        iconik.validate().await.map_err(|error| {
+            error
+                .into_failure()
+                .context(format!("iconik.url = {iconik_url}"))
+        })?;
+        iconik.domain().await.map_err(|error| {
+            error
+                .into_failure()
+                .context(format!("iconik.url = {iconik_url}"))
+        })
     };
     let folders = async {
-        folder(
-            &*destination,
-            server.target.folder,
-            "content_server.target.folder",
-        )
-        .await?;
-        folder(
-            &*destination,
-            server.target.staging,
-            "content_server.target.staging",
-        )
-        .await
+        for (id, setting) in [
+            (server.target.folder, "content_server.target.folder"),
+            (server.target.staging, "content_server.target.staging"),
+        ] {
+            folder(&content_server, id, setting)
+                .await
+                .map_err(|failure| failure.context(format!("content_server.url = {server_url}")))?;
+        }
+        Ok(())
     };
     let (domain, ()) = tokio::try_join!(signed_in, folders)?;
     Ok(Connected {
@@ -143,22 +142,39 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     })
 }
 
-async fn folder(destination: &dyn Destination, id: NodeId, setting: &str) -> Result<(), Failure> {
-    let node = destination
+/// Looks at a folder before anything is moved: a master that arrives and may not be put there has
+/// come for nothing.
+async fn folder(
+    content_server: &content_server::Client,
+    id: NodeId,
+    setting: &str,
+) -> Result<(), Failure> {
+    let node = content_server
         .node(id)
         .await
         .map_err(|failure| failure.context(format!("{setting} = {id}")))?;
-    if node.container {
-        return Ok(());
+    let wrong = |reason, what: String| {
+        Err(Failure::new(
+            FailureClass::StopEverything,
+            reason,
+            format!("{setting} = {id} is {:?}, {what}", node.name),
+        ))
+    };
+    if !node.container {
+        return wrong(
+            Reason::NotFound,
+            "which is no folder; name a folder's node id".into(),
+        );
     }
-    Err(Failure::new(
-        FailureClass::StopEverything,
-        Reason::NotFound,
-        format!(
-            "{setting} = {id} is {:?}, which is no folder; name a folder's node id",
-            node.name
-        ),
-    ))
+    if let Some(user) = content_server.barred(id, Right::AddItems).await? {
+        return wrong(
+            Reason::Refused,
+            format!(
+                "where user {user:?} may not add items; give it that right, or name another folder"
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// The bandwidth limits.
@@ -233,11 +249,11 @@ pub(crate) fn engine(
 
 /// Opens the ledger for writing.
 pub(crate) fn open_ledger(path: &Path, command: &str) -> anyhow::Result<Ledger> {
-    Ledger::open(
+    // Its errors name the file.
+    Ok(Ledger::open(
         path,
         &format!("longhaul {command}, process {}", std::process::id()),
-    )
-    .with_context(|| format!("ledger {}", path.display()))
+    )?)
 }
 
 /// Refuses a ledger that does not exist: only commands that start a run make one.

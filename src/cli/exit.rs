@@ -130,7 +130,10 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<iconik::Error>() {
         return Some(of_iconik(error));
     }
-    cause.is::<http::Error>().then_some(Exit::Unreachable)
+    match cause.downcast_ref::<http::Error>()? {
+        http::Error::Config(_) => Some(Exit::Usage),
+        _ => Some(Exit::Unreachable),
+    }
 }
 
 fn of_iconik(error: &iconik::Error) -> Exit {

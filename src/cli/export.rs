@@ -91,6 +91,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        if !folder.is_dir() {
+            return Err(Ended::usage(format!(
+                "there is no directory {}; create it first",
+                folder.display()
+            )));
+        }
         let mut file = tempfile::NamedTempFile::new_in(folder)
             .with_context(|| format!("writing in {}", folder.display()))?;
         let digest = write(&destination, &pace, &content, |bytes| file.write_all(bytes)).await?;

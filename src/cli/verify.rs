@@ -53,11 +53,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         read: arguments.level == "read-back",
     };
     let mut tally = Tally::default();
+    let mut elsewhere = None;
     if arguments.item.is_empty() {
         let run = ledger
             .run(arguments.run.map(RunId))
             .await?
             .ok_or_else(|| Ended::usage("the ledger has no such run"))?;
+        elsewhere = (run.already_done > 0).then_some((run.id, run.already_done));
         let mut after = ItemId(0);
         loop {
             let items = ledger.items(run.id, Some("done"), after, PAGE).await?;
@@ -100,6 +102,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     context
         .output
         .say(format!("{} files {what}: {text}", tally.files));
+    if let Some((run, items)) = elsewhere {
+        context.output.say(format!(
+            "{items} items that run {run} found done before belong to earlier runs; `--run` names one"
+        ));
+    }
     Ok(exit)
 }
 

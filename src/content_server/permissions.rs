@@ -10,7 +10,7 @@ use tracing::debug;
 use super::Client;
 use super::errors::{Effect, Error};
 use super::wire;
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, FailureClass, NodeId};
 
 /// Rows asked for at once; a node rarely has more holders of rights.
 const MOST_PAGES: u32 = 1_000;
@@ -155,6 +155,42 @@ impl Client {
                 .into_failure(Effect::Repeatable)
                 .context(format!("reading the permissions of node {node}"))
         })
+    }
+
+    /// The signed-in user's name when it certainly lacks `right` on `node`; `None` when it has it,
+    /// or when the server does not say (not every release does, and not to everybody).
+    ///
+    /// # Errors
+    ///
+    /// Only a refused sign-in.
+    pub async fn barred(&self, node: NodeId, right: Right) -> Result<Option<String>, Failure> {
+        let asked = async {
+            let user = self.current_user().await?;
+            let path = format!("v2/nodes/{node}/permissions/effective/{}", user.id);
+            let answer = self
+                .json(self.call(Method::GET, &path))
+                .await
+                .map_err(|error| error.into_failure(Effect::Repeatable))?;
+            let named = wire::section(&answer, "permissions")
+                .ok()
+                .and_then(|held| held.get("permissions")?.as_array())
+                .map(|names| names.iter().any(|name| name == right.as_str()));
+            Ok::<_, Failure>((named == Some(false)).then_some(user.name))
+        };
+        match asked.await {
+            // A server that is gone, or an account that is, shows at the next call; what is asked
+            // here is no reason to stop.
+            Err(failure)
+                if !matches!(
+                    failure.class,
+                    FailureClass::StopEverything | FailureClass::SignInAgain
+                ) =>
+            {
+                debug!(%node, error = %failure, "the server does not say what we may do");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// Gives a holder exactly these rights. Safe to repeat. Reaching down into a big tree takes the

@@ -37,6 +37,14 @@ pub struct CurrentUser {
     pub name: String,
 }
 
+#[derive(serde::Deserialize)]
+struct UserRow {
+    #[serde(deserialize_with = "wire::whole")]
+    id: i64,
+    #[serde(default, deserialize_with = "wire::text")]
+    name: String,
+}
+
 impl Client {
     /// Whether a REST interface answers at the configured address. Needs no sign-in.
     ///
@@ -101,14 +109,10 @@ impl Client {
         let read = async {
             let answer = self.json(self.call(Method::GET, "v1/auth")).await?;
             let data = answer.get("data").ok_or_else(|| wire::missing("data"))?;
-            let id = data
-                .get("id")
-                .and_then(Value::as_i64)
-                .ok_or_else(|| wire::missing("data.id"))?;
-            let name = data.get("name").and_then(Value::as_str);
+            let user: UserRow = wire::parse(data, "data")?;
             Ok(CurrentUser {
-                id,
-                name: name.unwrap_or_default().to_owned(),
+                id: user.id,
+                name: user.name,
             })
         };
         read.await.map_err(|error: Error| {

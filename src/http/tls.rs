@@ -80,6 +80,12 @@ fn native() -> &'static [CertificateDer<'static>] {
 /// the handshake.
 pub(super) fn explain(error: &std::io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    if let rustls::Error::InvalidMessage(_) = error {
+        return Some(
+            "what answers there speaks no TLS; is the port right, or is it an http address?"
+                .to_owned(),
+        );
+    }
     let rustls::Error::InvalidCertificate(problem) = error else {
         return Some(format!("no TLS connection can be agreed on ({error})"));
     };
@@ -97,6 +103,12 @@ pub(super) fn explain(error: &std::io::Error) -> Option<String> {
              does not know; for a company's own, set network.ca_file to its PEM file"
             .to_owned(),
         CertificateError::Revoked => "its certificate has been revoked".to_owned(),
+        // Self-signed certificates are often made as authorities; the checker has no name for that.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "its certificate is an authority's own; the server needs one issued for its name, by an \
+             authority that network.ca_file may name"
+                .to_owned()
+        }
         other => format!("its certificate is not acceptable ({other})"),
     })
 }

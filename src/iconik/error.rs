@@ -34,7 +34,7 @@ pub enum Error {
     /// The token is missing, revoked or expired. Nothing can go on.
     #[error(
         "{doing}: iconik does not accept the token; make a new application token \
-         (Admin > Settings > Application Tokens) and set it as iconik.token{}", quoted(.said)
+         (Admin > Settings > Application Tokens), set it as iconik.token and its application as iconik.app_id{}", quoted(.said)
     )]
     Token {
         /// What was being done.

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
 mod architecture;
+mod bad_input;
 mod decisions;
 mod doctor;
 mod faults;
@@ -8,4 +9,5 @@ mod filing;
 mod long;
 mod settings_command;
 mod support;
+mod telling;
 mod ways;

@@ -259,3 +259,25 @@ async fn a_new_document_carries_its_categories_in_the_same_call() {
         json!({"type": 0, "parent_id": 2, "name": "f", "roles": roles})
     );
 }
+
+#[tokio::test]
+async fn a_right_is_missing_only_when_the_server_says_so() {
+    let rights = |names: Value| json!({"results": {"data": {"permissions": {"permissions": names, "right_id": 7}}}});
+    let unmapped = json!({"error": "The REST API URL could not be found in the mappings registry"});
+    for (code, effective, barred) in [
+        (200, rights(json!(["see", "see_contents"])), true),
+        (200, rights(json!(["see", "add_items"])), false),
+        (200, rights(Value::Null), false),
+        (200, json!({"results": {}}), false),
+        (400, unmapped, false),
+    ] {
+        let server = Server::start(move |seen| match seen.line().as_str() {
+            "GET v1/auth" => ok(json!({"data": {"id": "7", "name": "svc"}})),
+            "GET v2/nodes/5/permissions/effective/7" => status(code, effective.clone()),
+            other => panic!("{other}"),
+        })
+        .await;
+        let found = server.client().barred(NodeId(5), Right::AddItems).await;
+        assert_eq!(found.unwrap(), barred.then(|| "svc".to_owned()));
+    }
+}
