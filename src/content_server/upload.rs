@@ -204,8 +204,8 @@ fn check_start(started: Started, size: ByteCount) -> Result<Session, Error> {
         .ok()
         .filter(|_| part_size > 0 && num_parts == expected);
     // A key of dots alone would change the path that it stands in.
-    let usable = !upload_key.chars().any(char::is_control)
-        && !upload_key.bytes().all(|byte| byte == b'.');
+    let usable =
+        !upload_key.chars().any(char::is_control) && !upload_key.bytes().all(|byte| byte == b'.');
     if !usable {
         return Err(Error::Unreadable(
             "the upload key is empty or no key".to_owned(),

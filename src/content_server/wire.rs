@@ -377,6 +377,15 @@ mod tests {
     }
 
     #[test]
+    fn no_children_may_be_null_but_a_document_without_versions_is_unreadable() {
+        let answer = json!({"results": null});
+        let children = page::<Properties>(&answer, "properties", 1, 9).unwrap();
+        assert!(children.rows.is_empty() && !children.more);
+        assert!(page::<VersionRow>(&answer, "versions", 1, 9).is_err());
+        assert!(page::<Properties>(&json!({}), "properties", 1, 9).is_err());
+    }
+
+    #[test]
     fn another_page_than_the_one_asked_for_is_refused() {
         let answer = json!({"collection":{"paging":{"page":1,"page_total":9}},
             "results":[{"data":{"versions":{"version_number":1,"file_size":1}}}]});

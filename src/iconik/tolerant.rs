@@ -264,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_with_a_decimal_point_is_that_number_and_others_are_none() {
+        let size = |value: serde_json::Value| -> Option<u64> {
+            serde_json::from_value::<Row>(serde_json::json!({ "size": value }))
+                .unwrap()
+                .size
+        };
+        assert_eq!(size(serde_json::json!(264_032_992.0)), Some(264_032_992));
+        assert_eq!(size(serde_json::json!("17")), Some(17));
+        for odd in [1.5, -1.0, 1e300] {
+            assert_eq!(size(serde_json::json!(odd)), None, "{odd}");
+        }
+    }
+
+    #[test]
     fn odd_values_are_absent_and_never_an_error() {
         for odd in [
             "null", "{}", "[]", "[null]", "-1", "\"x\"", "true", "1e300", "\"\"",

@@ -65,9 +65,7 @@ pub(super) fn done(conn: &Connection, id: i64, now: i64) -> Result<(), Error> {
 
 pub(super) fn later(conn: &Connection, id: i64, next_at: i64, message: &str) -> Result<(), Error> {
     let changed = conn
-        .prepare_cached(
-            "UPDATE outbox SET next_at = ?2, message = ?3 WHERE id = ?1",
-        )?
+        .prepare_cached("UPDATE outbox SET next_at = ?2, message = ?3 WHERE id = ?1")?
         .execute(params![id, next_at, message])?;
     found("outbox", id, changed)
 }

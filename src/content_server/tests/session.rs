@@ -100,21 +100,29 @@ async fn a_wrong_password_is_sent_once_and_stops_everybody() {
 
 #[tokio::test]
 async fn a_restart_during_sign_in_is_no_refusal() {
-    let down = Mutex::new(true);
+    let pages = Arc::new(AtomicU32::new(1));
+    let left = Arc::clone(&pages);
     let server = Server::bare(move |seen| {
         if seen.line() != "POST v1/auth" {
             return node_answer();
         }
-        if std::mem::replace(&mut *down.lock().unwrap(), false) {
+        let down = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
+        if down.is_ok() {
             html(200, "Please try again")
         } else {
             ok(json!({"ticket": "t"}))
         }
     })
     .await;
+    // A short one passes unnoticed.
+    server.client().node(NodeId(5)).await.unwrap();
+    pages.store(1000, Ordering::SeqCst);
     let client = server.client();
     let failure = client.node(NodeId(5)).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::RetryNow);
+    pages.store(0, Ordering::SeqCst);
     client.node(NodeId(5)).await.unwrap();
 }
 

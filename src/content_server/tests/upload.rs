@@ -46,6 +46,35 @@ async fn the_window_is_what_the_administrator_set() {
 }
 
 #[tokio::test]
+async fn switches_sizes_and_keys_of_a_neighbouring_type_are_understood() {
+    let texts = window(|| {
+        ok(json!({"results": {"data": {"is_enabled": "True", "min_size": "1", "max_size": "9"}}}))
+    });
+    assert_eq!(texts.await.unwrap(), Some(Window { min: 1, max: 9 }));
+    let odd = window(|| ok(json!({"results": {"data": {"is_enabled": "maybe", "max_size": 9}}})));
+    assert!(odd.await.is_err(), "no guess");
+    for (key, read) in [
+        (json!(880_000_001), Some("880000001")),
+        (json!("a/b+c=1?x#y z%41"), Some("a/b+c=1?x#y z%41")),
+        (json!(".."), None),
+        (json!(""), None),
+        (json!("a\nb"), None),
+    ] {
+        let sent = key.clone();
+        let server = Server::start(move |_| {
+            ok(json!({"results": {"data": {"upload_key": sent, "part_size": "4", "num_parts": 3}}}))
+        })
+        .await;
+        let opened = server.client().open_session("a", 10, "x/y").await;
+        assert_eq!(
+            opened.as_ref().ok().map(|session| session.key.as_str()),
+            read,
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_the_feature_has_no_window() {
     let off =
         || ok(json!({"results": {"data": {"is_enabled": false, "min_size": 1, "max_size": 2}}}));

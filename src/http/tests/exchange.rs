@@ -316,3 +316,35 @@ async fn a_call_is_tried_again_when_its_body_is_cut() {
         .unwrap();
     assert_eq!(answer.json::<Vec<u64>>().unwrap(), [1]);
 }
+
+#[tokio::test]
+async fn a_read_that_brings_a_page_or_nothing_is_tried_again() {
+    let server = Server::start(vec![
+        whole("200 OK", "Content-Type: text/html\r\n", "<html>restarting"),
+        whole("200 OK", "", " "),
+        whole("200 OK", "", "[1]"),
+    ])
+    .await;
+    let answer = client(quick())
+        .call(get(&server.url("/")), 100)
+        .await
+        .unwrap();
+    assert_eq!(answer.json::<Vec<u64>>().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_page_that_stays_and_one_for_a_change_are_the_callers_to_judge() {
+    let page = || whole("200 OK", "Content-Type: text/html\r\n", "<html>sign in");
+    let server = Server::start(vec![page(), page(), page(), page(), page()]).await;
+    let client = client(quick());
+    let read = client.call(get(&server.url("/")), 100).await.unwrap();
+    assert!(read.looks_like_html());
+    assert_eq!(server.seen().len(), 3, "as many as attempts");
+    let change = client.call(post(&server.url("/")), 100).await.unwrap();
+    assert!(change.looks_like_html());
+    assert_eq!(
+        server.seen().len(),
+        4,
+        "what may have been done is not repeated"
+    );
+}

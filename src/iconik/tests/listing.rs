@@ -41,6 +41,25 @@ async fn numbered_pages_are_read_to_their_end_and_credentials_go_along() {
 }
 
 #[tokio::test]
+async fn a_page_of_null_is_empty_but_an_answer_that_is_no_page_is_an_error() {
+    for (answer, rows) in [
+        (json!({"objects": null, "total": 0}), Some(0)),
+        (json!({"total": 0, "pages": 0}), Some(0)),
+        (json!({"errors": ["the index is being built"]}), None),
+        (json!({}), None),
+    ] {
+        let body = answer.clone();
+        let double = Double::start(|_| move |_: &Seen| Reply::json(body.clone())).await;
+        let listed: Result<Vec<_>, _> = double.client().storages().try_collect().await;
+        match (rows, listed) {
+            (Some(rows), Ok(listed)) => assert_eq!(listed.len(), rows, "{answer}"),
+            (None, Err(Error::Listing { .. })) => {}
+            (_, other) => panic!("{answer}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_missing_page_beyond_the_first_ends_a_listing_but_another_error_does_not() {
     let double = Double::start(|_| {
         |seen: &Seen| match (seen.path.as_str(), page(seen)) {
