@@ -11,6 +11,7 @@ use super::write_back::ItemSource;
 use super::{Error, Systems};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
 use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
+use crate::telemetry::crash_point;
 use crate::types::{AssetId, FailureClass, Marker, MarkerFields, Reason, Role, RunId};
 
 /// Assets asked about at once; iconik's call limit is the brake, not this.
@@ -81,6 +82,7 @@ pub async fn scan(
         }
         let count = items.len() as u64;
         ledger.add_page(run, items, None, false, left_out).await?;
+        crash_point("planned");
         scan.planned.fetch_add(count, Ordering::Relaxed);
         if let Some(error) = failed {
             return Err(error);

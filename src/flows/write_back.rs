@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Error, Systems};
 use crate::iconik::ExternalId;
 use crate::ledger::{Change, Entry, Ledger, Post};
+use crate::telemetry::crash_point;
 use crate::types::{AssetId, FailureClass, NodeId, StorageId, VersionNumber};
 
 /// Attempts before a message is given up.
@@ -45,8 +46,10 @@ pub async fn deliver(systems: &Systems, ledger: &Ledger) -> Result<usize, Error>
     let now = jiff::Timestamp::now().as_millisecond();
     let mut delivered = 0;
     for post in ledger.posts_due(now, BATCH).await? {
+        crash_point("telling");
         match tell(systems, ledger, &post).await {
             Ok(note) => {
+                crash_point("told");
                 ledger
                     .apply(Change::new().journal(entry(&post, "told-iconik", &note)))
                     .await?;

@@ -10,6 +10,7 @@ use super::plan::{self, Belongs, Way};
 use super::state::{Intent, Step, Target};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, NewFile};
+use crate::telemetry::crash_point;
 use crate::types::{
     Failure, FailureClass, Marker, MarkerFields, NodeId, ProofLevel, Reason, Role, Sha256Digest,
     VersionNumber,
@@ -120,24 +121,21 @@ impl Mover<'_> {
                 node,
                 version,
                 sha256,
+            } => return self.found(node, version, sha256).await,
+            Belongs::Perhaps {
+                node,
+                version,
+                sha256,
+                base,
             } => {
-                let patch = FilePatch {
-                    step: Some("committed".into()),
-                    node: Some(Some(node)),
-                    version: Some(Some(version)),
-                    sha256: Some(sha256.map(|digest| digest.0.to_vec())),
-                    intent: Some(None),
-                    ..Default::default()
-                };
-                return self
-                    .advance(
-                        patch,
-                        Some((
-                            "found",
-                            json!({"node": node, "version": version, "sha256": sha256}),
-                        )),
-                    )
-                    .await;
+                let stored = self.stored_digest(node, version, sha256).await?;
+                if self.file.content.is_none() {
+                    self.open_source().await?;
+                }
+                if self.hash_source().await?.sha256() == stored {
+                    return self.found(node, version, Some(stored)).await;
+                }
+                Target::Version { node, base }
             }
             Belongs::In(target) => target,
         };
@@ -173,11 +171,13 @@ impl Mover<'_> {
             }
             Way::Post => self.intend(target, None).await,
             Way::Session => {
+                crash_point("session-opening");
                 let session = self
                     .shared
                     .destination
                     .open_session(&self.file.name, self.file.size, &self.file.mime)
                     .await?;
+                crash_point("session-opened");
                 let patch = FilePatch {
                     step: Some("open".into()),
                     session: Some(Some((
@@ -188,10 +188,44 @@ impl Mover<'_> {
                     ..Default::default()
                 };
                 let facts = json!({"part_size": session.part_size, "parts": session.parts});
-                self.advance(patch, Some(("session-opened", facts))).await
+                self.advance(patch, Some(("session-opened", facts))).await?;
+                crash_point("session-recorded");
+                Ok(())
             }
             Way::Split(largest) => self.split(largest).await,
         }
+    }
+
+    /// What a version holds: as its description says, else read back.
+    async fn stored_digest(
+        &self,
+        node: NodeId,
+        version: VersionNumber,
+        described: Option<Sha256Digest>,
+    ) -> Result<Sha256Digest, Failure> {
+        match described {
+            Some(digest) => Ok(digest),
+            None => self.shared.read_back(node, version, self.file.size).await,
+        }
+    }
+
+    /// The version is there already: what remains is to prove and publish it.
+    async fn found(
+        &mut self,
+        node: NodeId,
+        version: VersionNumber,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<(), Failure> {
+        let patch = FilePatch {
+            step: Some("committed".into()),
+            node: Some(Some(node)),
+            version: Some(Some(version)),
+            sha256: Some(sha256.map(|digest| digest.0.to_vec())),
+            intent: Some(None),
+            ..Default::default()
+        };
+        let facts = json!({"node": node, "version": version, "sha256": sha256});
+        self.advance(patch, Some(("found", facts))).await
     }
 
     async fn fill(&mut self, session: Session) -> Result<(), Failure> {
@@ -199,14 +233,39 @@ impl Mover<'_> {
             self.open_source().await?;
         }
         let state = self.send_parts(&session).await?;
+        crash_point("parts-sent");
         self.end_check()?.run(&state).await?;
         let target = match self.belongs().await? {
             Belongs::In(target) => target,
-            Belongs::Found { node, .. } => {
+            // An older ledger does not know that this very content was committed.
+            Belongs::Found {
+                node,
+                version,
+                sha256,
+            } => {
+                let stored = self.stored_digest(node, version, sha256).await?;
+                if stored == state.sha256() {
+                    return self.found(node, version, Some(stored)).await;
+                }
                 return Err(Failure::item(
                     Reason::NameTaken,
-                    format!("node {node} appeared under this file's marker while it was sent"),
+                    format!(
+                        "node {node} holds other content under this file's marker: {stored}, not {}",
+                        state.sha256()
+                    ),
                 ));
+            }
+            Belongs::Perhaps {
+                node,
+                version,
+                sha256,
+                base,
+            } => {
+                let stored = self.stored_digest(node, version, sha256).await?;
+                if stored == state.sha256() {
+                    return self.found(node, version, Some(stored)).await;
+                }
+                Target::Version { node, base }
             }
         };
         if let Some(outer) = state.outer() {

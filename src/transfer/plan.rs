@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ends::{Node, Opened, Window};
+use super::ends::{Node, Opened, Version, Window};
 use super::mover::{Mover, Placement};
 use super::state::Target;
 use super::{Oversize, SMALL, UNKNOWN_POST_MAX};
@@ -27,6 +27,15 @@ pub(super) enum Belongs {
         node: NodeId,
         version: VersionNumber,
         sha256: Option<Sha256Digest>,
+    },
+    /// Our document holds a version of this size under our marker: this content, or an earlier
+    /// one of the same size. Only the bytes can tell.
+    Perhaps {
+        node: NodeId,
+        version: VersionNumber,
+        sha256: Option<Sha256Digest>,
+        /// The highest version there.
+        base: VersionNumber,
     },
 }
 
@@ -224,6 +233,18 @@ impl Mover<'_> {
     async fn belongs_alone(&self) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let staging = self.shared.config.staging;
+        // Where people see it, first: beside it, what is in staging is only a late twin.
+        let mut belongs = None;
+        for node in self.documents().await? {
+            if let Some(there) = self.belongs_to(node).await? {
+                belongs = Some(there);
+                break;
+            }
+        }
+        match belongs {
+            Some(there @ (Belongs::Found { .. } | Belongs::Perhaps { .. })) => return Ok(there),
+            None | Some(Belongs::In(_)) => {}
+        }
         if let Some(node) = destination.child(staging, &self.file.marker).await? {
             if let Some(found) = self.own_version(&node).await? {
                 return Ok(found);
@@ -238,6 +259,15 @@ impl Mover<'_> {
             )
             .await?;
         }
+        Ok(belongs.unwrap_or(Belongs::In(Target::Create {
+            parent: staging,
+            name: self.file.marker.clone(),
+        })))
+    }
+
+    /// Published documents that may be this asset's: the recorded one, else by name.
+    async fn documents(&self) -> Result<Vec<NodeId>, Failure> {
+        let destination = &self.shared.destination;
         let mut known = Vec::new();
         if self.is_master() {
             known.extend(self.item.node);
@@ -250,11 +280,11 @@ impl Mover<'_> {
                 );
             }
         }
-        let mut candidates = Vec::new();
+        let mut documents = Vec::new();
         for id in &known {
             // A sequence or split master is a folder: its later content is a folder of its own.
             if !destination.node(*id).await?.container {
-                candidates.push(*id);
+                documents.push(*id);
             }
         }
         if known.is_empty() {
@@ -262,7 +292,7 @@ impl Mover<'_> {
                 if let Some(node) = destination.child(self.item.parent, &name).await?
                     && !node.container
                 {
-                    candidates.push(node.id);
+                    documents.push(node.id);
                 }
             }
         }
@@ -274,45 +304,63 @@ impl Mover<'_> {
                 markers.extend(self.item.kin.iter().cloned());
             }
             let found = self.shared.adopted(markers).await?;
-            candidates.extend(
+            documents.extend(
                 found
                     .into_iter()
-                    .filter(|node| node.parent != staging && !node.container)
+                    .filter(|node| node.parent != self.shared.config.staging && !node.container)
                     .map(|node| node.id),
             );
         }
-        for node in candidates {
-            if let Some(belongs) = self.belongs_to(node).await? {
-                return Ok(belongs);
+        Ok(documents)
+    }
+
+    /// Our version in a published document, made by work that this ledger does not know of.
+    pub(super) async fn published(&self) -> Result<Option<(NodeId, Version)>, Failure> {
+        for node in self.documents().await? {
+            let versions = self.shared.destination.versions(node).await?;
+            let ours = versions.into_iter().rev().find(|version| {
+                VersionNote::parse(&version.description)
+                    .is_some_and(|note| note.marker.as_str() == self.file.marker)
+                    && version.size == self.file.size
+            });
+            if let Some(version) = ours {
+                return Ok(Some((node, version)));
             }
         }
-        Ok(Belongs::In(Target::Create {
-            parent: staging,
-            name: self.file.marker.clone(),
-        }))
+        Ok(None)
     }
 
     /// Whether a published document is this asset's: then our version is there, or belongs there.
     async fn belongs_to(&self, node: NodeId) -> Result<Option<Belongs>, Failure> {
         let versions = self.shared.destination.versions(node).await?;
+        let base = versions.iter().map(|version| version.number).max();
         let mut ours = false;
-        for version in &versions {
+        for version in versions.iter().rev() {
             let Some(note) = VersionNote::parse(&version.description) else {
                 continue;
             };
             let own = note.marker.as_str() == self.file.marker;
-            // A reopened item has new content under the same marker: what is there is the old.
-            if own && version.size == self.file.size && self.item.node.is_none() {
-                return Ok(Some(Belongs::Found {
-                    node,
-                    version: version.number,
-                    sha256: note.sha256,
+            if own && version.size == self.file.size {
+                let (version, sha256) = (version.number, note.sha256);
+                // A reopened item has new content under the same marker: what is there may be the
+                // old, or the new from work that an older ledger does not know of.
+                return Ok(Some(match (self.item.node, base) {
+                    (Some(_), Some(base)) => Belongs::Perhaps {
+                        node,
+                        version,
+                        sha256,
+                        base,
+                    },
+                    _ => Belongs::Found {
+                        node,
+                        version,
+                        sha256,
+                    },
                 }));
             }
             ours |= own || self.item.kin.iter().any(|kin| kin == note.marker.as_str());
         }
         ours |= self.item.node == Some(node);
-        let base = versions.iter().map(|version| version.number).max();
         Ok(base
             .filter(|_| ours)
             .map(|base| Belongs::In(Target::Version { node, base })))

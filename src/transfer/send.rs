@@ -26,6 +26,7 @@ use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, FilePatch, Part};
+use crate::telemetry::crash_point;
 use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, TransferId};
 
 /// Chunks that are between stages of a streamed body at any time: one being filled, four in the
@@ -257,6 +258,7 @@ impl Mover<'_> {
                     assembling.push(bytes);
                     last = state;
                     if assembling.complete() {
+                        crash_point("part-hashed");
                         let digest = assembling.digest.digest128().to_be_bytes().to_vec();
                         let row = Part { number: assembling.number, digest, state: last.save(), acked: false };
                         self.shared.ledger.apply(Change::new().part(self.file.id, row)).await.map_err(ledger_failure)?;
@@ -371,6 +373,7 @@ impl Mover<'_> {
                             same_part(expected, digest.digest128(), number)?;
                         }
                         if let Some(state) = state {
+                            crash_point("part-hashed");
                             let row = Part {
                                 number,
                                 digest: digest.digest128().to_be_bytes().to_vec(),
@@ -392,6 +395,7 @@ impl Mover<'_> {
             len: range.len(),
             stream: stream.boxed(),
         };
+        crash_point("part-sending");
         let sent = {
             let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
             self.shared
@@ -417,7 +421,7 @@ impl Mover<'_> {
         )
     }
 
-    async fn upload_permit(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(super) async fn upload_permit(&self) -> tokio::sync::SemaphorePermit<'_> {
         let _waiting = Gauge::up(&self.shared.progress.waiting_upload);
         self.shared
             .uploads
@@ -446,7 +450,11 @@ impl Mover<'_> {
                     return Ok(None);
                 };
                 let Hashed { bytes, state } = next?;
+                if state.position() > size / 2 {
+                    crash_point("body-half");
+                }
                 if state.position() == size {
+                    crash_point("body-sent");
                     check.run(&state).await?;
                     *seen.lock().expect("nothing panics while holding it") = Some(state);
                 }
@@ -638,6 +646,7 @@ impl Sender {
                         .await
                         .expect("the uploads semaphore is never closed")
                 };
+                crash_point("part-sending");
                 let _waiting = Gauge::up(&shared.progress.waiting_destination);
                 shared
                     .destination
@@ -672,6 +681,7 @@ async fn acknowledge(
     number: u32,
     len: ByteCount,
 ) -> Result<(), Failure> {
+    crash_point("part-answered");
     let patch = FilePatch {
         add_bytes_sent: len,
         ..Default::default()
@@ -681,6 +691,7 @@ async fn acknowledge(
         .apply(Change::new().ack(file, number).file(file, patch))
         .await
         .map_err(ledger_failure)?;
+    crash_point("part-acknowledged");
     Progress::add(&shared.progress.confirmed, len);
     Ok(())
 }
