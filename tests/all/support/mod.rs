@@ -1,5 +1,6 @@
 //! Helpers: a `longhaul` in its own directory with a clean environment, and its JSON lines.
 
+pub(crate) mod audit;
 mod systems;
 
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use serde_json::Value;
 
-pub(crate) use systems::{Extra, Systems, items, of_type};
+pub(crate) use systems::{Extra, Systems, items, of_type, replace};
 
 /// A directory of its own that `longhaul` runs in.
 pub(crate) struct Place {
