@@ -6,7 +6,7 @@
 //! itself. The clock counts ages in ticks. What is judged is what people can see: versions of a
 //! document, or published documents.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 
 use super::*;
 use crate::types::{NodeId, VersionNumber};
@@ -421,13 +421,22 @@ impl Search {
         all
     }
 
-    /// Whether the file gets to its end once nothing goes wrong any more.
-    fn ends(&self, world: &World) -> bool {
+    /// Whether the file gets to its end once nothing goes wrong any more. `known` are worlds that
+    /// do: ways there join soon.
+    fn ends(&self, world: &World, known: &mut HashSet<World>) -> bool {
         let mut world = world.clone();
+        let mut way = Vec::new();
         for _ in 0..100 {
-            if world.row == Row::Done && world.process.is_none_or(|p| p.stage == Stage::Free) {
-                return world.visible.len() == 1;
+            let over =
+                world.row == Row::Done && world.process.is_none_or(|p| p.stage == Stage::Free);
+            if over && world.visible.len() != 1 {
+                return false;
             }
+            if over || known.contains(&world) {
+                known.extend(way);
+                return true;
+            }
+            way.push(world.clone());
             world = match world.process {
                 None => self.steps(&world).pop().expect("a process can start").1,
                 Some(process) if process.stage == Stage::Waiting => {
@@ -459,20 +468,23 @@ impl Search {
             },
             ..*self
         };
-        let first = World::new();
-        let mut from: HashMap<World, Option<(World, &'static str)>> = HashMap::new();
-        from.insert(first.clone(), None);
-        let mut queue = VecDeque::from([first]);
-        while let Some(world) = queue.pop_front() {
+        let mut ending = HashSet::new();
+        let mut seen = HashSet::from([World::new()]);
+        // Of each world in the order of discovery: itself, the one before it, and the step.
+        let mut found = vec![(World::new(), 0, "")];
+        let mut next = 0;
+        while let Some((world, ..)) = found.get(next).cloned() {
+            let this = next;
+            next += 1;
             if world.visible.len() > 1 {
                 let mut trace = Vec::new();
-                let mut at = &world;
-                while let Some(Some((before, step))) = from.get(at) {
-                    trace.push(*step);
-                    at = before;
+                let mut at = this;
+                while at > 0 {
+                    trace.push(found[at].2);
+                    at = found[at].1;
                 }
                 trace.reverse();
-                return (from.len(), Some(trace));
+                return (found.len(), Some(trace));
             }
             assert!(
                 world.row != Row::Done || !world.visible.is_empty(),
@@ -480,19 +492,18 @@ impl Search {
             );
             if check_ends {
                 assert!(
-                    patient.ends(&world),
+                    patient.ends(&world, &mut ending),
                     "left alone it never ends well: {world:?}"
                 );
             }
             for (step, mut after) in self.steps(&world) {
                 after.trim(self.bounds);
-                if !from.contains_key(&after) {
-                    from.insert(after.clone(), Some((world.clone(), step)));
-                    queue.push_back(after);
+                if seen.insert(after.clone()) {
+                    found.push((after, this, step));
                 }
             }
         }
-        (from.len(), None)
+        (found.len(), None)
     }
 }
 

@@ -5,17 +5,11 @@ use std::process::Stdio;
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::content_server::{VisibleVersion, duplicates};
 use longhaul::simulator::iconik::Kind;
-<<<<<<< HEAD
-use longhaul::simulator::{Options, PASSWORD, Simulator, USER};
-use longhaul::types::Failure;
-use longhaul::{content_server, http};
-use serde_json::Value;
-=======
 use longhaul::simulator::masters::Master;
-use longhaul::simulator::{Options, Simulator};
-use longhaul::types::ByteCount;
+use longhaul::simulator::{Options, PASSWORD, Simulator, USER};
+use longhaul::types::{ByteCount, Failure};
+use longhaul::{content_server, http};
 use serde_json::{Value, json};
->>>>>>> c6b6883 (tests: crash cells, random kills, a soak and an auditor of the whole history)
 
 use super::{Place, json_lines};
 
