@@ -28,6 +28,8 @@ const PART: ByteCount = 512 * KIB;
 const FRAMES: u64 = 3;
 /// Some 11 MiB take a good second, of which a kill sees any moment.
 const RATE: &str = "12 MiB/s";
+/// A request's life at the destination.
+const LIMIT: Duration = Duration::from_secs(1);
 const LATEST_KILL_MS: u64 = 1_300;
 
 /// Small, seeded, and the same everywhere.
@@ -140,7 +142,7 @@ impl Storm {
         let systems = Systems::with(
             Options {
                 content_server: Config {
-                    request_limit: Duration::from_secs(1),
+                    request_limit: LIMIT,
                     multipart: Multipart {
                         min_size: 1_400 * KIB,
                         max_size: 64 * MIB,
@@ -169,6 +171,11 @@ impl Storm {
                 // One change at a time: each is filed before the next.
                 self.file(&systems, &books);
             }
+        }
+        if self.faults {
+            // What is late has its effect before the last judgement.
+            std::thread::sleep(LIMIT);
+            audit::history(&systems, &books);
         }
         systems.stop();
     }
@@ -235,6 +242,12 @@ impl Storm {
         let again = audit::history(systems, books);
         // What a fault made late may still arrive, in staging.
         if !self.faults {
+            let made = audit::contents(systems);
+            assert_eq!(
+                made,
+                counts.visible + counts.in_staging,
+                "all is accounted for"
+            );
             assert_eq!(
                 again.effects, counts.effects,
                 "a finished plan writes nothing"

@@ -1,6 +1,8 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
 mod architecture;
+// The places to die at are in builds for tests only.
+#[cfg(debug_assertions)]
 mod crashes;
 mod decisions;
 mod filing;

@@ -44,7 +44,10 @@ impl Place {
 
     /// The same as a plain command, for tests that hold its pipes.
     pub(crate) fn bare(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        // A long run can be given a copy, so that the next build does not change it half way.
+        let program = std::env::var_os("LONGHAUL_UNDER_TEST");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_longhaul").into());
+        let mut command = std::process::Command::new(program);
         command.env_clear().env("HOME", self.path());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
