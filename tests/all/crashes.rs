@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::content_server::{Config, Multipart};
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::{Options, masters};
 use longhaul::types::{ByteCount, KIB, MIB};
+use tokio::time::Instant;
 
 use crate::support::audit::{self, Books};
 use crate::support::{Extra, Systems, replace};
@@ -788,7 +789,8 @@ fn cover(cells: Vec<Cell>) -> (usize, Vec<String>) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
-                    let Some(cell) = queue.lock().unwrap().pop_front() else {
+                    let Some(cell) = queue.lock().expect("no cell panics with it").pop_front()
+                    else {
                         return;
                     };
                     match std::panic::catch_unwind(|| cell.run()) {
@@ -805,14 +807,20 @@ fn cover(cells: Vec<Cell>) -> (usize, Vec<String>) {
                                 text = text.split_off(at);
                             }
                             let text: String = text.chars().take(400).collect();
-                            wrong.lock().unwrap().push(format!("{cell:?}: {text}"));
+                            wrong
+                                .lock()
+                                .expect("no cell panics with it")
+                                .push(format!("{cell:?}: {text}"));
                         }
                     }
                 }
             });
         }
     });
-    (covered.into_inner(), wrong.into_inner().unwrap())
+    (
+        covered.into_inner(),
+        wrong.into_inner().expect("no cell panics with it"),
+    )
 }
 
 #[track_caller]

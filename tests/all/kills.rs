@@ -4,13 +4,14 @@
 //! It is printed first; `LONGHAUL_SEED` plays it again.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::content_server::{Config, Multipart};
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::{Options, masters};
 use longhaul::types::{ByteCount, KIB, MIB};
+use tokio::time::Instant;
 
 use crate::support::audit::{self, Books};
 use crate::support::{Extra, Systems, replace};
