@@ -16,6 +16,7 @@ use super::decide::{self, Next, View};
 use super::ends::{Committed, Content, NewContent, Session};
 use super::hash::HashState;
 use super::mover::{Mover, Placement};
+use super::plan::may_hold;
 use super::progress::{Gauge, Progress};
 use super::send::again_after;
 use super::state::{Intent, Target};
@@ -76,7 +77,7 @@ impl Mover<'_> {
                 Next::Send => {}
                 Next::LookUp => {
                     let began = Instant::now();
-                    match self.look_up(&intent).await? {
+                    match self.look_up(&intent, sha256).await? {
                         Found::Version(committed) => {
                             return self.committed(intent, committed, sha256, true).await;
                         }
@@ -268,14 +269,18 @@ impl Mover<'_> {
     }
 
     /// Looks for what the commit would have made. Only a complete answer counts as "nothing".
-    async fn look_up(&self, intent: &Intent) -> Result<Found, Failure> {
+    async fn look_up(
+        &self,
+        intent: &Intent,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Found, Failure> {
         let destination = &self.shared.destination;
         let (node, above) = match &intent.target {
             Target::Create { parent, name } => {
                 // Where people see it, first: a ledger older than the world does not know that it
                 // was published, and what stands in staging is then a late twin.
                 if matches!(self.placement, Placement::Alone)
-                    && let Some((node, version)) = self.published().await?
+                    && let Some((node, version)) = self.published(sha256).await?
                 {
                     return Ok(Found::Version(Committed {
                         node,
@@ -296,7 +301,7 @@ impl Mover<'_> {
             .iter()
             .filter(|version| version.number > above)
             .filter(|version| match VersionNote::parse(&version.description) {
-                Some(note) => note.marker.as_str() == self.file.marker,
+                Some(note) => note.marker.as_str() == self.file.marker && may_hold(&note, sha256),
                 // A create is ours by its name until its description is written.
                 None => create,
             })

@@ -38,6 +38,9 @@ pub(super) struct Mover<'a> {
     pub(super) outer: Option<Vec<u8>>,
 }
 
+/// A version that is there already: its document, its number and, if known, its digest.
+pub(super) type FoundVersion = (NodeId, VersionNumber, Option<Sha256Digest>);
+
 /// A file that is ready to be published.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
@@ -116,27 +119,11 @@ impl Mover<'_> {
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {
-        let target = match self.belongs().await? {
-            Belongs::Found {
-                node,
-                version,
-                sha256,
-            } => return self.found(node, version, sha256).await,
-            Belongs::Perhaps {
-                node,
-                version,
-                sha256,
-                base,
-            } => {
-                let stored = self.stored_digest(node, version, sha256).await?;
-                if self.file.content.is_none() {
-                    self.open_source().await?;
-                }
-                if self.hash_source().await?.sha256() == stored {
-                    return self.found(node, version, Some(stored)).await;
-                }
-                Target::Version { node, base }
-            }
+        let target = match self.belongs(None).await? {
+            Belongs::Found { .. } => match self.proved_found(None).await? {
+                Ok(found) => return self.was_found(found).await,
+                Err(target) => target,
+            },
             Belongs::In(target) => target,
         };
         let way = if self.file.content.is_some() {
@@ -196,25 +183,10 @@ impl Mover<'_> {
         }
     }
 
-    /// What a version holds: as its description says, else read back.
-    async fn stored_digest(
-        &self,
-        node: NodeId,
-        version: VersionNumber,
-        described: Option<Sha256Digest>,
-    ) -> Result<Sha256Digest, Failure> {
-        match described {
-            Some(digest) => Ok(digest),
-            None => self.shared.read_back(node, version, self.file.size).await,
-        }
-    }
-
-    /// The version is there already: what remains is to prove and publish it.
-    async fn found(
+    /// Goes on from a version that was there before this ledger knew of it.
+    pub(super) async fn was_found(
         &mut self,
-        node: NodeId,
-        version: VersionNumber,
-        sha256: Option<Sha256Digest>,
+        (node, version, sha256): FoundVersion,
     ) -> Result<(), Failure> {
         let patch = FilePatch {
             step: Some("committed".into()),
@@ -228,6 +200,28 @@ impl Mover<'_> {
         self.advance(patch, Some(("found", facts))).await
     }
 
+    /// A version under our marker was found that this ledger does not know of. It is this file's
+    /// if it has the content that the source has now; otherwise the source has changed since, and
+    /// where the new content belongs is the answer.
+    pub(super) async fn proved_found(
+        &mut self,
+        known: Option<Sha256Digest>,
+    ) -> Result<Result<FoundVersion, Target>, Failure> {
+        let digest = match known {
+            Some(digest) => digest,
+            None => {
+                if self.file.content.is_none() && self.pin()?.is_none() {
+                    self.open_source().await?;
+                }
+                self.hash_source().await?.sha256()
+            }
+        };
+        Ok(match self.belongs(Some(digest)).await? {
+            Belongs::Found { node, version, .. } => Ok((node, version, Some(digest))),
+            Belongs::In(target) => Err(target),
+        })
+    }
+
     async fn fill(&mut self, session: Session) -> Result<(), Failure> {
         if self.pin()?.is_none() {
             self.open_source().await?;
@@ -235,39 +229,6 @@ impl Mover<'_> {
         let state = self.send_parts(&session).await?;
         crash_point("parts-sent");
         self.end_check()?.run(&state).await?;
-        let target = match self.belongs().await? {
-            Belongs::In(target) => target,
-            // An older ledger does not know that this very content was committed.
-            Belongs::Found {
-                node,
-                version,
-                sha256,
-            } => {
-                let stored = self.stored_digest(node, version, sha256).await?;
-                if stored == state.sha256() {
-                    return self.found(node, version, Some(stored)).await;
-                }
-                return Err(Failure::item(
-                    Reason::NameTaken,
-                    format!(
-                        "node {node} holds other content under this file's marker: {stored}, not {}",
-                        state.sha256()
-                    ),
-                ));
-            }
-            Belongs::Perhaps {
-                node,
-                version,
-                sha256,
-                base,
-            } => {
-                let stored = self.stored_digest(node, version, sha256).await?;
-                if stored == state.sha256() {
-                    return self.found(node, version, Some(stored)).await;
-                }
-                Target::Version { node, base }
-            }
-        };
         if let Some(outer) = state.outer() {
             let patch = FilePatch {
                 outer_state: Some(Some(outer.save())),
@@ -275,6 +236,18 @@ impl Mover<'_> {
             };
             self.advance(patch, None).await?;
         }
+        let target = match self.belongs(Some(state.sha256())).await? {
+            Belongs::In(target) => target,
+            // Work that an older ledger does not know of had filed it already.
+            Belongs::Found {
+                node,
+                version,
+                sha256,
+            } => {
+                let sha256 = sha256.or(Some(state.sha256()));
+                return self.was_found((node, version, sha256)).await;
+            }
+        };
         self.intend(target, Some(state.sha256())).await
     }
 

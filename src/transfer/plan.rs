@@ -28,15 +28,6 @@ pub(super) enum Belongs {
         version: VersionNumber,
         sha256: Option<Sha256Digest>,
     },
-    /// Our document holds a version of this size under our marker: this content, or an earlier
-    /// one of the same size. Only the bytes can tell.
-    Perhaps {
-        node: NodeId,
-        version: VersionNumber,
-        sha256: Option<Sha256Digest>,
-        /// The highest version there.
-        base: VersionNumber,
-    },
 }
 
 /// How a file's bytes go in.
@@ -176,6 +167,15 @@ pub(super) fn segments(
     files
 }
 
+/// Whether a version with that note can have the content with that digest, as far as both are
+/// known.
+pub(super) fn may_hold(note: &VersionNote, sha256: Option<Sha256Digest>) -> bool {
+    match (note.sha256, sha256) {
+        (Some(noted), Some(wanted)) => noted == wanted,
+        _ => true,
+    }
+}
+
 impl Mover<'_> {
     /// Checks what the source says against what was planned.
     pub(super) fn check_opened(&self, opened: &Opened) -> Result<(), Failure> {
@@ -201,15 +201,21 @@ impl Mover<'_> {
         }
     }
 
-    /// Finds out where the file's version belongs, before anything is sent.
-    pub(super) async fn belongs(&self) -> Result<Belongs, Failure> {
+    /// Finds out where the file's version belongs, before anything is sent. With the content's
+    /// digest, a version of ours that names another one is of other content; without, any version
+    /// of ours that has the size is found, and only the digest can tell.
+    pub(super) async fn belongs(&self, sha256: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         match self.placement {
-            Placement::Inside(container) => self.belongs_inside(container).await,
-            Placement::Alone => self.belongs_alone().await,
+            Placement::Inside(container) => self.belongs_inside(container, sha256).await,
+            Placement::Alone => self.belongs_alone(sha256).await,
         }
     }
 
-    async fn belongs_inside(&self, container: NodeId) -> Result<Belongs, Failure> {
+    async fn belongs_inside(
+        &self,
+        container: NodeId,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let create = Target::Create {
             parent: container,
@@ -218,7 +224,7 @@ impl Mover<'_> {
         let Some(node) = destination.child(container, &self.file.name).await? else {
             return Ok(Belongs::In(create));
         };
-        match self.own_version(&node).await? {
+        match self.own_version(&node, sha256).await? {
             Some(found) => Ok(found),
             None => Err(Failure::item(
                 Reason::NameTaken,
@@ -230,26 +236,25 @@ impl Mover<'_> {
         }
     }
 
-    async fn belongs_alone(&self) -> Result<Belongs, Failure> {
+    async fn belongs_alone(&self, sha256: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let staging = self.shared.config.staging;
         // Where people see it, first: beside it, what is in staging is only a late twin.
         let mut belongs = None;
         for node in self.documents().await? {
-            if let Some(there) = self.belongs_to(node).await? {
+            if let Some(there) = self.belongs_to(node, sha256).await? {
                 belongs = Some(there);
                 break;
             }
         }
-        match belongs {
-            Some(there @ (Belongs::Found { .. } | Belongs::Perhaps { .. })) => return Ok(there),
-            None | Some(Belongs::In(_)) => {}
+        if let Some(found @ Belongs::Found { .. }) = belongs {
+            return Ok(found);
         }
         if let Some(node) = destination.child(staging, &self.file.marker).await? {
-            if let Some(found) = self.own_version(&node).await? {
+            if let Some(found) = self.own_version(&node, sha256).await? {
                 return Ok(found);
             }
-            // Something of another size under our marker: an earlier generation that never got
+            // Something of other content under our marker: an earlier generation that never got
             // out of staging. Nobody but us sees it; set it aside for the janitor.
             let aside = super::survey::set_aside_name(&self.file.marker, node.id);
             destination.rename(node.id, &aside).await?;
@@ -315,13 +320,16 @@ impl Mover<'_> {
     }
 
     /// Our version in a published document, made by work that this ledger does not know of.
-    pub(super) async fn published(&self) -> Result<Option<(NodeId, Version)>, Failure> {
+    pub(super) async fn published(
+        &self,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<(NodeId, Version)>, Failure> {
         for node in self.documents().await? {
             let versions = self.shared.destination.versions(node).await?;
             let ours = versions.into_iter().rev().find(|version| {
-                VersionNote::parse(&version.description)
-                    .is_some_and(|note| note.marker.as_str() == self.file.marker)
-                    && version.size == self.file.size
+                VersionNote::parse(&version.description).is_some_and(|note| {
+                    note.marker.as_str() == self.file.marker && may_hold(&note, sha256)
+                }) && version.size == self.file.size
             });
             if let Some(version) = ours {
                 return Ok(Some((node, version)));
@@ -331,36 +339,31 @@ impl Mover<'_> {
     }
 
     /// Whether a published document is this asset's: then our version is there, or belongs there.
-    async fn belongs_to(&self, node: NodeId) -> Result<Option<Belongs>, Failure> {
+    async fn belongs_to(
+        &self,
+        node: NodeId,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<Belongs>, Failure> {
         let versions = self.shared.destination.versions(node).await?;
-        let base = versions.iter().map(|version| version.number).max();
         let mut ours = false;
         for version in versions.iter().rev() {
             let Some(note) = VersionNote::parse(&version.description) else {
                 continue;
             };
             let own = note.marker.as_str() == self.file.marker;
-            if own && version.size == self.file.size {
-                let (version, sha256) = (version.number, note.sha256);
-                // A reopened item has new content under the same marker: what is there may be the
-                // old, or the new from work that an older ledger does not know of.
-                return Ok(Some(match (self.item.node, base) {
-                    (Some(_), Some(base)) => Belongs::Perhaps {
-                        node,
-                        version,
-                        sha256,
-                        base,
-                    },
-                    _ => Belongs::Found {
-                        node,
-                        version,
-                        sha256,
-                    },
+            // Even when this item is known to have new content: a ledger restored from a copy
+            // does not know that the new content is filed already.
+            if own && version.size == self.file.size && may_hold(&note, sha256) {
+                return Ok(Some(Belongs::Found {
+                    node,
+                    version: version.number,
+                    sha256: note.sha256,
                 }));
             }
             ours |= own || self.item.kin.iter().any(|kin| kin == note.marker.as_str());
         }
         ours |= self.item.node == Some(node);
+        let base = versions.iter().map(|version| version.number).max();
         Ok(base
             .filter(|_| ours)
             .map(|base| Belongs::In(Target::Version { node, base })))
@@ -368,16 +371,20 @@ impl Mover<'_> {
 
     /// Our version in a document that stands where ours would: marker and size fit, or the marker
     /// was never written and the size fits (only reading it back proves it then).
-    async fn own_version(&self, node: &Node) -> Result<Option<Belongs>, Failure> {
+    async fn own_version(
+        &self,
+        node: &Node,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<Belongs>, Failure> {
         if node.container {
             return Ok(None);
         }
         let versions = self.shared.destination.versions(node.id).await?;
         Ok(versions.iter().find_map(|version| {
             let note = VersionNote::parse(&version.description);
-            let ours = note
-                .as_ref()
-                .is_none_or(|note| note.marker.as_str() == self.file.marker);
+            let ours = note.as_ref().is_none_or(|note| {
+                note.marker.as_str() == self.file.marker && may_hold(note, sha256)
+            });
             (ours && version.size == self.file.size).then(|| Belongs::Found {
                 node: node.id,
                 version: version.number,
