@@ -12,6 +12,7 @@ use super::write_back::ItemSource;
 use super::{Enumerate, Error, Systems};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
 use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
+use crate::telemetry::crash_point;
 use crate::types::{AssetId, FailureClass, Marker, MarkerFields, Reason, Role, RunId};
 
 /// Assets asked about at once; iconik's call limit is the brake, not this.
@@ -123,6 +124,7 @@ async fn scan_once(
         }
         let count = items.len() as u64;
         ledger.add_page(run, items, None, false, left_out).await?;
+        crash_point("planned");
         scan.planned.fetch_add(count, Ordering::Relaxed);
         if let Some(error) = failed {
             return Err(error);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Error, Systems};
 use crate::iconik::ExternalId;
 use crate::ledger::{Change, Entry, Ledger, Post};
+use crate::telemetry::crash_point;
 use crate::types::{AssetId, FailureClass, NodeId, StorageId, VersionNumber};
 
 /// Attempts before a message is given up.
@@ -57,8 +58,10 @@ pub async fn deliver(
             break;
         }
         ledger.post_begun(post.id).await?;
+        crash_point("telling");
         match tell(systems, ledger, &post).await {
             Ok(note) => {
+                crash_point("told");
                 ledger
                     .apply(Change::new().journal(entry(&post, "told-iconik", &note)))
                     .await?;

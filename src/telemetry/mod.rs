@@ -4,6 +4,7 @@
 //! Secrets are kept out where they are born (types that do not print them); [`scrub`] is the last
 //! line of defence, on every line just before it leaves.
 
+mod crash;
 mod redact;
 mod resources;
 pub mod spans;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+pub use crash::{CRASH_POINTS, crash_point};
 pub use redact::{register_secret, scrub};
 pub use resources::Resources;
 

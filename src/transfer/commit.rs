@@ -1,24 +1,29 @@
 //! Makes the version, exactly once.
 //!
 //! The intent is durable before the call; an answer that leaves the outcome open is followed by a
-//! look-up, never by a blind repeat. A create may be repeated after a look-up that found nothing:
-//! the unique name fences it. An add-version waits the quiet time first, because a request can
-//! take effect after its client gave up; waiting is a ledger row and holds nothing. One that was
-//! certainly refused has no effect to wait for.
+//! look-up, never by a blind repeat. [`decide`](super::decide) says what comes next and why; this
+//! file carries it out. Everything that may take its time (memory, a permit, the bytes of a small
+//! file, the closing of a session) is at hand before a send is recorded, so that the recorded
+//! moment is that of the send. Waiting is a ledger row and holds nothing.
 
 use std::time::Duration;
 
 use serde_json::json;
 
+use tokio::time::Instant;
+
 use super::clock::Uptime;
+use super::decide::{self, Next, View};
 use super::ends::{Committed, Content, NewContent, Opened, Session};
 use super::hash::HashState;
-use super::mover::Mover;
+use super::mover::{Mover, Placement};
+use super::plan::may_hold;
 use super::progress::{Gauge, Progress};
 use super::send::again_after;
 use super::state::{Intent, Target};
 use super::{clock, ledger_failure};
 use crate::ledger::{Change, FilePatch};
+use crate::telemetry::crash_point;
 use crate::types::{
     Failure, FailureClass, Md5Digest, Reason, Sha256Digest, VersionNote, VersionNumber,
 };
@@ -43,7 +48,9 @@ impl Mover<'_> {
             sends: 0,
             found: false,
             refused: false,
+            session_gone: false,
         };
+        crash_point("sealed");
         let patch = FilePatch {
             step: Some("intent".into()),
             intent: Some(Some(text(&intent)?)),
@@ -65,40 +72,69 @@ impl Mover<'_> {
         sha256: Option<Sha256Digest>,
     ) -> Result<(), Failure> {
         let mut attempt = 0;
+        let mut looked: Option<Instant> = None;
+        let mut taken: Option<Failure> = None;
         loop {
-            let sent_before = intent.sends > 0;
-            let pending = sent_before && !intent.refused;
-            if sent_before || self.shared.config.start_barrier {
-                match self.look_up(&intent).await? {
-                    Found::Version(committed) => {
-                        return self.committed(intent, committed, sha256, true).await;
+            match decide::next(&intent, &self.view(&intent, looked, taken.is_some())) {
+                Next::Send => {}
+                Next::LookUp => {
+                    let began = Instant::now();
+                    match self.look_up(&intent, sha256).await? {
+                        Found::Version(committed) => {
+                            return self.committed(intent, committed, sha256, true).await;
+                        }
+                        Found::Nothing => looked = Some(began),
                     }
-                    Found::Nothing if pending || self.shared.config.start_barrier => {
-                        self.quiet(&intent, pending)?;
-                    }
-                    Found::Nothing => {}
+                    continue;
+                }
+                Next::Wait(left) => {
+                    return Err(Failure {
+                        class: FailureClass::RetryLater,
+                        reason: Reason::Ambiguous,
+                        message: format!(
+                            "waiting until an earlier add-version can no longer take effect ({} s)",
+                            left.as_secs() + 1
+                        ),
+                        retry_after: Some(left),
+                    });
+                }
+                Next::StartOver => {
+                    return Err(Failure::new(
+                        FailureClass::RetryNow,
+                        Reason::SessionGone,
+                        "the upload session is gone and nothing came of it",
+                    ));
+                }
+                Next::NameTaken => {
+                    let failure = taken.unwrap_or_else(|| {
+                        Failure::item(Reason::NameTaken, "the name is taken".to_owned())
+                    });
+                    return Err(failure.context("the name in staging is taken by something else"));
                 }
             }
-            intent.sends += 1;
-            intent.sent_at = self.shared.now_ms();
-            intent.sent_up = Some(Uptime::now());
-            intent.refused = false;
-            self.record(&intent).await?;
-            let failure = match self.send_commit(&intent, session.as_ref(), sha256).await {
+            let sends = intent.sends;
+            let failure = match self
+                .send_commit(&mut intent, session.as_ref(), sha256)
+                .await
+            {
                 Ok((committed, digest)) => {
                     return self.committed(intent, committed, digest, false).await;
                 }
                 Err(failure) => failure,
             };
             attempt += 1;
-            tracing::debug!(file = %self.file.id, attempt, error = %failure, reason = ?failure.reason, "commit not confirmed");
-            if failure.reason.nothing_done() {
-                intent.refused = true;
+            let sent = intent.sends > sends;
+            tracing::debug!(file = %self.file.id, attempt, sent, error = %failure, reason = ?failure.reason, "commit not confirmed");
+            if sent {
+                looked = None;
+                intent.refused = failure.reason.nothing_done();
+            }
+            intent.session_gone = failure.reason == Reason::SessionGone;
+            if intent.refused || intent.session_gone {
                 self.record(&intent).await?;
             }
             match failure.reason {
-                // Look up at once; the loop decides what follows.
-                Reason::Ambiguous | Reason::NameTaken => {
+                Reason::Ambiguous | Reason::NameTaken if sent => {
                     self.journal(
                         "ambiguous",
                         json!({"error": failure.message, "sends": intent.sends}),
@@ -107,23 +143,13 @@ impl Mover<'_> {
                     if attempt >= self.shared.config.attempts || self.shared.draining() {
                         return Err(failure);
                     }
-                    if let Found::Version(committed) = self.look_up(&intent).await? {
-                        return self.committed(intent, committed, sha256, true).await;
-                    }
                     if failure.reason == Reason::NameTaken {
-                        return Err(
-                            failure.context("the name in staging is taken by something else")
-                        );
+                        taken = Some(failure);
+                    } else {
+                        tokio::time::sleep(self.shared.config.backoff(attempt)).await;
                     }
-                    tokio::time::sleep(self.shared.config.backoff(attempt)).await;
                 }
-                Reason::SessionGone => {
-                    if let Found::Version(committed) = self.look_up(&intent).await? {
-                        return self.committed(intent, committed, sha256, true).await;
-                    }
-                    self.quiet(&intent, true)?;
-                    return Err(failure);
-                }
+                Reason::SessionGone => {}
                 _ => again_after(&self.shared, &failure, attempt)
                     .await
                     .ok_or(failure)?,
@@ -131,18 +157,42 @@ impl Mover<'_> {
         }
     }
 
-    async fn record(&mut self, intent: &Intent) -> Result<(), Failure> {
+    fn view(&self, intent: &Intent, looked: Option<Instant>, name_taken: bool) -> View {
+        let calendar = self.shared.now_ms().saturating_sub(intent.sent_at);
+        let since_sent = clock::waited(
+            &Uptime::now(),
+            intent.sent_up.as_ref(),
+            Duration::from_millis(u64::try_from(calendar).unwrap_or(0)),
+            self.shared.started.elapsed(),
+        );
+        View {
+            since_sent,
+            since_start: self.shared.started.elapsed(),
+            since_look: looked.map(|began| began.elapsed()),
+            quiet: self.shared.config.commit_quiet,
+            barrier: self.shared.config.start_barrier,
+            name_taken,
+        }
+    }
+
+    /// What is recorded here is read again only by another process or after the next step.
+    async fn record(&self, intent: &Intent) -> Result<(), Failure> {
         let patch = FilePatch {
             intent: Some(Some(text(intent)?)),
             ..Default::default()
         };
-        self.advance(patch, None).await
+        self.shared
+            .ledger
+            .apply(Change::new().file(self.file.id, patch))
+            .await
+            .map_err(ledger_failure)
     }
 
-    /// One send of the commit, with the digest of what was sent.
+    /// One send of the commit, with the digest of what was sent. A failure before the send is
+    /// recorded leaves `intent` as it is.
     async fn send_commit(
         &self,
-        intent: &Intent,
+        intent: &mut Intent,
         session: Option<&Session>,
         sha256: Option<Sha256Digest>,
     ) -> Result<(Committed, Option<Sha256Digest>), Failure> {
@@ -162,10 +212,8 @@ impl Mover<'_> {
                     _ => {}
                 }
             }
-            let committed = self
-                .call(intent, NewContent::Session(session.clone()), sha256)
-                .await?;
-            return Ok((committed, sha256));
+            let content = NewContent::Session(session.clone());
+            return Ok((self.call(intent, content, sha256).await?, sha256));
         }
         let new = |content| NewContent::Body {
             file_name: self.file.name.clone(),
@@ -181,17 +229,9 @@ impl Mover<'_> {
                     format!("{} changed between hashing and sending", self.file.name),
                 ));
             }
-            let committed = {
-                let _permit = self
-                    .shared
-                    .uploads
-                    .acquire()
-                    .await
-                    .expect("the uploads semaphore is never closed");
-                self.call(intent, new(Content::Chunks(chunks)), sha256)
-                    .await?
-            };
-            return Ok((committed, sha256));
+            let _permit = self.upload_permit().await;
+            let content = new(Content::Chunks(chunks));
+            return Ok((self.call(intent, content, sha256).await?, sha256));
         }
         let (body, content) = self.body().await?;
         let committed = self.call(intent, new(content), None).await?;
@@ -199,15 +239,27 @@ impl Mover<'_> {
         Ok((committed, digest))
     }
 
+    /// Records that the commit is sent, then sends it.
     async fn call(
         &self,
-        intent: &Intent,
+        intent: &mut Intent,
         content: NewContent,
         sha256: Option<Sha256Digest>,
     ) -> Result<Committed, Failure> {
+        let announced = Intent {
+            sends: intent.sends + 1,
+            sent_at: self.shared.now_ms(),
+            sent_up: Some(Uptime::now()),
+            refused: false,
+            session_gone: false,
+            ..intent.clone()
+        };
+        self.record(&announced).await?;
+        *intent = announced;
+        crash_point("commit-sending");
         let destination = &self.shared.destination;
         let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
-        match &intent.target {
+        let committed = match &intent.target {
             Target::Create { parent, name } => {
                 destination.create_document(*parent, name, content).await
             }
@@ -220,17 +272,36 @@ impl Mover<'_> {
                     .add_version(*node, &note.to_string(), content)
                     .await
             }
-        }
+        }?;
+        crash_point("commit-answered");
+        Ok(committed)
     }
 
     /// Looks for what the commit would have made. Only a complete answer counts as "nothing".
-    async fn look_up(&self, intent: &Intent) -> Result<Found, Failure> {
+    async fn look_up(
+        &self,
+        intent: &Intent,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Found, Failure> {
         let destination = &self.shared.destination;
         let (node, above) = match &intent.target {
-            Target::Create { parent, name } => match destination.child(*parent, name).await? {
-                Some(node) => (node.id, VersionNumber(0)),
-                None => return Ok(Found::Nothing),
-            },
+            Target::Create { parent, name } => {
+                // Where people see it, first: a ledger older than the world does not know that it
+                // was published, and what stands in staging is then a late twin.
+                if matches!(self.placement, Placement::Alone)
+                    && let Some((node, version)) = self.published(sha256).await?
+                {
+                    return Ok(Found::Version(Committed {
+                        node,
+                        version: version.number,
+                        size: Some(version.size),
+                    }));
+                }
+                match destination.child(*parent, name).await? {
+                    Some(node) => (node.id, VersionNumber(0)),
+                    None => return Ok(Found::Nothing),
+                }
+            }
             Target::Version { node, base } => (*node, *base),
         };
         let versions = destination.versions(node).await?;
@@ -239,7 +310,7 @@ impl Mover<'_> {
             .iter()
             .filter(|version| version.number > above)
             .filter(|version| match VersionNote::parse(&version.description) {
-                Some(note) => note.marker.as_str() == self.file.marker,
+                Some(note) => note.marker.as_str() == self.file.marker && may_hold(&note, sha256),
                 // A create is ours by its name until its description is written.
                 None => create,
             })
@@ -265,37 +336,6 @@ impl Mover<'_> {
                     many.len()
                 ),
             )),
-        }
-    }
-
-    /// An add-version may be sent again only when the last send cannot take effect any more.
-    fn quiet(&self, intent: &Intent, sent_before: bool) -> Result<(), Failure> {
-        if matches!(intent.target, Target::Create { .. }) {
-            return Ok(());
-        }
-        let quiet = self.shared.config.commit_quiet;
-        let waited = if sent_before {
-            let calendar = self.shared.now_ms().saturating_sub(intent.sent_at);
-            clock::waited(
-                &Uptime::now(),
-                intent.sent_up.as_ref(),
-                Duration::from_millis(u64::try_from(calendar).unwrap_or(0)),
-                self.shared.started.elapsed(),
-            )
-        } else {
-            self.shared.started.elapsed()
-        };
-        match quiet.checked_sub(waited) {
-            None | Some(Duration::ZERO) => Ok(()),
-            Some(left) => Err(Failure {
-                class: FailureClass::RetryLater,
-                reason: Reason::Ambiguous,
-                message: format!(
-                    "waiting until an earlier add-version can no longer take effect ({} s)",
-                    left.as_secs() + 1
-                ),
-                retry_after: Some(left),
-            }),
         }
     }
 
@@ -327,7 +367,9 @@ impl Mover<'_> {
         let facts = json!({
             "node": committed.node, "version": committed.version, "sha256": sha256, "found_by_look_up": found,
         });
-        self.advance(patch, Some(("committed", facts))).await
+        self.advance(patch, Some(("committed", facts))).await?;
+        crash_point("committed");
+        Ok(())
     }
 
     /// Compares with the MD5 that the source quotes.

@@ -10,6 +10,7 @@ use super::mover::{Mover, Placement};
 use super::plan::{JoinManifest, JoinSegment};
 use super::{Conflict, Shared, ledger_failure};
 use crate::ledger::{Change, Entry, FilePatch, Item, ItemPatch, NewPost};
+use crate::telemetry::crash_point;
 use crate::types::{Failure, NodeId, ProofLevel, Reason, Role, Sha256Digest, VersionNumber};
 
 /// Files of a folder item in hand at once.
@@ -55,7 +56,9 @@ pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure
             kind: "filed".into(),
             payload: receipt.to_string(),
         });
-    shared.ledger.apply(change).await.map_err(ledger_failure)
+    shared.ledger.apply(change).await.map_err(ledger_failure)?;
+    crash_point("done");
+    Ok(())
 }
 
 struct Published {
@@ -439,8 +442,9 @@ async fn publish(
     let mut attempt = 0;
     let mut wanted = name;
     loop {
+        crash_point("publishing");
         match destination.publish(node, item.parent, wanted).await {
-            Ok(()) => {}
+            Ok(()) => crash_point("published"),
             Err(failure) if failure.reason == Reason::NameTaken => {
                 if wanted == name && shared.config.conflict == Conflict::Suffix {
                     let taken = entry(

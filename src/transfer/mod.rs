@@ -2,7 +2,7 @@
 //!
 //! The folder reads as the pipeline: [`fetch`](self) reads ranges ahead of the hash, pinned to
 //! one generation; `hash` digests them in file order off the reactor; `send` hands over parts, or
-//! one streamed body; `commit` makes the version exactly once; `verify` proves what is stored;
+//! one streamed body; `commit` makes the version exactly once, as `decide` says; `verify` proves what is stored;
 //! `mover` takes one file through these
 //! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
 //! place that says which step may follow which, `budget` bounds the bytes in memory, `hold` keeps
@@ -17,6 +17,7 @@
 mod budget;
 mod clock;
 mod commit;
+mod decide;
 #[cfg(test)]
 mod doubles;
 mod ends;

@@ -10,6 +10,7 @@ use super::plan::{self, Belongs, Way};
 use super::state::{Intent, Step, Target};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, NewFile};
+use crate::telemetry::crash_point;
 use crate::types::{
     Failure, FailureClass, Marker, MarkerFields, NodeId, ProofLevel, Reason, Role, Sha256Digest,
     VersionNumber,
@@ -36,6 +37,9 @@ pub(super) struct Mover<'a> {
     /// Hash state over the whole master before this segment.
     pub(super) outer: Option<Vec<u8>>,
 }
+
+/// A version that is there already: its document, its number and, if known, its digest.
+pub(super) type FoundVersion = (NodeId, VersionNumber, Option<Sha256Digest>);
 
 /// A file that is ready to be published.
 #[derive(Clone, Copy, Debug)]
@@ -115,43 +119,11 @@ impl Mover<'_> {
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {
-        let mut belongs = self.belongs(None).await?;
-        if let Belongs::Found {
-            sha256: Some(recorded),
-            ..
-        } = belongs
-        {
-            // Marker and size may be those of an earlier generation: only the digest tells, and
-            // reading the source for it is cheaper than a wrong "done".
-            let content = self.source_digest().await?;
-            if content != recorded {
-                belongs = self.belongs(Some(content)).await?;
-            }
-        }
-        let target = match belongs {
-            Belongs::Found {
-                node,
-                version,
-                sha256,
-            } => {
-                let patch = FilePatch {
-                    step: Some("committed".into()),
-                    node: Some(Some(node)),
-                    version: Some(Some(version)),
-                    sha256: Some(sha256.map(|digest| digest.0.to_vec())),
-                    intent: Some(None),
-                    ..Default::default()
-                };
-                return self
-                    .advance(
-                        patch,
-                        Some((
-                            "found",
-                            json!({"node": node, "version": version, "sha256": sha256}),
-                        )),
-                    )
-                    .await;
-            }
+        let target = match self.belongs(None).await? {
+            Belongs::Found { .. } => match self.proved_found(None).await? {
+                Ok(found) => return self.was_found(found).await,
+                Err(target) => target,
+            },
             Belongs::In(target) => target,
         };
         let way = if self.file.content.is_some() {
@@ -182,11 +154,13 @@ impl Mover<'_> {
             }
             Way::Post => self.intend(target, None).await,
             Way::Session => {
+                crash_point("session-opening");
                 let session = self
                     .shared
                     .destination
                     .open_session(&self.file.name, self.file.size, &self.file.mime)
                     .await?;
+                crash_point("session-opened");
                 let patch = FilePatch {
                     step: Some("open".into()),
                     session: Some(Some((
@@ -197,10 +171,46 @@ impl Mover<'_> {
                     ..Default::default()
                 };
                 let facts = json!({"part_size": session.part_size, "parts": session.parts});
-                self.advance(patch, Some(("session-opened", facts))).await
+                self.advance(patch, Some(("session-opened", facts))).await?;
+                crash_point("session-recorded");
+                Ok(())
             }
             Way::Split(largest) => self.split(largest).await,
         }
+    }
+
+    /// Goes on from a version that was there before this ledger knew of it.
+    pub(super) async fn was_found(
+        &mut self,
+        (node, version, sha256): FoundVersion,
+    ) -> Result<(), Failure> {
+        let patch = FilePatch {
+            step: Some("committed".into()),
+            node: Some(Some(node)),
+            version: Some(Some(version)),
+            sha256: Some(sha256.map(|digest| digest.0.to_vec())),
+            intent: Some(None),
+            ..Default::default()
+        };
+        let facts = json!({"node": node, "version": version, "sha256": sha256});
+        self.advance(patch, Some(("found", facts))).await
+    }
+
+    /// A version under our marker was found that this ledger does not know of. It is this file's
+    /// if it has the content that the source has now; otherwise the source has changed since, and
+    /// where the new content belongs is the answer.
+    pub(super) async fn proved_found(
+        &mut self,
+        known: Option<Sha256Digest>,
+    ) -> Result<Result<FoundVersion, Target>, Failure> {
+        let digest = match known {
+            Some(digest) => digest,
+            None => self.source_digest().await?,
+        };
+        Ok(match self.belongs(Some(digest)).await? {
+            Belongs::Found { node, version, .. } => Ok((node, version, Some(digest))),
+            Belongs::In(target) => Err(target),
+        })
     }
 
     async fn fill(&mut self, session: Session) -> Result<(), Failure> {
@@ -208,16 +218,8 @@ impl Mover<'_> {
             self.open_source().await?;
         }
         let state = self.send_parts(&session).await?;
+        crash_point("parts-sent");
         self.end_check()?.run(&state).await?;
-        let target = match self.belongs(Some(state.sha256())).await? {
-            Belongs::In(target) => target,
-            Belongs::Found { node, .. } => {
-                return Err(Failure::item(
-                    Reason::NameTaken,
-                    format!("node {node} appeared under this file's marker while it was sent"),
-                ));
-            }
-        };
         if let Some(outer) = state.outer() {
             let patch = FilePatch {
                 outer_state: Some(Some(outer.save())),
@@ -225,6 +227,18 @@ impl Mover<'_> {
             };
             self.advance(patch, None).await?;
         }
+        let target = match self.belongs(Some(state.sha256())).await? {
+            Belongs::In(target) => target,
+            // Work that an older ledger does not know of had filed it already.
+            Belongs::Found {
+                node,
+                version,
+                sha256,
+            } => {
+                let sha256 = sha256.or(Some(state.sha256()));
+                return self.was_found((node, version, sha256)).await;
+            }
+        };
         self.intend(target, Some(state.sha256())).await
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ends::{Node, Opened, Window};
+use super::ends::{Node, Opened, Version, Window};
 use super::mover::{Mover, Placement};
 use super::state::Target;
 use super::{Oversize, SMALL, UNKNOWN_POST_MAX};
@@ -191,6 +191,15 @@ pub(super) fn segments(
     files
 }
 
+/// Whether a version with that note can have the content with that digest, as far as both are
+/// known.
+pub(super) fn may_hold(note: &VersionNote, sha256: Option<Sha256Digest>) -> bool {
+    match (note.sha256, sha256) {
+        (Some(noted), Some(wanted)) => noted == wanted,
+        _ => true,
+    }
+}
+
 impl Mover<'_> {
     /// Checks what the source says against what was planned.
     pub(super) fn check_opened(&self, opened: &Opened) -> Result<(), Failure> {
@@ -216,19 +225,20 @@ impl Mover<'_> {
         }
     }
 
-    /// Finds out where the file's version belongs, before anything is sent. With `content` a
-    /// version that is recorded with another digest is not this file's, whatever its size.
-    pub(super) async fn belongs(&self, content: Option<Sha256Digest>) -> Result<Belongs, Failure> {
+    /// Finds out where the file's version belongs, before anything is sent. With the content's
+    /// digest, a version of ours that names another one is of other content; without, any version
+    /// of ours that has the size is found, and only the digest can tell.
+    pub(super) async fn belongs(&self, sha256: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         match self.placement {
-            Placement::Inside(container) => self.belongs_inside(container, content).await,
-            Placement::Alone => self.belongs_alone(content).await,
+            Placement::Inside(container) => self.belongs_inside(container, sha256).await,
+            Placement::Alone => self.belongs_alone(sha256).await,
         }
     }
 
     async fn belongs_inside(
         &self,
         container: NodeId,
-        content: Option<Sha256Digest>,
+        sha256: Option<Sha256Digest>,
     ) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let create = Target::Create {
@@ -238,7 +248,7 @@ impl Mover<'_> {
         let Some(node) = destination.child(container, &self.file.name).await? else {
             return Ok(Belongs::In(create));
         };
-        match self.own_version(&node, content).await? {
+        match self.own_version(&node, sha256).await? {
             Some(found) => Ok(found),
             None => Err(Failure::item(
                 Reason::NameTaken,
@@ -250,15 +260,26 @@ impl Mover<'_> {
         }
     }
 
-    async fn belongs_alone(&self, content: Option<Sha256Digest>) -> Result<Belongs, Failure> {
+    async fn belongs_alone(&self, sha256: Option<Sha256Digest>) -> Result<Belongs, Failure> {
         let destination = &self.shared.destination;
         let staging = self.shared.config.staging;
+        // Where people see it, first: beside it, what is in staging is only a late twin.
+        let mut belongs = None;
+        for node in self.documents().await? {
+            if let Some(there) = self.belongs_to(node, sha256).await? {
+                belongs = Some(there);
+                break;
+            }
+        }
+        if let Some(found @ Belongs::Found { .. }) = belongs {
+            return Ok(found);
+        }
         if let Some(node) = destination.child(staging, &self.file.marker).await? {
-            if let Some(found) = self.own_version(&node, content).await? {
+            if let Some(found) = self.own_version(&node, sha256).await? {
                 return Ok(found);
             }
-            // Other content under our marker: an earlier generation that never got out of
-            // staging. Nobody but us sees it; set it aside for the janitor.
+            // Something of other content under our marker: an earlier generation that never got
+            // out of staging. Nobody but us sees it; set it aside for the janitor.
             let aside = super::survey::set_aside_name(&self.file.marker, node.id);
             destination.rename(node.id, &aside).await?;
             self.journal(
@@ -267,6 +288,15 @@ impl Mover<'_> {
             )
             .await?;
         }
+        Ok(belongs.unwrap_or(Belongs::In(Target::Create {
+            parent: staging,
+            name: self.file.marker.clone(),
+        })))
+    }
+
+    /// Published documents that may be this asset's: the recorded one, else by name.
+    async fn documents(&self) -> Result<Vec<NodeId>, Failure> {
+        let destination = &self.shared.destination;
         let mut known = Vec::new();
         if self.is_master() {
             known.extend(self.item.node);
@@ -279,11 +309,11 @@ impl Mover<'_> {
                 );
             }
         }
-        let mut candidates = Vec::new();
+        let mut documents = Vec::new();
         for id in &known {
             // A sequence or split master is a folder: its later content is a folder of its own.
             if !destination.node(*id).await?.container {
-                candidates.push(*id);
+                documents.push(*id);
             }
         }
         if known.is_empty() {
@@ -291,7 +321,7 @@ impl Mover<'_> {
                 if let Some(node) = destination.child(self.item.parent, &name).await?
                     && !node.container
                 {
-                    candidates.push(node.id);
+                    documents.push(node.id);
                 }
             }
         }
@@ -303,41 +333,51 @@ impl Mover<'_> {
                 markers.extend(self.item.kin.iter().cloned());
             }
             let found = self.shared.adopted(markers).await?;
-            candidates.extend(
+            documents.extend(
                 found
                     .into_iter()
-                    .filter(|node| node.parent != staging && !node.container)
+                    .filter(|node| node.parent != self.shared.config.staging && !node.container)
                     .map(|node| node.id),
             );
         }
-        for node in candidates {
-            if let Some(belongs) = self.belongs_to(node, content).await? {
-                return Ok(belongs);
+        Ok(documents)
+    }
+
+    /// Our version in a published document, made by work that this ledger does not know of.
+    pub(super) async fn published(
+        &self,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<(NodeId, Version)>, Failure> {
+        for node in self.documents().await? {
+            let versions = self.shared.destination.versions(node).await?;
+            let ours = versions.into_iter().rev().find(|version| {
+                VersionNote::parse(&version.description).is_some_and(|note| {
+                    note.marker.as_str() == self.file.marker && may_hold(&note, sha256)
+                }) && version.size == self.file.size
+            });
+            if let Some(version) = ours {
+                return Ok(Some((node, version)));
             }
         }
-        Ok(Belongs::In(Target::Create {
-            parent: staging,
-            name: self.file.marker.clone(),
-        }))
+        Ok(None)
     }
 
     /// Whether a published document is this asset's: then our version is there, or belongs there.
     async fn belongs_to(
         &self,
         node: NodeId,
-        content: Option<Sha256Digest>,
+        sha256: Option<Sha256Digest>,
     ) -> Result<Option<Belongs>, Failure> {
         let versions = self.shared.destination.versions(node).await?;
         let mut ours = false;
-        // The latest first. A reopened item has new content under the same marker, so most of what
-        // is there is the old; but one of them may be the new already, filed by work that this
-        // ledger does not know of, as when an older copy of it was put in place.
         for version in versions.iter().rev() {
             let Some(note) = VersionNote::parse(&version.description) else {
                 continue;
             };
             let own = note.marker.as_str() == self.file.marker;
-            if own && version.size == self.file.size && may_hold(&note, content) {
+            // Even when this item is known to have new content: a ledger restored from a copy
+            // does not know that the new content is filed already.
+            if own && version.size == self.file.size && may_hold(&note, sha256) {
                 return Ok(Some(Belongs::Found {
                     node,
                     version: version.number,
@@ -358,7 +398,7 @@ impl Mover<'_> {
     async fn own_version(
         &self,
         node: &Node,
-        content: Option<Sha256Digest>,
+        sha256: Option<Sha256Digest>,
     ) -> Result<Option<Belongs>, Failure> {
         if node.container {
             return Ok(None);
@@ -367,7 +407,7 @@ impl Mover<'_> {
         Ok(versions.iter().find_map(|version| {
             let note = VersionNote::parse(&version.description);
             let ours = note.as_ref().is_none_or(|note| {
-                note.marker.as_str() == self.file.marker && may_hold(note, content)
+                note.marker.as_str() == self.file.marker && may_hold(note, sha256)
             });
             (ours && version.size == self.file.size).then(|| Belongs::Found {
                 node: node.id,
@@ -393,14 +433,6 @@ impl Mover<'_> {
             .marker
             .parse()
             .map_err(|error| Failure::stop(format!("file {} in the ledger: {error}", self.file.id)))
-    }
-}
-
-/// Whether a version with that note can hold content of this digest, as far as both are known.
-fn may_hold(note: &VersionNote, content: Option<Sha256Digest>) -> bool {
-    match (note.sha256, content) {
-        (Some(recorded), Some(content)) => recorded == content,
-        _ => true,
     }
 }
 

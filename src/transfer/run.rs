@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Engine, Shared, item, ledger_failure};
 use crate::ledger::{Change, Entry, Item, ItemPatch};
+use crate::telemetry::crash_point;
 use crate::types::{Failure, FailureClass, Reason, RunId};
 
 /// Look for new work at least this often: the enumeration may have added some.
@@ -61,6 +62,9 @@ impl Engine {
                     Err(error) => return Outcome::Failed(ledger_failure(error)),
                 };
                 taken = items.len();
+                if taken > 0 {
+                    crash_point("taken");
+                }
                 for item in items {
                     hands.spawn(one(Arc::clone(shared), item));
                 }

@@ -26,6 +26,7 @@ use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, FilePatch, Part};
+use crate::telemetry::crash_point;
 use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, TransferId};
 
 /// Chunks that are between stages of a streamed body at any time: one being filled, four in the
@@ -260,6 +261,7 @@ impl Mover<'_> {
                     assembling.push(bytes);
                     last = state;
                     if assembling.complete() {
+                        crash_point("part-hashed");
                         let digest = assembling.digest.digest128().to_be_bytes().to_vec();
                         let row = Part { number: assembling.number, digest, state: last.save(), acked: false };
                         self.shared.ledger.apply(Change::new().part(self.file.id, row)).await.map_err(ledger_failure)?;
@@ -374,6 +376,7 @@ impl Mover<'_> {
                             same_part(expected, digest.digest128(), number)?;
                         }
                         if let Some(state) = state {
+                            crash_point("part-hashed");
                             let row = Part {
                                 number,
                                 digest: digest.digest128().to_be_bytes().to_vec(),
@@ -395,6 +398,7 @@ impl Mover<'_> {
             len: range.len(),
             stream: stream.boxed(),
         };
+        crash_point("part-sending");
         let sent = {
             let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
             self.shared
@@ -420,7 +424,7 @@ impl Mover<'_> {
         )
     }
 
-    async fn upload_permit(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(super) async fn upload_permit(&self) -> tokio::sync::SemaphorePermit<'_> {
         let _waiting = Gauge::up(&self.shared.progress.waiting_upload);
         self.shared
             .uploads
@@ -455,7 +459,11 @@ impl Mover<'_> {
                     return Ok(None);
                 };
                 let Hashed { bytes, state } = next?;
+                if state.position() > size / 2 {
+                    crash_point("body-half");
+                }
                 if state.position() == size {
+                    crash_point("body-sent");
                     check.run(&state).await?;
                     *seen.lock().expect("nothing panics while holding it") = Some(state);
                 }
@@ -647,6 +655,7 @@ impl Sender {
                         .await
                         .expect("the uploads semaphore is never closed")
                 };
+                crash_point("part-sending");
                 let _waiting = Gauge::up(&shared.progress.waiting_destination);
                 shared
                     .destination
@@ -681,6 +690,7 @@ async fn acknowledge(
     number: u32,
     len: ByteCount,
 ) -> Result<(), Failure> {
+    crash_point("part-answered");
     let patch = FilePatch {
         add_bytes_sent: len,
         ..Default::default()
@@ -690,6 +700,7 @@ async fn acknowledge(
         .apply(Change::new().ack(file, number).file(file, patch))
         .await
         .map_err(ledger_failure)?;
+    crash_point("part-acknowledged");
     Progress::add(&shared.progress.confirmed, len);
     Ok(())
 }

@@ -94,6 +94,9 @@ pub struct Intent {
     /// (Every send before it had its quiet time before the next.)
     #[serde(default)]
     pub refused: bool,
+    /// Whether the destination said that it no longer knows the upload session.
+    #[serde(default)]
+    pub session_gone: bool,
 }
 
 /// What a commit makes.
@@ -325,6 +328,7 @@ pub(super) mod tests {
             sends: 1,
             found: false,
             refused: false,
+            session_gone: false,
         };
         let mut file = row("intent");
         file.intent = Some(serde_json::to_string(&intent).unwrap());

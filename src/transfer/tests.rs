@@ -302,27 +302,71 @@ async fn a_session_that_is_gone_starts_the_file_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_version_of_an_asset_becomes_a_version_of_its_document() {
     let rig = Rig::new(2 * MIB);
-    let kin = vec![marker("one"), marker("two")];
-    let mut first = item("a.mov", 1, 3 * MIB);
-    first.key = "v1".into();
-    first.files[0].marker = marker("one");
-    first.kin.clone_from(&kin);
-    let mut second = item("a.mov", 2, 5 * MIB);
-    second.key = "v2".into();
-    second.after = Some("v1".into());
-    second.files[0].marker = marker("two");
-    second.kin = kin;
     rig.destination
         .trouble
         .lock()
         .unwrap()
         .push(("add_version", Trouble::ReplyLost));
-    let items = rig.run(vec![first, second]).await;
+    let items = rig.run(two_versions(3 * MIB, 5 * MIB)).await;
     check_states(&items, &["done", "done"]);
     assert_eq!(items[0].node, items[1].node);
     let (_, node) = &rig.destination.list(TARGET)["a.mov"];
     assert_eq!(node.versions.len(), 2);
     rig.check_filed("a.mov", 2, 5 * MIB);
+}
+
+/// A document and a later version of it, of these sizes.
+fn two_versions(first: u64, second: u64) -> Vec<NewItem> {
+    let kin = vec![marker("one"), marker("two")];
+    let mut before = item("a.mov", 1, first);
+    before.key = "v1".into();
+    before.files[0].marker = marker("one");
+    before.kin.clone_from(&kin);
+    let mut after = item("a.mov", 2, second);
+    after.key = "v2".into();
+    after.after = Some("v1".into());
+    after.files[0].marker = marker("two");
+    after.kin = kin;
+    vec![before, after]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_gone_at_an_add_version_is_opened_anew_after_the_quiet_time() {
+    for call in ["close_session", "add_version"] {
+        let rig = Rig::new(2 * MIB);
+        // The first document is small and opens none.
+        rig.destination
+            .trouble
+            .lock()
+            .unwrap()
+            .push((call, Trouble::SessionGone));
+        let items = rig.run(two_versions(1000, 5 * MIB)).await;
+        check_states(&items, &["done", "done"]);
+        let (_, node) = &rig.destination.list(TARGET)["a.mov"];
+        assert_eq!(node.versions.len(), 2, "{call}");
+        rig.check_filed("a.mov", 2, 5 * MIB);
+        let files = rig.ledger().files(items[1].id, 0, 10).await.unwrap();
+        assert_eq!(files[0].restarts, 1, "{call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_content_of_the_same_size_becomes_a_version_and_the_same_content_does_not() {
+    let rig = Rig::new(2 * MIB);
+    let plan = |fingerprint: &str, seed| {
+        let mut item = item("a.mov", seed, 5 * MIB);
+        item.fingerprint = fingerprint.into();
+        vec![item]
+    };
+    rig.run(plan("one", 1)).await;
+    let items = rig.run(plan("two", 2)).await;
+    check_states(&items, &["done"]);
+    rig.check_filed("a.mov", 2, 5 * MIB);
+    // Its fingerprint changed, its bytes did not; or an older ledger forgot that they are filed.
+    let items = rig.run(plan("three", 2)).await;
+    check_states(&items, &["done"]);
+    let (_, node) = &rig.destination.list(TARGET)["a.mov"];
+    assert_eq!(node.versions.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,17 +376,7 @@ async fn only_an_unclear_add_version_waits_before_it_is_sent_again() {
         // Never over within the test: whoever waits for it stays at `waiting`.
         rig.config.commit_quiet = Duration::from_secs(3600);
         rig.config.wait = false;
-        let kin = vec![marker("one"), marker("two")];
-        let mut first = item("a.mov", 1, 1000);
-        first.key = "v1".into();
-        first.files[0].marker = marker("one");
-        first.kin.clone_from(&kin);
-        let mut second = item("a.mov", 2, 1500);
-        second.key = "v2".into();
-        second.after = Some("v1".into());
-        second.files[0].marker = marker("two");
-        second.kin = kin;
-        (rig, vec![first, second])
+        (rig, two_versions(1000, 1500))
     };
     let (rig, items) = case();
     rig.destination

@@ -11,6 +11,7 @@ use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use crate::ledger::FilePatch;
 use crate::pace::Pace;
+use crate::telemetry::crash_point;
 use crate::types::{
     ByteCount, Failure, FailureClass, NodeId, ProofLevel, Reason, Sha256Digest, VersionNote,
     VersionNumber,
@@ -53,6 +54,7 @@ pub async fn read_back(
                     ));
                 }
                 sink(&chunk.bytes)?;
+                crash_point("reading-back");
                 pace.take(len).await;
             }
             Ok::<(), Failure>(())
@@ -161,7 +163,9 @@ impl Mover<'_> {
             ..Default::default()
         };
         let facts = json!({"node": node, "version": version, "sha256": digest, "level": level, "size": self.file.size});
-        self.advance(patch, Some(("proved", facts))).await
+        self.advance(patch, Some(("proved", facts))).await?;
+        crash_point("proved");
+        Ok(())
     }
 
     async fn check_stored(
@@ -194,6 +198,7 @@ impl Mover<'_> {
             if VersionNote::parse(&stored.description).as_ref() == Some(note) {
                 return Ok(());
             }
+            crash_point("describing");
             destination
                 .describe(node, version, &note.to_string())
                 .await?;

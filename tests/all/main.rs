@@ -2,10 +2,14 @@
 
 mod architecture;
 mod bad_input;
+// The places to die at are in builds for tests only.
+#[cfg(debug_assertions)]
+mod crashes;
 mod decisions;
 mod doctor;
 mod faults;
 mod filing;
+mod kills;
 mod long;
 mod settings_command;
 mod support;

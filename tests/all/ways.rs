@@ -10,7 +10,7 @@ use longhaul::simulator::{Options, masters};
 use longhaul::types::{ByteCount, KIB, MIB};
 use serde_json::json;
 
-use crate::support::{Extra, Systems, items, of_type};
+use crate::support::{Extra, Systems, items, of_type, replace};
 
 /// A campaign of masters: seed and size of each, named after the seed.
 fn sizes(masters: &[(u64, ByteCount)]) -> Campaign {
@@ -170,30 +170,6 @@ fn a_changed_master_becomes_a_version_of_its_document_by_either_way_in() {
         assert_eq!(systems.named("master-1.mxf").len(), 2);
         systems.stop();
     }
-}
-
-/// Puts other content behind a file of that name, as an editor who saves over it would.
-fn replace(systems: &Systems, name: &str, seed: u64, size: ByteCount) {
-    use longhaul::simulator::bucket::Object;
-    use longhaul::simulator::masters::Master;
-    let iconik = systems.simulator.iconik();
-    let rows = iconik.rows(Kind::File);
-    let row = rows.iter().find(|row| row["original_name"] == name);
-    let id = row.expect("the file")["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let key = iconik.key(&id).expect("a key in the bucket");
-    let master = Master::generated(seed, size);
-    systems.simulator.content_server().register(master.clone());
-    systems
-        .simulator
-        .parts()
-        .bucket
-        .put(&key, Object::new(master, &format!("\"changed-{seed}\"")));
-    let changed =
-        json!({"size": size, "checksum": null, "date_modified": "2031-01-01T00:00:00+00:00"});
-    assert!(iconik.change(Kind::File, &id, changed));
 }
 
 #[test]

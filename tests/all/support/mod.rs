@@ -1,5 +1,6 @@
 //! Helpers: a `longhaul` in its own directory with a clean environment, and its JSON lines.
 
+pub(crate) mod audit;
 mod systems;
 
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use serde_json::Value;
 
-pub(crate) use systems::{Extra, Systems, items, of_type};
+pub(crate) use systems::{Extra, Systems, items, of_type, replace};
 
 /// A directory of its own that `longhaul` runs in.
 pub(crate) struct Place {
@@ -43,7 +44,10 @@ impl Place {
 
     /// The same as a plain command, for tests that hold its pipes.
     pub(crate) fn bare(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        // A long run can be given a copy, so that the next build does not change it half way.
+        let program = std::env::var_os("LONGHAUL_UNDER_TEST");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_longhaul").into());
+        let mut command = std::process::Command::new(program);
         command.env_clear().env("HOME", self.path());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);

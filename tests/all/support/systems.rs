@@ -2,12 +2,14 @@
 
 use std::process::Stdio;
 
+use longhaul::simulator::bucket::Object;
 use longhaul::simulator::content_server::{VisibleVersion, duplicates};
 use longhaul::simulator::iconik::Kind;
+use longhaul::simulator::masters::Master;
 use longhaul::simulator::{Options, PASSWORD, Simulator, USER};
-use longhaul::types::Failure;
+use longhaul::types::{ByteCount, Failure};
 use longhaul::{content_server, http};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Place, json_lines};
 
@@ -160,4 +162,29 @@ pub(crate) fn items(summary: &Value, state: &str) -> u64 {
     let states = summary["states"].as_array().expect("states");
     let found = states.iter().find(|count| count["state"] == state);
     found.map_or(0, |count| count["items"].as_u64().expect("a number"))
+}
+
+/// Puts other content behind a file of that name, as an editor who saves over it would.
+pub(crate) fn replace(systems: &Systems, name: &str, seed: u64, size: ByteCount) {
+    let iconik = systems.simulator.iconik();
+    let rows = iconik.rows(Kind::File);
+    let row = rows.iter().find(|row| row["original_name"] == name);
+    let id = row.expect("the file")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let key = iconik.key(&id).expect("a key in the bucket");
+    let master = Master::generated(seed, size);
+    systems.simulator.content_server().register(master.clone());
+    systems
+        .simulator
+        .parts()
+        .bucket
+        .put(&key, Object::new(master, &format!("\"changed-{seed}\"")));
+    // Each content has a date of its own.
+    let (hour, minute, second) = (seed / 3600 % 24, seed / 60 % 60, seed % 60);
+    let date = format!("2031-01-01T{hour:02}:{minute:02}:{second:02}+00:00");
+    let changed =
+        json!({"size": size, "checksum": null, "date_modified": date, "file_date_modified": date});
+    assert!(iconik.change(Kind::File, &id, changed));
 }
