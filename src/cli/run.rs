@@ -113,7 +113,8 @@ pub(crate) async fn drive(
     let begun = tokio::time::Instant::now();
     let outcome = {
         let watching = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.show()));
-        let outcome = drive.go(assets).await;
+        // Boxed: it holds what is told to iconik beside the whole engine.
+        let outcome = Box::pin(drive.go(assets)).await;
         drop(watching);
         outcome
     };

@@ -72,7 +72,7 @@ pub(super) fn size<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Er
 fn whole(number: &serde_json::Number) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let value = number.as_f64()?;
-    (value >= 0.0 && value < EXACT && value.fract() == 0.0).then_some(value as u64)
+    ((0.0..EXACT).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }
 
 pub(super) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
