@@ -1,6 +1,8 @@
 //! The engine against ends in memory and a real ledger: every way in, every healing, and being
 //! stopped at any moment.
 
+mod damage;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,6 +5,7 @@ mod bad_input;
 // The places to die at are in builds for tests only.
 #[cfg(debug_assertions)]
 mod crashes;
+mod damage;
 mod decisions;
 mod doctor;
 mod faults;
