@@ -2,6 +2,7 @@
 //! stopped at any moment.
 
 mod damage;
+mod properties;
 
 use std::sync::Arc;
 use std::time::Duration;
