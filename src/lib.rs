@@ -73,3 +73,6 @@ pub mod cli;
 
 #[cfg(feature = "simulator")]
 pub mod simulator;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

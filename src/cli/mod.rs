@@ -207,7 +207,10 @@ pub fn main() -> ExitCode {
             return Exit::Defect.code().into();
         }
     };
-    let ended = runtime.block_on(dispatch(&context, cli.command));
+    let ended = runtime.block_on(async {
+        signals::take_file_size();
+        dispatch(&context, cli.command).await
+    });
     // Blocking tasks (a hash, a read) hold nothing that must be waited for.
     runtime.shutdown_background();
     let exit = match ended {

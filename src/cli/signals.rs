@@ -7,6 +7,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output::Output;
 use crate::transfer::Stop;
 
+/// Takes the signal of a file that would grow beyond the process's limit, whose default would kill
+/// without a word. The write then fails, and the ledger says why it cannot go on.
+pub(crate) fn take_file_size() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        tracing::debug!(%error, "a file that is too large ends the process");
+    }
+}
+
 /// Listens until the process ends; the returned handles are cancelled in turn.
 pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
     let stop = Stop::default();

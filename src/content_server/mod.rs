@@ -29,6 +29,8 @@ mod commit;
 mod destination;
 mod errors;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod names;
 mod nodes;
 mod permissions;

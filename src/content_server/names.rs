@@ -151,6 +151,24 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// As they are published in one container that may not tell case or composed letters
+        /// apart: who comes second gets its marker's suffix.
+        #[test]
+        fn names_in_one_container_differ_even_when_folded(originals in proptest::collection::hash_set(any_name(), 1..12)) {
+            let mut held = std::collections::HashSet::new();
+            for (number, original) in originals.iter().enumerate() {
+                let marker = format!("{number:06}");
+                let mut name = map_name(original);
+                if held.contains(&fold(&name)) {
+                    name = crate::transfer::suffixed(&name, &marker, map_name);
+                }
+                prop_assert!(units(&name) <= MAX_NAME);
+                prop_assert!(held.insert(fold(&name)), "{name:?} is there already");
+            }
+        }
+    }
+
     #[test]
     fn a_name_within_the_rules_stays_as_it_is() {
         for name in [

@@ -1,7 +1,7 @@
 //! Migration of a legacy library: what a saved search, a query, an id list or a CSV names.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -60,14 +60,14 @@ fn ids_of_list(
 
 /// The ids of a list, line by line. A broken line is the last: what comes after it cannot be
 /// trusted to be in step.
-struct Ids {
+struct Ids<R> {
     path: String,
-    records: Option<csv::StringRecordsIntoIter<BufReader<File>>>,
+    records: Option<csv::StringRecordsIntoIter<R>>,
     /// Which field of a record holds the id.
     at: usize,
 }
 
-impl Ids {
+impl Ids<BufReader<File>> {
     fn open(path: &Path, column: Option<&str>) -> Result<Self, Error> {
         let name = path.display().to_string();
         let unopened = |source| Error::Unopened {
@@ -82,11 +82,17 @@ impl Ids {
             )));
         }
         let file = File::open(path).map_err(unopened)?;
+        Self::of(name, BufReader::new(file), column)
+    }
+}
+
+impl<R: Read> Ids<R> {
+    fn of(name: String, list: R, column: Option<&str>) -> Result<Self, Error> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(column.is_some())
             .comment(column.is_none().then_some(b'#'))
             .trim(csv::Trim::All)
-            .from_reader(BufReader::new(file));
+            .from_reader(list);
         let at = match column {
             None => 0,
             Some(column) => {
@@ -125,7 +131,7 @@ impl Ids {
     }
 }
 
-impl Iterator for Ids {
+impl<R: Read> Iterator for Ids<R> {
     type Item = Result<AssetId, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -163,6 +169,30 @@ fn broken(error: &csv::Error) -> String {
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8; save the list as UTF-8".into(),
         csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
         _ => "is not a CSV record".into(),
+    }
+}
+
+/// Any bytes as an id list and as a CSV.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    for column in [None, Some("id")] {
+        let Ok(ids) = Ids::of("list".into(), bytes, column) else {
+            continue;
+        };
+        let mut ended = false;
+        for id in ids {
+            assert!(!ended, "nothing comes after a broken line");
+            match id {
+                Ok(id) => assert!(
+                    uuid::Uuid::try_parse(&id.0).is_ok() && id.0 == id.0.to_ascii_lowercase(),
+                    "{id:?}"
+                ),
+                Err(error) => {
+                    ended = true;
+                    assert!(error.to_string().len() < 100_000);
+                }
+            }
+        }
     }
 }
 

@@ -310,6 +310,60 @@ mod tests {
     }
 
     #[test]
+    fn twenty_private_addresses_in_twelve_spellings_each_are_refused() {
+        let guard = guard(Config::default());
+        let mut tried = 0;
+        for [a, b, c, d] in [
+            [0, 0, 0, 0],
+            [0, 0, 0, 1],
+            [10, 0, 0, 1],
+            [10, 255, 255, 255],
+            [100, 64, 0, 1],
+            [100, 100, 100, 200],
+            [127, 0, 0, 1],
+            [127, 0, 0, 53],
+            [127, 255, 255, 255],
+            [168, 63, 129, 16],
+            [169, 254, 0, 1],
+            [169, 254, 169, 254],
+            [169, 254, 170, 2],
+            [172, 16, 0, 1],
+            [172, 31, 255, 254],
+            [192, 0, 0, 192],
+            [192, 168, 0, 1],
+            [192, 168, 255, 255],
+            [224, 0, 0, 251],
+            [255, 255, 255, 255],
+        ] {
+            let whole = u32::from_be_bytes([a, b, c, d]);
+            let tail = u32::from_be_bytes([0, b, c, d]);
+            let (high, low) = (whole >> 16, whole & 0xffff);
+            for host in [
+                format!("{a}.{b}.{c}.{d}"),
+                format!("{a}.{b}.{c}.{d}."),
+                format!("{whole}"),
+                format!("0x{whole:08X}"),
+                format!("0{whole:o}"),
+                format!("{a}.{tail}"),
+                format!("{a}.{b}.{low}"),
+                format!("0x{a:x}.0{b:o}.{c}.0x{d:x}"),
+                format!(
+                    "%{:02x}{}",
+                    a.to_string().as_bytes()[0],
+                    &format!("{a}.{b}.{c}.{d}")[1..]
+                ),
+                format!("[::ffff:{a}.{b}.{c}.{d}]"),
+                format!("[::ffff:{high:x}:{low:x}]"),
+                format!("[64:ff9b::{high:x}:{low:x}]"),
+            ] {
+                check(&guard, &host, false);
+                tried += 1;
+            }
+        }
+        assert!(tried >= 200, "{tried} spellings");
+    }
+
+    #[test]
     fn private_ranges_open_by_cidr_and_only_those() {
         let guard = guard(Config {
             allow: vec![

@@ -41,6 +41,9 @@ pub use origin::{Credential, Origin, SignedUrl};
 pub use request::{Body, Repeat, Request};
 pub use response::{Answer, Response, looks_like_html};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use retry::fuzz as fuzz_retry_after;
+
 use crate::types::KIB;
 
 /// Largest JSON answer that is read: far above any page of either system, far below what would

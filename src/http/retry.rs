@@ -99,6 +99,23 @@ impl Gates {
     }
 }
 
+/// Any bytes as a `Retry-After`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let cap = Duration::from_secs(900);
+    if let Ok(value) = ::http::HeaderValue::from_bytes(bytes) {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, value);
+        assert!(retry_after(&headers, cap).is_none_or(|wait| wait <= cap));
+        for status in [200, 429, 500, 503] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            if let Verdict::Throttled(Some(wait)) = judge(status, &headers, cap) {
+                assert!(wait <= cap && status != StatusCode::OK);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -236,6 +236,30 @@ fn resign(message: &str, status: StatusCode) -> Failure {
     )
 }
 
+/// Any bytes as a `Content-Range`, in answers to requests for several ranges.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(value) = ::http::HeaderValue::from_bytes(bytes) else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_RANGE, value);
+    let quoted = text(&headers, &CONTENT_RANGE).and_then(content_range);
+    for range in [
+        ByteRange::new(0, 1),
+        ByteRange::new(10, 20),
+        ByteRange::new(0, u64::MAX),
+    ] {
+        if let Ok(found) = head(StatusCode::PARTIAL_CONTENT, &headers, range, None) {
+            let (got, size) = quoted.expect("a range was taken that cannot be read");
+            assert_eq!((got, size), (range, found.size));
+            assert!(range.end <= size);
+        }
+        // A whole answer that quotes a range is no whole answer.
+        assert!(head(StatusCode::OK, &headers, range, Some(range.len())).is_err());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

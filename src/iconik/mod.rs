@@ -27,6 +27,8 @@ mod collections;
 mod describe;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod jobs;
 mod locator;
 mod metadata;

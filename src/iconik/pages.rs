@@ -39,7 +39,7 @@ pub(super) enum Style {
 /// One page as iconik sends it. Rows stay raw until they are asked for.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Envelope {
+pub(super) struct Envelope {
     #[serde(deserialize_with = "objects")]
     objects: Option<Vec<Value>>,
     #[serde(deserialize_with = "number")]
@@ -50,6 +50,13 @@ struct Envelope {
     next_url: Option<String>,
     #[serde(deserialize_with = "size")]
     total: Option<u64>,
+}
+
+#[cfg(any(test, fuzzing))]
+impl Envelope {
+    pub(super) fn rows(&self) -> &[Value] {
+        self.objects.as_deref().unwrap_or_default()
+    }
 }
 
 /// `null` is an empty list; anything else but a list is none.

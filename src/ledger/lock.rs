@@ -3,16 +3,19 @@
 //! The operating system's lock on `<ledger>.lock` ends with the process, however it ends. The
 //! file itself stays: its first line counts the ledger's commits, written after each of them
 //! without a sync. As long as the machine stays up that number is exact, so a ledger that knows
-//! fewer commits than its lock file has lost its tail or was restored from a copy.
+//! fewer commits than its lock file has lost its tail or was restored from a copy. A third line,
+//! written when the ledger is closed in order, is the digest of the closed file: a bit that flips
+//! while nobody works is noticed by whoever opens it next.
 
 use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::{Error, now, place};
 
@@ -46,6 +49,8 @@ pub(super) struct Left {
     pub(super) ledger: String,
     /// Commits that ledger had.
     pub(super) commits: u64,
+    /// Digest of its file, if it was closed in order with that many commits.
+    pub(super) closed: Option<String>,
 }
 
 /// The held lock; released when dropped.
@@ -81,7 +86,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::InUse {
                         path: ledger.to_owned(),
-                        owner: match read(&path).and_then(|(owner, _)| owner) {
+                        owner: match read(&path).and_then(|(owner, ..)| owner) {
                             Some(owner) => format!("process {} ({})", owner.pid, owner.text),
                             None => "another process".into(),
                         },
@@ -91,9 +96,10 @@ impl Lock {
             }
         }
         let left = match read(&path) {
-            Some((Some(owner), commits)) => Left {
+            Some((Some(owner), commits, closed)) => Left {
                 ledger: owner.ledger,
                 commits,
+                closed,
             },
             _ => Left::default(),
         };
@@ -142,7 +148,20 @@ impl Lock {
         }
     }
 
-    /// Makes the last count durable.
+    /// Notes the digest of the ledger's closed file. Without it the next owner cannot tell whether
+    /// the file is as it was left, so a failure is only logged.
+    pub(super) fn closed(&self, ledger: &Path) {
+        let noted = digest_of(ledger).and_then(|digest| {
+            let end = self.file.metadata()?.len();
+            self.file
+                .write_all_at(format!("closed {digest}\n").as_bytes(), end)
+        });
+        if let Err(error) = noted {
+            warn!(path = %self.path.display(), %error, "the closed ledger's digest was not noted");
+        }
+    }
+
+    /// Makes what the file says durable.
     pub(super) fn sync(&self) {
         if let Err(error) = self.file.sync_all() {
             warn!(path = %self.path.display(), %error, "the lock file cannot be synced");
@@ -153,15 +172,32 @@ impl Lock {
 /// Who owns or last owned the ledger at `ledger`; `None` when that is not known.
 pub(super) fn owner(ledger: &Path) -> Option<Owner> {
     let path = place::beside(ledger, ".lock");
-    let (owner, _) = read(&path)?;
+    let (owner, ..) = read(&path)?;
     let mut owner = owner?;
     let file = File::open(&path).ok()?;
     owner.alive = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     Some(owner)
 }
 
-/// The owner and the count in a lock file; `None` when there is no counter in it.
-fn read(path: &Path) -> Option<(Option<Owner>, u64)> {
+/// The digest of a closed ledger's file. It finds what a disk or a copy did to it; against
+/// somebody who wants to deceive there is the chain of the journal.
+pub(super) fn digest_of(ledger: &Path) -> std::io::Result<String> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(ledger)?);
+    let mut hasher = Xxh3::new();
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(format!("{:032x}", hasher.digest128()));
+        }
+        hasher.update(bytes);
+        let len = bytes.len();
+        file.consume(len);
+    }
+}
+
+/// The owner, the count and the closed file's digest in a lock file; `None` when there is no
+/// counter in it.
+fn read(path: &Path) -> Option<(Option<Owner>, u64, Option<String>)> {
     let mut text = String::new();
     File::open(path)
         .ok()?
@@ -169,8 +205,13 @@ fn read(path: &Path) -> Option<(Option<Owner>, u64)> {
         .read_to_string(&mut text)
         .ok()?;
     let (count, rest) = text.split_once('\n')?;
-    let owner = serde_json::from_str(rest.trim()).ok();
-    Some((owner, count.parse().ok()?))
+    let mut rest = rest.lines();
+    let owner = rest.next().and_then(|line| serde_json::from_str(line).ok());
+    let closed = rest
+        .next()
+        .and_then(|line| line.strip_prefix("closed "))
+        .map(str::to_owned);
+    Some((owner, count.parse().ok()?, closed))
 }
 
 #[cfg(test)]

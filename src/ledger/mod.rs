@@ -420,6 +420,12 @@ impl Ledger {
         self.write(move |tx| meta::set(tx.conn, &key, &value)).await
     }
 
+    /// Has every commit after the next `commits` fail as if the disk did.
+    #[cfg(test)]
+    pub(crate) fn fail_after(&self, commits: u64) {
+        self.0.latch.fail_after(commits);
+    }
+
     async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,

@@ -7,8 +7,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tracing::{info, warn};
 
-use super::journal::Head;
-use super::lock::{Left, Lock};
+use super::journal::{self, Chain, Head};
+use super::lock::{self, Left, Lock};
 use super::place::{self, Found};
 use super::writer::{Latch, State};
 use super::{Error, meta, now};
@@ -81,6 +81,8 @@ pub(super) fn open(path: &Path, owner: &str) -> Result<Opened, Error> {
 }
 
 fn own(path: &Path, owner: &str, lock: Lock, left: &Left, found: Found) -> Result<Opened, Error> {
+    // Before SQLite touches the file.
+    let kept = Kept::of(path, left)?;
     let conn = connect(path, found)?;
     let schema = schema(&conn)?;
     if schema > KNOWN {
@@ -91,6 +93,9 @@ fn own(path: &Path, owner: &str, lock: Lock, left: &Left, found: Found) -> Resul
     }
     if found == Found::Ledger {
         check_content(&conn, path)?;
+        if schema > 0 {
+            check_kept(&conn, path, kept, left)?;
+        }
     }
     configure(&conn, path)?;
     migrate(&conn, schema)?;
@@ -141,6 +146,7 @@ fn own(path: &Path, owner: &str, lock: Lock, left: &Left, found: Found) -> Resul
     lock.describe(&id, owner, commits)?;
     Ok(Opened {
         state: State {
+            path: path.to_owned(),
             conn,
             lock,
             head,
@@ -149,6 +155,66 @@ fn own(path: &Path, owner: &str, lock: Lock, left: &Left, found: Found) -> Resul
         },
         barrier,
     })
+}
+
+/// Whether a file is as its last owner closed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// To the last bit.
+    Whole,
+    /// It has other bytes.
+    Changed,
+    /// Its owner died, or nobody said how it was closed.
+    Unknown,
+}
+
+impl Kept {
+    fn of(path: &Path, left: &Left) -> Result<Self, Error> {
+        let log = std::fs::metadata(place::beside(path, "-wal"));
+        let Some(closed) = &left.closed else {
+            return Ok(Self::Unknown);
+        };
+        if log.is_ok_and(|log| log.len() > 0) {
+            return Ok(Self::Unknown);
+        }
+        match lock::digest_of(path) {
+            Ok(found) if found == *closed => Ok(Self::Whole),
+            Ok(_) => Ok(Self::Changed),
+            Err(error) => Err(Error::BadPath {
+                path: path.to_owned(),
+                problem: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Refuses a file that changed since it was closed, unless it is another one (restored from a
+/// copy, or brought from elsewhere), and a file whose owner died if its journal is not whole.
+///
+/// The second is for a copy that was put in place of a ledger while the log of the newer one still
+/// lay beside it. SQLite would take both for one. If the log was ever begun anew in between, the
+/// journal lines of that time are in neither.
+fn check_kept(conn: &Connection, path: &Path, kept: Kept, left: &Left) -> Result<(), Error> {
+    let past = Past::load(conn)?;
+    let damaged = |detail: String| {
+        Err(Error::Damaged {
+            path: path.to_owned(),
+            detail,
+        })
+    };
+    let same = past.id.as_ref() == Some(&left.ledger);
+    if kept == Kept::Changed && same && past.commits >= left.commits {
+        return damaged(format!(
+            "it is not as longhaul closed it; if a person changed it on purpose, move {} away",
+            place::beside(path, ".lock").display()
+        ));
+    }
+    if kept != Kept::Whole
+        && let Chain::Broken { seq, why } = journal::verify(conn)?
+    {
+        return damaged(format!("its journal breaks at line {seq}: {why}"));
+    }
+    Ok(())
 }
 
 /// What the file says of its past.
@@ -323,6 +389,7 @@ mod tests {
         let left = Left {
             ledger: lock.0.into(),
             commits: lock.1,
+            closed: None,
         };
         assert_eq!(past.barrier(&left, boot), expected);
     }

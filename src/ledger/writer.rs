@@ -8,6 +8,7 @@
 //! Nobody can then do something in the outside world and find that it was not recorded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -29,7 +30,35 @@ const QUEUE: usize = 1024;
 
 /// The fault that ended the ledger's work, once there is one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Latch(Arc<OnceLock<(Fault, String)>>);
+pub(super) struct Latch(
+    Arc<OnceLock<(Fault, String)>>,
+    /// Commits that still succeed, plus one; zero for no limit.
+    #[cfg(test)]
+    Arc<std::sync::atomic::AtomicU64>,
+);
+
+#[cfg(test)]
+impl Latch {
+    /// Has every commit after the next `commits` fail as if the disk did.
+    pub(super) fn fail_after(&self, commits: u64) {
+        self.1
+            .store(commits + 1, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn before_commit(&self) -> Result<(), Error> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let left = self
+            .1
+            .fetch_update(SeqCst, SeqCst, |left| (left > 1).then(|| left - 1));
+        match left {
+            Err(1) => Err(Error::Store {
+                fault: Fault::Io,
+                detail: "a failure made for a test".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl Latch {
     /// Fails if a fault has latched.
@@ -120,6 +149,7 @@ pub(super) struct Writer {
 
 /// What the thread owns.
 pub(super) struct State {
+    pub(super) path: PathBuf,
     pub(super) conn: Connection,
     pub(super) lock: Lock,
     pub(super) head: Head,
@@ -300,6 +330,8 @@ impl State {
     fn commit(&mut self) -> Result<(), Error> {
         let commits = self.commits + 1;
         meta::set(&self.conn, meta::COMMITS, &commits.to_string())?;
+        #[cfg(test)]
+        self.latch.before_commit()?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.commits = commits;
         Ok(())
@@ -318,11 +350,15 @@ impl State {
         meta::set(&self.conn, meta::CLEAN, "yes")?;
         self.commit()?;
         self.lock.count(self.commits);
-        self.lock.sync();
         // A reader at work keeps the log alive; the next owner folds it in then.
-        self.conn
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        let kept: bool = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         self.conn.close().map_err(|(_, error)| error)?;
+        if !kept {
+            self.lock.closed(&self.path);
+        }
+        self.lock.sync();
         Ok(())
     }
 }

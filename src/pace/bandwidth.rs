@@ -165,6 +165,55 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_window_passes_more_than_its_rate_and_one_burst(
+            rate in 64 * KIB..2_000 * MIB,
+            sizes in proptest::collection::vec(1..256 * KIB, 1..6),
+            window_ms in 20u64..3_000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            let passed: Vec<(Duration, u64)> = runtime.block_on(async {
+                let pace = Arc::new(Bandwidth::default());
+                pace.set(Some(rate));
+                let start = Instant::now();
+                let askers = sizes.iter().map(|&size| {
+                    let pace = Arc::clone(&pace);
+                    async move {
+                        let mut passed = Vec::new();
+                        for _ in 0..60 {
+                            pace.take(size).await;
+                            passed.push((start.elapsed(), size));
+                        }
+                        passed
+                    }
+                });
+                let mut all = futures::future::join_all(askers).await.concat();
+                all.sort_unstable();
+                all
+            });
+            let window = Duration::from_millis(window_ms);
+            // A take is counted when its last byte passes: all but one grant of each asker's may
+            // have passed before the window.
+            let pending: u64 = sizes.iter().sum();
+            let burst = (4 * GRANT * 4).max(rate / 50);
+            let allowed = (u128::from(rate) * window.as_millis() / 1_000) as u64 + burst + pending;
+            for (first, (from, _)) in passed.iter().enumerate() {
+                let bytes: u64 = passed[first..]
+                    .iter()
+                    .take_while(|(at, _)| *at < *from + window)
+                    .map(|(_, size)| size)
+                    .sum();
+                proptest::prop_assert!(bytes <= allowed, "{bytes} bytes in {window:?} at {rate}/s");
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_change_is_noticed_by_those_who_wait() {
         let pace = Arc::new(Bandwidth::default());

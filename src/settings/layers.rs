@@ -633,9 +633,11 @@ fn secret_place(value: &Value, file_not_private: Option<&str>) -> Result<Place, 
                     let text = raw.as_text().unwrap_or_default();
                     Ok(Place::File(beside(&value.origin, text)))
                 }
-                ("env", raw) if raw.as_text().is_some_and(|text| !text.is_empty()) => Ok(
-                    Place::Environment(raw.as_text().unwrap_or_default().to_owned()),
-                ),
+                ("env", raw) if raw.as_text().is_some_and(|text| !text.is_empty()) => {
+                    let variable = raw.as_text().unwrap_or_default();
+                    super::secret::keep_from_children(variable);
+                    Ok(Place::Environment(variable.to_owned()))
+                }
                 ("command", Raw::List(words)) if !words.is_empty() => words
                     .iter()
                     .map(|word| word.raw.as_text().map(str::to_owned))

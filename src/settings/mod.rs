@@ -16,6 +16,8 @@
 //! missing: [`Resolved::iconik`] and [`Resolved::content_server`] say what is. How each module
 //! understands its part is left to that module's own configuration.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod keys;
 mod layers;
 mod problem;

@@ -3,11 +3,14 @@
 //! Settings hold a [`SecretRef`], not the secret: a file only its owner can read, an environment
 //! variable, a command that prints it, or a literal. No error and no `Debug` shows a secret.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -21,6 +24,24 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// No token, password or key comes near this; more is not a secret but a mistake.
 const SIZE_LIMIT: u64 = 64 * 1024;
+
+/// Variables that settings name as holding a secret.
+static VARIABLES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Remembers a variable that holds a secret, so that no child gets it.
+pub(super) fn keep_from_children(variable: &str) {
+    let mut variables = VARIABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    variables.insert(variable.to_owned());
+}
+
+/// Whether a command that prints one secret has no business with this variable: it holds another,
+/// or it may, because any setting can be given in the environment.
+fn is_ours(variable: &OsStr) -> bool {
+    let variables = VARIABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    variable
+        .to_str()
+        .is_some_and(|name| name.starts_with("LONGHAUL_") || variables.contains(name))
+}
 
 /// Where a secret is. `Debug` shows neither a literal nor a command's arguments.
 #[derive(Clone)]
@@ -243,7 +264,11 @@ async fn run(key: &'static str, argv: &[String]) -> Result<Vec<u8>, SecretError>
         program: program.clone(),
         why,
     };
-    let mut child = tokio::process::Command::new(&program)
+    let mut command = tokio::process::Command::new(&program);
+    for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_ours(variable)) {
+        command.env_remove(variable);
+    }
+    let mut child = command
         .args(argv.get(1..).unwrap_or_default())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

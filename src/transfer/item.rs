@@ -177,8 +177,8 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
         if let Some(folder) = destination.child(item.parent, name).await?
             && folder.container
             && let Some(file) = first.first()
-            && file.dir.is_empty()
-            && let Some(child) = destination.child(folder.id, &file.name).await?
+            && let Some(inside) = folder_inside(shared, folder.id, &file.dir).await?
+            && let Some(child) = destination.child(inside, &file.name).await?
             && !child.container
         {
             let versions = destination.versions(child.id).await?;
@@ -201,6 +201,23 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
         }
     }
     create_folder(shared, staging, &item.marker).await
+}
+
+/// The folder at that place inside a folder, when there is one.
+async fn folder_inside(
+    shared: &Arc<Shared>,
+    top: NodeId,
+    dir: &str,
+) -> Result<Option<NodeId>, Failure> {
+    let mut at = top;
+    for name in dir.split('/').filter(|name| !name.is_empty()) {
+        let name = shared.destination.map_name(name);
+        match shared.destination.child(at, &name).await? {
+            Some(node) if node.container => at = node.id,
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(at))
 }
 
 /// Creates a folder, or finds the one that an unclear answer left behind.

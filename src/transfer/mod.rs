@@ -22,6 +22,8 @@ mod decide;
 mod doubles;
 mod ends;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod hash;
 mod hold;
 mod item;

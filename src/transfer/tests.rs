@@ -1,6 +1,9 @@
 //! The engine against ends in memory and a real ledger: every way in, every healing, and being
 //! stopped at any moment.
 
+mod damage;
+mod properties;
+
 use std::sync::Arc;
 use std::time::Duration;
 

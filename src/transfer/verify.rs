@@ -135,7 +135,6 @@ impl Mover<'_> {
             marker: self.marker()?,
             sha256: Some(digest),
         };
-        self.check_stored(node, version, &note).await?;
         let mut level = self
             .shared
             .config
@@ -144,6 +143,8 @@ impl Mover<'_> {
             .max(ProofLevel::Size);
         if found {
             level = ProofLevel::ReadBack;
+        } else {
+            self.check_stored(node, version, &note).await?;
         }
         if level == ProofLevel::ReadBack {
             let stored = self.shared.read_back(node, version, self.file.size).await?;
@@ -155,6 +156,10 @@ impl Mover<'_> {
                     ),
                 ));
             }
+        }
+        if found {
+            // Only now: a version that only looked like ours keeps the description it had.
+            self.check_stored(node, version, &note).await?;
         }
         let patch = FilePatch {
             step: Some("proved".into()),

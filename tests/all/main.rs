@@ -5,12 +5,14 @@ mod bad_input;
 // The places to die at are in builds for tests only.
 #[cfg(debug_assertions)]
 mod crashes;
+mod damage;
 mod decisions;
 mod doctor;
 mod faults;
 mod filing;
 mod kills;
 mod long;
+mod secrets;
 mod settings_command;
 mod support;
 mod telling;

@@ -67,9 +67,13 @@ async fn a_log_cut_anywhere_leaves_a_prefix_of_history() {
     let cuts = edges.flat_map(|at| [at, at.saturating_sub(1), at + 11, at + frame / 2]);
     let mut cuts: Vec<usize> = cuts.filter(|&at| at <= whole_log.len()).collect();
     cuts.extend([0, 1, 31, whole_log.len()]);
+    // And everywhere else, evenly, up to 500 and some.
+    let every = whole_log.len() / 500;
+    cuts.extend((0..whole_log.len()).step_by(every).map(|at| at + at % 7));
+    cuts.retain(|&at| at <= whole_log.len());
     cuts.sort_unstable();
     cuts.dedup();
-    assert!(cuts.len() > 100);
+    assert!(cuts.len() >= 500, "{} cuts", cuts.len());
     let (mut last, mut seen) = (-1, std::collections::BTreeSet::new());
     for cut in cuts {
         std::fs::write(&db, &whole_db).unwrap();
@@ -103,7 +107,7 @@ async fn a_flipped_bit_in_the_log_is_a_prefix_of_history_too_and_noticed() {
     let (db, log) = (crashed.path(), place::beside(&crashed.path(), "-wal"));
     let (whole_db, whole_log) = (std::fs::read(&db).unwrap(), std::fs::read(&log).unwrap());
     let lock = std::fs::read(place::beside(&db, ".lock")).unwrap();
-    for at in (0..whole_log.len()).step_by(whole_log.len() / 60) {
+    for at in (0..whole_log.len()).step_by(whole_log.len() / 100) {
         let mut flipped = whole_log.clone();
         flipped[at] ^= 1 << (at % 8);
         std::fs::write(&db, &whole_db).unwrap();
@@ -119,32 +123,255 @@ async fn a_flipped_bit_in_the_log_is_a_prefix_of_history_too_and_noticed() {
     }
 }
 
+/// What the ledger says of every item: its state, node and name, and its file's step and digest.
+/// `None` for what it refuses to read.
+async fn says(ledger: &Ledger, run: RunId) -> Option<Vec<String>> {
+    let mut said = Vec::new();
+    for item in ledger.items(run, None, ItemId(0), 100).await.ok()? {
+        let files = ledger.files(item.id, 0, 10).await.ok()?;
+        said.push(format!(
+            "{} {} {:?} {}",
+            item.key, item.state, item.node, item.name
+        ));
+        for file in files {
+            let parts = ledger.parts(file.id).await.ok()?;
+            said.push(format!("{} {:?} {}", file.step, file.sha256, parts.len()));
+        }
+    }
+    Some(said)
+}
+
+/// Twenty items, every other one done; what is true of them.
+async fn half_done(place: &Place) -> (Ledger, RunId, Vec<String>) {
+    let ledger = place.open();
+    let run = run(&ledger).await;
+    for number in 0..20u8 {
+        let item = add(&ledger, run, new_item(&format!("item-{number}"))).await;
+        if number % 2 == 0 {
+            let file = only_file(&ledger, item.id).await;
+            let change = Change::new()
+                .item(
+                    item.id,
+                    ItemPatch {
+                        state: Some("done".into()),
+                        node: Some(Some(NodeId(1000 + i64::from(number)))),
+                        ..ItemPatch::default()
+                    },
+                )
+                .file(
+                    file.id,
+                    FilePatch {
+                        step: Some("dressed".into()),
+                        sha256: Some(Some(vec![number; 32])),
+                        ..FilePatch::default()
+                    },
+                )
+                .journal(event(item.id, "done"));
+            ledger.apply(change).await.unwrap();
+        }
+    }
+    let truth = says(&ledger, run).await.unwrap();
+    (ledger, run, truth)
+}
+
 #[tokio::test]
-async fn a_flipped_bit_in_the_file_is_an_error_or_nothing_but_never_a_panic() {
+async fn a_flipped_bit_in_a_closed_file_is_refused_and_what_to_do_is_said() {
     let place = Place::new();
-    drop(history(&place, 8).await);
+    let (ledger, run, truth) = half_done(&place).await;
+    drop(ledger);
     let whole = std::fs::read(place.path()).unwrap();
-    for at in (0..whole.len()).step_by(whole.len() / 97) {
+    let lock = std::fs::read(place::beside(&place.path(), ".lock")).unwrap();
+    let (mut flips, mut older) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 200) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
         std::fs::write(place.path(), &flipped).unwrap();
-        let Ok(ledger) = Ledger::open(&place.path(), "test") else {
-            continue;
-        };
-        for seq in 0..3 {
-            let _ = ledger.journal(None, None, seq, 100).await;
-        }
-        let _ = ledger.verify_chain().await;
-        if let Ok(Some(item)) = ledger.item_by_key("a").await
-            && let Ok(files) = ledger.files(item.id, 0, 10).await
-        {
-            for file in files {
-                let _ = ledger.parts(file.id).await;
+        std::fs::write(place::beside(&place.path(), ".lock"), &lock).unwrap();
+        flips += 1;
+        match Ledger::open(&place.path(), "test") {
+            Err(
+                error @ (Error::Damaged { .. } | Error::NotALedger { .. } | Error::Newer { .. }),
+            ) => {
+                let text = error.to_string();
+                assert!(
+                    ["adopt", "name another file", "use that version"]
+                        .iter()
+                        .any(|advice| text.contains(advice)),
+                    "flip at {at}: {text}"
+                );
+                assert_eq!(
+                    std::fs::read(place.path()).unwrap(),
+                    flipped,
+                    "flip at {at}"
+                );
             }
-            let _ = ledger.summary(item.run).await;
-            let _ = ledger.run(None).await;
+            Err(error) => panic!("flip at {at}: {error}"),
+            // The flip hit the very count of commits, or the ledger's id: then it is taken for an
+            // older copy or another ledger, and every commit is looked up before it is made.
+            Ok(ledger) => {
+                older += 1;
+                assert!(ledger.started_after_unclean_boot(), "flip at {at}");
+                assert_eq!(
+                    says(&ledger, run).await.as_ref(),
+                    Some(&truth),
+                    "flip at {at}"
+                );
+            }
         }
     }
+    assert!(flips >= 200, "{flips} flips");
+    assert!(older <= 2, "{older} of them passed");
+
+    std::fs::write(place.path(), &whole).unwrap();
+    std::fs::write(place::beside(&place.path(), ".lock"), &lock).unwrap();
+    assert_eq!(says(&place.open(), run).await, Some(truth));
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_file_of_a_dead_process_never_makes_an_item_done() {
+    let place = Place::new();
+    let (ledger, run, truth) = half_done(&place).await;
+    // Folded in, so that the file and not its log holds the rows.
+    place
+        .sqlite()
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    let crashed = place.crash();
+    drop(ledger);
+    let whole = std::fs::read(crashed.path()).unwrap();
+    let lock = std::fs::read(place::beside(&crashed.path(), ".lock")).unwrap();
+    let done: Vec<&String> = truth
+        .iter()
+        .filter(|line| line.contains(" done "))
+        .collect();
+    assert_eq!(done.len(), 10);
+    let (mut opened, mut refused) = (0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 200) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(crashed.path(), &flipped).unwrap();
+        std::fs::write(place::beside(&crashed.path(), ".lock"), &lock).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(place::beside(&crashed.path(), suffix));
+        }
+        let Ok(ledger) = Ledger::open(&crashed.path(), "test") else {
+            refused += 1;
+            continue;
+        };
+        opened += 1;
+        let summary = ledger.summary(run).await;
+        for counted in summary.into_iter().flatten() {
+            assert!(
+                counted.state != "done" || counted.items <= 10,
+                "flip at {at}"
+            );
+        }
+        for number in 0..20 {
+            let key = format!("item-{number}");
+            if let Ok(Some(item)) = ledger.item_by_key(&key).await
+                && item.state == "done"
+            {
+                assert_eq!(item.key, key, "flip at {at}");
+                assert_eq!(number % 2, 0, "flip at {at}");
+            }
+        }
+        for item in ledger
+            .take_items(run, i64::MAX, 100)
+            .await
+            .into_iter()
+            .flatten()
+        {
+            let number: u8 = item.key.trim_start_matches("item-").parse().unwrap_or(1);
+            assert_eq!(
+                number % 2,
+                1,
+                "a done item is not taken again; flip at {at}"
+            );
+        }
+        let _ = ledger.verify_chain().await;
+    }
+    assert!(
+        opened > 20 && refused > 20,
+        "{opened} opened, {refused} refused"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_at_any_place_is_not_there_and_nothing_follows_it() {
+    let steps = 12;
+    for nth in 0..=u64::from(steps) {
+        let place = Place::new();
+        let ledger = place.open();
+        let run = run(&ledger).await;
+        let item = add(&ledger, run, new_item("a")).await;
+        ledger.fail_after(nth);
+        let mut acknowledged = 0;
+        for step in 1..=steps {
+            let change = Change::new()
+                .item(
+                    item.id,
+                    ItemPatch {
+                        attempts: Some(step),
+                        ..ItemPatch::default()
+                    },
+                )
+                .journal(event(item.id, "step"));
+            match ledger.apply(change).await {
+                Ok(()) => {
+                    assert_eq!(acknowledged + 1, step, "none is skipped");
+                    acknowledged = step;
+                }
+                Err(error) => assert!(error.is_fatal(), "{error}"),
+            }
+        }
+        assert_eq!(u64::from(acknowledged), nth);
+        drop(ledger);
+        let ledger = place.open();
+        let item = ledger.item(item.id).await.unwrap().unwrap();
+        assert_eq!(
+            u64::from(item.attempts),
+            nth,
+            "what was acknowledged, and no more"
+        );
+        assert!(matches!(
+            ledger.verify_chain().await.unwrap(),
+            Chain::Whole { lines, .. } if lines == i64::from(acknowledged) + 1
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_older_file_under_a_newer_log_is_refused() {
+    let place = Place::new();
+    let ledger = history(&place, 20).await;
+    let fold = || {
+        place
+            .sqlite()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+    };
+    fold();
+    let backup = std::fs::read(place.path()).unwrap();
+    let item = ledger.item_by_key("a").await.unwrap().unwrap();
+    let work = |count: u32| {
+        let (ledger, item) = (ledger.clone(), item.id);
+        async move {
+            for _ in 0..count {
+                let change = Change::new().journal(event(item, "later"));
+                ledger.apply(change).await.unwrap();
+            }
+        }
+    };
+    work(200).await;
+    // The log begins anew: what it held is in the file alone.
+    fold();
+    work(3).await;
+    let crashed = place.crash();
+    drop(ledger);
+    std::fs::write(crashed.path(), backup).unwrap();
+    let error = Ledger::open(&crashed.path(), "test").unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("longhaul adopt"), "{error}");
 }
 
 #[tokio::test]
