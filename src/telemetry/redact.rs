@@ -131,7 +131,8 @@ fn addresses(text: &str) -> Spans {
         let start = at + scheme.len();
         let end = start + run(&text[start..], in_address);
         let authority = start + run(&text[start..end], |c| !matches!(c, '/' | '?' | '#'));
-        if let Some(user) = text[start..authority].rfind('@') {
+        // Before a lone `@` there is nothing to hide.
+        if let Some(user) = text[start..authority].rfind('@').filter(|user| *user > 0) {
             spans.push((start, start + user));
         }
         if let Some(query) = text[authority..end].find(['?', '#']) {
@@ -309,6 +310,12 @@ mod tests {
             check(text, "x [redacted] y");
         }
         check("abcdef", "abcdef");
+    }
+
+    #[test]
+    fn a_lone_at_sign_hides_nobody_in_the_second_pass_either() {
+        let once = scrub("http://http://@token=?http://").into_owned();
+        assert_eq!(scrub(&once), once);
     }
 
     proptest! {
