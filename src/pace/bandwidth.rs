@@ -202,7 +202,7 @@ mod tests {
             // have passed before the window.
             let pending: u64 = sizes.iter().sum();
             let burst = (4 * GRANT * 4).max(rate / 50);
-            let allowed = (u128::from(rate) * window.as_millis() / 1_000) as u64 + burst + pending;
+            let allowed = rate * window_ms / 1_000 + burst + pending;
             for (first, (from, _)) in passed.iter().enumerate() {
                 let bytes: u64 = passed[first..]
                     .iter()

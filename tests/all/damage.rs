@@ -32,7 +32,7 @@ fn remove(place: &Path, keep: &[&str]) {
 fn copy(from: &Path, to: &Path) {
     for name in &LEDGER[..2] {
         if from.join(name).exists() {
-            std::fs::copy(from.join(name), to.join(name)).unwrap();
+            std::fs::copy(from.join(name), to.join(name)).expect("a copy");
         }
     }
 }
@@ -47,10 +47,10 @@ fn killed_after(systems: &Systems, arguments: &[&str], patience: Duration) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .expect("longhaul starts");
     std::thread::sleep(patience);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().expect("an own child");
+    child.wait().expect("an own child");
 }
 
 /// Every visible version, in an order of their own.

@@ -65,7 +65,7 @@ fn systems() -> Systems {
     ];
     let parts = simulator.parts();
     for node in [parts.target, parts.staging] {
-        server.grant(node, user, &rights).unwrap();
+        server.grant(node, user, &rights).expect("known rights");
     }
     // The token is printed by a command, which keeps what it was given; the password is in a
     // variable of the operator's own.
@@ -76,7 +76,8 @@ fn systems() -> Systems {
         "#!/bin/sh\nenv > child-environment\ncat /proc/$$/cmdline > child-arguments\ncat token\n",
     );
     let script = place.path().join("print-token");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))
+        .expect("the mode of an own file");
     let mut toml = simulator.settings_toml();
     let own_token = format!("token = \"{}\"", simulator.iconik().token());
     assert!(toml.contains(&own_token));
