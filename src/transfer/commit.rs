@@ -6,6 +6,7 @@
 //! file, the closing of a session) is at hand before a send is recorded, so that the recorded
 //! moment is that of the send. Waiting is a ledger row and holds nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -277,31 +278,45 @@ impl Mover<'_> {
         Ok(committed)
     }
 
+    /// A ledger older than the world does not know that it was published; what stands in staging
+    /// is then a late twin. What people see may also be of another content: only the digest tells.
+    async fn published_since(
+        &mut self,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<Committed>, Failure> {
+        if self.published(sha256).await?.is_none() {
+            return Ok(None);
+        }
+        let wanted = match sha256 {
+            Some(digest) => digest,
+            None => self.source_digest().await?,
+        };
+        let found = self.published(Some(wanted)).await?;
+        Ok(found.map(|(node, version)| Committed {
+            node,
+            version: version.number,
+            size: Some(version.size),
+        }))
+    }
+
     /// Looks for what the commit would have made. Only a complete answer counts as "nothing".
     async fn look_up(
-        &self,
+        &mut self,
         intent: &Intent,
         sha256: Option<Sha256Digest>,
     ) -> Result<Found, Failure> {
-        let destination = &self.shared.destination;
+        if let Target::Create { .. } = intent.target
+            && matches!(self.placement, Placement::Alone)
+            && let Some(found) = self.published_since(sha256).await?
+        {
+            return Ok(Found::Version(found));
+        }
+        let destination = Arc::clone(&self.shared.destination);
         let (node, above) = match &intent.target {
-            Target::Create { parent, name } => {
-                // Where people see it, first: a ledger older than the world does not know that it
-                // was published, and what stands in staging is then a late twin.
-                if matches!(self.placement, Placement::Alone)
-                    && let Some((node, version)) = self.published(sha256).await?
-                {
-                    return Ok(Found::Version(Committed {
-                        node,
-                        version: version.number,
-                        size: Some(version.size),
-                    }));
-                }
-                match destination.child(*parent, name).await? {
-                    Some(node) => (node.id, VersionNumber(0)),
-                    None => return Ok(Found::Nothing),
-                }
-            }
+            Target::Create { parent, name } => match destination.child(*parent, name).await? {
+                Some(node) => (node.id, VersionNumber(0)),
+                None => return Ok(Found::Nothing),
+            },
             Target::Version { node, base } => (*node, *base),
         };
         let versions = destination.versions(node).await?;

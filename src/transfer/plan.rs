@@ -350,13 +350,14 @@ impl Mover<'_> {
     ) -> Result<Option<(NodeId, Version)>, Failure> {
         for node in self.documents().await? {
             let versions = self.shared.destination.versions(node).await?;
-            let ours = versions.into_iter().rev().find(|version| {
-                VersionNote::parse(&version.description).is_some_and(|note| {
-                    note.marker.as_str() == self.file.marker && may_hold(&note, sha256)
-                }) && version.size == self.file.size
-            });
-            if let Some(version) = ours {
-                return Ok(Some((node, version)));
+            for version in versions.into_iter().rev() {
+                if let Some(note) = VersionNote::parse(&version.description)
+                    && note.marker.as_str() == self.file.marker
+                    && version.size == self.file.size
+                    && self.holds(node, &version, Some(&note), sha256).await?
+                {
+                    return Ok(Some((node, version)));
+                }
             }
         }
         Ok(None)
@@ -377,7 +378,10 @@ impl Mover<'_> {
             let own = note.marker.as_str() == self.file.marker;
             // Even when this item is known to have new content: a ledger restored from a copy
             // does not know that the new content is filed already.
-            if own && version.size == self.file.size && may_hold(&note, sha256) {
+            if own
+                && version.size == self.file.size
+                && self.holds(node, version, Some(&note), sha256).await?
+            {
                 return Ok(Some(Belongs::Found {
                     node,
                     version: version.number,
@@ -404,17 +408,43 @@ impl Mover<'_> {
             return Ok(None);
         }
         let versions = self.shared.destination.versions(node.id).await?;
-        Ok(versions.iter().find_map(|version| {
+        for version in &versions {
             let note = VersionNote::parse(&version.description);
-            let ours = note.as_ref().is_none_or(|note| {
-                note.marker.as_str() == self.file.marker && may_hold(note, sha256)
-            });
-            (ours && version.size == self.file.size).then(|| Belongs::Found {
-                node: node.id,
-                version: version.number,
-                sha256: note.and_then(|note| note.sha256),
-            })
-        }))
+            let ours = note
+                .as_ref()
+                .is_none_or(|note| note.marker.as_str() == self.file.marker);
+            if ours
+                && version.size == self.file.size
+                && self.holds(node.id, version, note.as_ref(), sha256).await?
+            {
+                return Ok(Some(Belongs::Found {
+                    node: node.id,
+                    version: version.number,
+                    sha256: note.and_then(|note| note.sha256),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a version of the right size has the wanted content. One that does not name its
+    /// digest is read back: it may be a late twin of an earlier content, whose description nobody
+    /// wrote.
+    async fn holds(
+        &self,
+        node: NodeId,
+        version: &Version,
+        note: Option<&VersionNote>,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<bool, Failure> {
+        match (note.and_then(|note| note.sha256), sha256) {
+            (Some(noted), Some(wanted)) => Ok(noted == wanted),
+            (None, Some(wanted)) => {
+                let stored = self.shared.read_back(node, version.number, version.size);
+                Ok(stored.await? == wanted)
+            }
+            (_, None) => Ok(true),
+        }
     }
 
     /// Bytes per second that this process has confirmed so far, once that means something.

@@ -373,6 +373,24 @@ async fn other_content_of_the_same_size_becomes_a_version_and_the_same_content_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_twin_of_an_earlier_content_of_the_same_size_is_set_aside() {
+    for size in [1000, 5 * MIB] {
+        let rig = Rig::new(2 * MIB);
+        rig.run(vec![item("a.mov", 1, size)]).await;
+        // A create that was given up took effect after the document was published.
+        let twin = content(1, ByteRange::new(0, size));
+        rig.destination.put(STAGING, &marker("a.mov"), twin, "");
+        let items = rig.run(vec![item("a.mov", 2, size)]).await;
+        check_states(&items, &["done"]);
+        rig.check_filed("a.mov", 2, size);
+        let (_, node) = &rig.destination.list(TARGET)["a.mov"];
+        assert_eq!(node.versions.len(), 2);
+        let left: Vec<String> = rig.destination.list(STAGING).into_keys().collect();
+        assert!(left[0].starts_with("set-aside "), "{left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_an_unclear_add_version_waits_before_it_is_sent_again() {
     let case = || {
         let mut rig = Rig::new(2 * MIB);
