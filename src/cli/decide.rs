@@ -5,7 +5,7 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::output::{GOOD, styled};
 use super::{Context, connect};
-use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, Ledger};
+use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, Ledger, STOPPED};
 use crate::settings::Resolved;
 use crate::transfer::{SetAside, set_aside};
 use crate::types::{FailureClass, NodeId};
@@ -32,15 +32,6 @@ pub(crate) struct Arguments {
     because: String,
 }
 
-const STOPPED: [&str; 7] = [
-    "failed",
-    "parked",
-    "held",
-    "conflict",
-    "quarantined",
-    "waiting",
-    "declined",
-];
 const PAGE: usize = 200;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
@@ -60,7 +51,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
                 "the ledger has no item {key:?}; `longhaul status` shows keys"
             ))
         })?;
-        if !STOPPED.contains(&item.state.as_str()) {
+        if item.state != "declined" && !STOPPED.contains(&item.state.as_str()) {
             return Err(Ended::usage(format!(
                 "{:?} is {}: there is nothing to decide",
                 item.title, item.state

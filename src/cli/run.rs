@@ -14,7 +14,7 @@ use super::signals;
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
 use crate::flows::{self};
-use crate::ledger::{Ledger, StateCount};
+use crate::ledger::{Ledger, STOPPED, StateCount};
 use crate::settings::{Resolved, Versions};
 use crate::telemetry::Resources;
 use crate::transfer::Outcome;
@@ -225,14 +225,7 @@ async fn report(
             "  {untold:>6} filed, but iconik was not told yet; `longhaul resume` tells it"
         ));
     }
-    for state in [
-        "failed",
-        "parked",
-        "held",
-        "conflict",
-        "quarantined",
-        "waiting",
-    ] {
+    for state in STOPPED {
         trouble(context, ledger, run, state).await?;
     }
     Ok(())

@@ -15,7 +15,7 @@ use super::writer::Tx;
 use crate::types::{ItemId, RunId};
 
 /// States from which a person or `retry` may send an item back to the start.
-const STOPPED: [&str; 6] = [
+pub const STOPPED: [&str; 6] = [
     "failed",
     "parked",
     "held",

@@ -47,6 +47,7 @@ use tokio::sync::Semaphore;
 
 pub use change::Change;
 pub use error::{Error, Fault};
+pub use items::STOPPED;
 pub use journal::{Break, Chain, GENESIS};
 pub use lock::Owner;
 pub use open::Barrier;
