@@ -83,7 +83,7 @@ pub(super) fn open(path: &Path, owner: &str) -> Result<Opened, Error> {
 fn own(path: &Path, owner: &str, lock: Lock, left: &Left, found: Found) -> Result<Opened, Error> {
     // Before SQLite touches the file.
     let kept = Kept::of(path, left)?;
-    let conn = connect(path, found)?;
+    let conn = connect(path)?;
     let schema = schema(&conn)?;
     if schema > KNOWN {
         return Err(Error::Newer {
@@ -277,14 +277,17 @@ pub(super) fn check_library() -> Result<(), Error> {
     Ok(())
 }
 
-fn connect(path: &Path, found: Found) -> Result<Connection, Error> {
+fn connect(path: &Path) -> Result<Connection, Error> {
     // Without the flag for URIs: a path that begins with "file:" is a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(128);
     distrust(&conn)?;
-    if found == Found::Nothing {
+    // Asked of SQLite, not of the file: a process killed while it created the ledger leaves a file
+    // with a header that SQLite takes back here, to nothing.
+    let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages == 0 {
         // Before there is a log, so that it is in the file's header from the first moment.
         conn.pragma_update(None, "application_id", place::APPLICATION_ID)?;
     }

@@ -75,6 +75,34 @@ fn somebody_elses_database_is_not_touched() {
     assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 1);
 }
 
+/// What a process leaves that is killed after the file's first page was written and before the
+/// transaction that wrote it was over.
+fn killed_while_creating(place: &Place) {
+    edit(
+        place,
+        &format!("PRAGMA application_id = {}", place::APPLICATION_ID),
+    );
+    // The header of a rollback journal, as the file format describes it: no page to restore, and
+    // a database of no pages before.
+    let mut journal = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    for number in [0_u32, 1, 0, 512, 4096] {
+        journal.extend_from_slice(&number.to_be_bytes());
+    }
+    journal.resize(512, 0);
+    std::fs::write(place::beside(&place.path(), "-journal"), journal).unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_whose_creation_was_cut_short_is_created_and_stays_one() {
+    let place = Place::new();
+    killed_while_creating(&place);
+    let ledger = place.open();
+    let id = run(&ledger).await;
+    drop(ledger);
+    let ledger = place.open();
+    assert_eq!(ledger.run(Some(id)).await.unwrap().unwrap().id, id);
+}
+
 #[test]
 fn a_newer_schema_is_refused_with_its_number() {
     let place = Place::new();
