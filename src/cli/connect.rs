@@ -32,6 +32,7 @@ pub(crate) fn http_client(settings: &Resolved) -> anyhow::Result<http::Client> {
         connect_timeout: network.connect_timeout,
         first_byte_timeout: network.first_byte_timeout,
         stall_timeout: network.stall_timeout,
+        congestion_control: network.congestion_control.clone(),
         ca_file: network.ca_file.clone(),
         proxy_from_environment: network.proxy == settings::Proxy::Environment,
         plain_http,

@@ -109,6 +109,7 @@ struct Parts {
     tls: Arc<ClientConfig>,
     proxy: Option<Arc<Matcher>>,
     limit: Duration,
+    congestion_control: Option<String>,
 }
 
 impl Connector {
@@ -145,6 +146,7 @@ impl Connector {
             tls: Arc::clone(tls),
             proxy,
             limit: config.connect_timeout,
+            congestion_control: config.congestion_control.clone(),
         }))
     }
 
@@ -193,6 +195,13 @@ impl Parts {
                 (stream.into_inner(), false)
             }
         };
+        #[cfg(target_os = "linux")]
+        if let Some(name) = &self.congestion_control
+            && let Err(error) = rustix::net::sockopt::set_tcp_congestion(&tcp, name)
+        {
+            // Slower than wished for is no reason to move nothing.
+            tracing::warn!(%error, name, "this system does not have that congestion control; `network.congestion_control` has no effect");
+        }
         if origin.scheme() == "https" {
             self.handshake(tcp, &origin).await
         } else {

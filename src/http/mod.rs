@@ -59,6 +59,8 @@ pub struct Config {
     pub first_byte_timeout: Duration,
     /// Longest silence while a body moves, in either direction.
     pub stall_timeout: Duration,
+    /// Congestion control of every connection, as the kernel names it; `None` leaves the system's.
+    pub congestion_control: Option<String>,
     /// Fewest bytes per minute while a body moves, or the peer counts as a slow-loris. Only time
     /// in which the peer had the floor counts.
     pub min_bytes_per_minute: u64,
@@ -98,6 +100,8 @@ impl Default for Config {
             first_byte_timeout: Duration::from_secs(60),
             // A healthy TCP connection recovers from loss well within this.
             stall_timeout: Duration::from_secs(30),
+            // The administrator of the machine knows its lines.
+            congestion_control: None,
             // 8.5 KiB/s: slower than any usable link, faster than a slow-loris.
             min_bytes_per_minute: 512 * KIB,
             progress_window: Duration::from_secs(60),

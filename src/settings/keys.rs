@@ -210,6 +210,11 @@ pub const KEYS: &[Key] = &[
         "longest silence while a body moves",
     ),
     key(
+        "network.congestion_control",
+        None,
+        "congestion control of connections, such as `cubic` or `bbr`; unset leaves the system's",
+    ),
+    key(
         "pace.bandwidth",
         Some("unlimited"),
         "highest rate of masters' bytes, such as `600 MiB/s` or `4 Gbit/s`",

@@ -136,6 +136,8 @@ pub struct NetworkSettings {
     pub first_byte_timeout: Duration,
     /// Longest silence while a body moves.
     pub stall_timeout: Duration,
+    /// Congestion control of connections; `None` leaves the system's.
+    pub congestion_control: Option<String>,
 }
 
 /// `[pace]`
@@ -206,7 +208,7 @@ fn iconik(reader: &mut Reader) -> Result<Option<IconikSettings>, Reported> {
     let url = reader.get("iconik.url", address);
     let app_id = reader.needed("iconik.app_id", text);
     let token = reader.secret("iconik.token", true);
-    let calls_per_second = reader.get("iconik.calls_per_second", whole(1, 1000));
+    let calls_per_second = reader.get("iconik.calls_per_second", whole(1, 100_000));
     let versions = reader.get("iconik.versions", word::<Versions>);
     let mounts = reader.paths("iconik.mounts");
     let (url, app_id, token, calls_per_second, versions, mounts) =
@@ -342,6 +344,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
     let connect_timeout = reader.get("network.connect_timeout", duration);
     let first_byte_timeout = reader.get("network.first_byte_timeout", duration);
     let stall_timeout = reader.get("network.stall_timeout", duration);
+    let congestion_control = reader.optional("network.congestion_control", algorithm);
     Ok(NetworkSettings {
         ca_file: ca_file?,
         proxy: proxy?,
@@ -350,6 +353,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
         stall_timeout: stall_timeout?,
+        congestion_control: congestion_control?,
     })
 }
 
@@ -534,6 +538,21 @@ fn collect<T>(results: impl Iterator<Item = Parsed<T>>) -> Parsed<Vec<T>> {
         Ok(values)
     } else {
         Err(wrongs)
+    }
+}
+
+/// A congestion control algorithm as the kernel names them.
+fn algorithm(raw: &Raw) -> Parsed<String> {
+    match raw.as_text().map(str::trim) {
+        Some(name)
+            if (1..16).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') =>
+        {
+            Ok(name.to_owned())
+        }
+        _ => wrong("the name of an algorithm, such as \"cubic\"", raw),
     }
 }
 

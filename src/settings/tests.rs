@@ -170,7 +170,7 @@ fn everything_wrong_in_a_file_is_said_at_once_with_its_line() {
         ],
         [
             ":5:",
-            "`iconik.calls_per_second` expects a whole number from 1 to 1000, found the text \"45\"",
+            "`iconik.calls_per_second` expects a whole number from 1 to 100000, found the text \"45\"",
         ],
         [":8:", "`content_server.url` expects an address"],
         [

@@ -25,6 +25,7 @@ pub mod server;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod workload;
 
 use std::io;
 use std::sync::Arc;

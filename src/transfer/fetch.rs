@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
@@ -178,7 +178,7 @@ impl Reading {
             return Ok(None);
         }
         let capacity = usize::try_from(want).unwrap_or(usize::MAX);
-        let mut chunk = BytesMut::with_capacity(capacity);
+        let mut chunk = self.reader.shared.buffers.take(capacity);
         while chunk.len() < capacity {
             if self.left_over.is_empty() {
                 match self.next_frame(self.at + chunk.len() as u64).await {
@@ -191,7 +191,7 @@ impl Reading {
                 }
             }
             let take = self.left_over.len().min(capacity - chunk.len());
-            chunk.extend_from_slice(&self.left_over.split_to(take));
+            chunk.extend(&self.left_over.split_to(take));
         }
         self.at += want;
         Ok(Some(chunk.freeze()))

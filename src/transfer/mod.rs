@@ -15,6 +15,7 @@
 //! So the slowest stage sets the pace and memory stays within the budget whatever the file sizes.
 
 mod budget;
+mod buffers;
 mod clock;
 mod commit;
 mod decide;
@@ -202,6 +203,7 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) pace: Arc<Pace>,
     pub(crate) budget: Budget,
+    buffers: buffers::Buffers,
     pub(crate) uploads: Semaphore,
     pub(crate) streams: Semaphore,
     pub(crate) progress: Arc<Progress>,
@@ -244,6 +246,7 @@ impl Engine {
         Self {
             shared: Arc::new(Shared {
                 budget: Budget::new(config.memory),
+                buffers: buffers::Buffers::default(),
                 uploads: Semaphore::new(config.uploads.max(1)),
                 streams: Semaphore::new(config.streams.max(1)),
                 progress: Arc::default(),

@@ -6,7 +6,6 @@
 //! run. Content that arrived is dropped after it was counted, unless it is to be read back.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -16,12 +15,10 @@ use super::child::{Longhaul, of_type, unexpected};
 use crate::cli::Context;
 use crate::cli::exit::{Ended, Exit};
 use crate::cli::output::{BOLD, DIM, styled};
-use crate::simulator::campaign::{AssetSpec, Campaign, Checksum, FileSpec};
-use crate::simulator::content_server::{Config, Keep, Multipart};
-use crate::simulator::iconik::Quirks;
+use crate::simulator::Simulator;
 use crate::simulator::server::LinkSettings;
-use crate::simulator::{Options, Simulator, content_server};
-use crate::types::{ByteCount, GIB, KIB, MIB, display_bytes, parse_size};
+use crate::simulator::workload::Workload;
+use crate::types::{ByteCount, GIB, MIB, display_bytes, parse_size};
 
 /// Measure how fast masters go through on this machine.
 ///
@@ -179,16 +176,13 @@ fn conditions(arguments: &Arguments) -> Value {
 
 /// Files everything once, with a fresh ledger in fresh systems.
 async fn once(arguments: &Arguments, total: ByteCount) -> anyhow::Result<Measured> {
-    let simulator = Simulator::start(options(arguments)).await?;
+    let workload = workload(arguments);
+    let simulator = Simulator::start(workload.options()).await?;
     let folder = tempfile::tempdir().context("making a folder for the ledger")?;
-    // iconik's call limit is no property of this machine: it is off, at both ends.
-    let settings = simulator
-        .settings_toml()
-        .replace("[iconik]\n", "[iconik]\ncalls_per_second = 1000\n");
     let settings = format!(
-        "{settings}uploads = {}\nsingle_post_max = \"{} B\"\n\n[transfer]\nmemory = \"{} B\"\nverify = \"{}\"\nsidecar = false\n",
+        "{}uploads = {}\n\n[transfer]\nmemory = \"{} B\"\nverify = \"{}\"\nsidecar = false\n",
+        workload.settings_toml(&simulator),
         arguments.uploads,
-        arguments.size.max(GIB),
         arguments.memory,
         if arguments.read_back {
             "read-back"
@@ -229,50 +223,20 @@ async fn once(arguments: &Arguments, total: ByteCount) -> anyhow::Result<Measure
     })
 }
 
-fn options(arguments: &Arguments) -> Options {
+fn workload(arguments: &Arguments) -> Workload {
     let link = LinkSettings {
         latency_ms: arguments.latency,
         per_connection: arguments.per_connection,
         ..LinkSettings::default()
     };
-    let mut campaign = Campaign::new();
-    for number in 1..=u64::from(arguments.count) {
-        let file = FileSpec::generated(&format!("master-{number:05}.mxf"), number, arguments.size);
-        let checksum = if arguments.md5 {
-            Checksum::Md5
-        } else {
-            Checksum::Absent
-        };
-        campaign = campaign.asset(AssetSpec::new(
-            &format!("Master {number:05}"),
-            vec![file.checksum(checksum)],
-        ));
-    }
-    let defaults = Options::with(campaign);
-    Options {
-        content_server: Config {
-            keep: if arguments.read_back {
-                Keep::Recognise
-            } else {
-                Keep::Drop
-            },
-            request_limit: Duration::from_secs(600),
-            multipart: Multipart {
-                enabled: !arguments.single_post,
-                min_size: 64 * KIB,
-                max_size: arguments.size.saturating_add(GIB),
-                part_size: arguments.part_size,
-                ..content_server::Multipart::default()
-            },
-            ..defaults.content_server
-        },
-        quirks: Quirks {
-            calls_per_second: None,
-            ..defaults.quirks
-        },
+    Workload {
+        part_size: arguments.part_size,
+        single_post: arguments.single_post,
+        md5: arguments.md5,
+        readable: arguments.read_back,
         bucket_link: link.clone(),
         content_server_link: link,
-        ..defaults
+        ..Workload::new(u64::from(arguments.count), arguments.size)
     }
 }
 

@@ -54,6 +54,9 @@ pub enum Keep {
     Recognise,
     /// Every byte is stored.
     Store,
+    /// Only the length stays, and nothing is worked out: for measurements of the other end.
+    /// Reading it is refused.
+    Count,
     /// Only the length stays, and the SHA-256 of content that arrived in one piece. Reading it
     /// is refused.
     Drop,

@@ -342,7 +342,7 @@ impl Store {
                 let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 known.iter().filter(suits).cloned().collect()
             }
-            Keep::Store | Keep::Drop => Vec::new(),
+            Keep::Store | Keep::Drop | Keep::Count => Vec::new(),
         };
         Sink {
             candidates,
@@ -350,6 +350,7 @@ impl Store {
             len: 0,
             inline: Vec::new(),
             blocks: None,
+            dropped: matches!(keep, Keep::Drop | Keep::Count),
             hasher: (keep == Keep::Drop).then(Sha256::new),
             spool: Arc::clone(&self.spool),
             held: Arc::clone(&self.held),
@@ -365,6 +366,8 @@ pub(super) struct Sink {
     len: u64,
     inline: Vec<u8>,
     blocks: Option<Blocks>,
+    /// Whether nothing but the length and perhaps the digest stays.
+    dropped: bool,
     hasher: Option<Sha256>,
     spool: Arc<Spool>,
     held: Arc<AtomicU64>,
@@ -377,8 +380,10 @@ impl Sink {
     ///
     /// The spool could not be written.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
+        if self.dropped {
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(bytes);
+            }
         } else if self.candidates.is_empty() {
             self.store(bytes)?;
         } else {
@@ -420,8 +425,9 @@ impl Sink {
 
     /// The content received.
     pub(super) fn finish(mut self) -> Blob {
-        let bytes = if let Some(hasher) = self.hasher.take() {
-            Bytes::Dropped((self.from == 0).then(|| Sha256Digest(hasher.finalize().into())))
+        let bytes = if self.dropped {
+            let hasher = self.hasher.take().filter(|_| self.from == 0);
+            Bytes::Dropped(hasher.map(|hasher| Sha256Digest(hasher.finalize().into())))
         } else if self.len > 0 && !self.candidates.is_empty() {
             // A whole master before one that only begins the same.
             let end = self.from + self.len;

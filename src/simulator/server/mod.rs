@@ -212,6 +212,11 @@ impl Shared {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = %error, "no TCP_NODELAY");
         }
+        // Algorithms that pace themselves measure a loopback, not a line.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::net::sockopt::set_tcp_congestion(&stream, "cubic") {
+            tracing::debug!(error = %error, "no cubic");
+        }
         let line = Arc::new(Line::new(self.config.history.connection()));
         let io = TokioIo::new(Socket::new(stream, Arc::clone(&line)));
         let service = service_fn(|request| Arc::clone(&self).answer(request, Arc::clone(&line)));
