@@ -130,6 +130,15 @@ impl Destination for Client {
         .boxed()
     }
 
+    fn all_free<'a>(&'a self, parent: NodeId, names: &'a [&'a str]) -> Answer<'a, bool> {
+        async move {
+            self.names_free(parent, names)
+                .await
+                .map_err(plain(format!("looking for {names:?} in node {parent}")))
+        }
+        .boxed()
+    }
+
     fn children(&self, parent: NodeId, page: u32) -> Answer<'_, (Vec<Node>, bool)> {
         async move {
             let page = self

@@ -55,6 +55,7 @@ pub use permissions::{ApplyTo, Grant, Holder, Right};
 pub use server::{CurrentUser, ServerInfo};
 
 use crate::http;
+use crate::transfer::Window;
 use crate::types::{Failure, UploadKey};
 
 /// Where the server is and how to talk to it.
@@ -138,6 +139,8 @@ struct Inner {
     cookies: Mutex<HashMap<UploadKey, http::CookieJar>>,
     /// Set once the server said that it has no v2 route for adding versions.
     old_versions: AtomicBool,
+    /// When the window of upload sessions was asked for, and what it is.
+    window: tokio::sync::Mutex<Option<(tokio::time::Instant, Option<Window>)>>,
 }
 
 impl Client {
@@ -165,6 +168,7 @@ impl Client {
             config,
             cookies: Mutex::default(),
             old_versions: AtomicBool::new(false),
+            window: tokio::sync::Mutex::default(),
         })))
     }
 

@@ -105,6 +105,38 @@ impl Client {
         })
     }
 
+    /// The rows of the server's name check, one for each of `names` that is taken in `parent`;
+    /// `None` where there is no such check.
+    async fn taken(&self, parent: NodeId, names: &[&str]) -> Result<Option<Vec<Value>>, Error> {
+        let call = self
+            .call(Method::POST, "v1/validation/nodes/names")
+            .body(&json!({"parent_id": parent.0, "names": names}))
+            .repeatable();
+        let mut answer = match self.json(call).await {
+            Ok(answer) => answer,
+            Err(error) if error.meaning() == Some(Meaning::NoRoute) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match answer.get_mut("results").map(Value::take) {
+            Some(Value::Array(collisions)) => Ok(Some(collisions)),
+            Some(Value::Null) => Ok(Some(Vec::new())),
+            _ => Err(wire::missing("results")),
+        }
+    }
+
+    /// Whether none of `names` is taken in `parent`, in one call where the server has a check.
+    pub(super) async fn names_free(&self, parent: NodeId, names: &[&str]) -> Result<bool, Error> {
+        if let Some(collisions) = self.taken(parent, names).await? {
+            return Ok(collisions.is_empty());
+        }
+        for name in names {
+            if self.find_listed(parent, name).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Who holds `name` in `parent`. The server's own check decides where it exists; it may name a
     /// node whose name differs by case, when its database takes the two for one. Servers without
     /// it are asked for the children instead, and those are compared exactly.
@@ -113,21 +145,8 @@ impl Client {
         parent: NodeId,
         name: &str,
     ) -> Result<Option<Node>, Error> {
-        let call = self
-            .call(Method::POST, "v1/validation/nodes/names")
-            .body(&json!({"parent_id": parent.0, "names": [name]}))
-            .repeatable();
-        let answer = match self.json(call).await {
-            Ok(answer) => answer,
-            Err(error) if error.meaning() == Some(Meaning::NoRoute) => {
-                return self.find_listed(parent, name).await;
-            }
-            Err(error) => return Err(error),
-        };
-        let collisions = match answer.get("results") {
-            Some(Value::Array(collisions)) => collisions.as_slice(),
-            Some(Value::Null) => &[],
-            _ => return Err(wire::missing("results")),
+        let Some(collisions) = self.taken(parent, &[name]).await? else {
+            return self.find_listed(parent, name).await;
         };
         let Some(collision) = collisions.first() else {
             return Ok(None);

@@ -7,9 +7,11 @@
 //! earlier close went through.
 
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ::http::Method;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::Client;
 use super::call::segment;
@@ -43,9 +45,25 @@ struct Started {
     num_parts: u64,
 }
 
+/// How long the window counts as known.
+const WINDOW_LIFE: Duration = Duration::from_secs(300);
+
 impl Client {
     /// The sizes taken through upload sessions. A server that does not know the feature has none.
+    /// They are an administrator's settings, so they are asked for once in a while only.
     pub(super) async fn get_window(&self) -> Result<Option<Window>, Error> {
+        let mut known = self.0.window.lock().await;
+        if let Some((asked, window)) = *known
+            && asked.elapsed() < WINDOW_LIFE
+        {
+            return Ok(window);
+        }
+        let window = self.ask_window().await?;
+        *known = Some((Instant::now(), window));
+        Ok(window)
+    }
+
+    async fn ask_window(&self) -> Result<Option<Window>, Error> {
         let answer = match self
             .json(self.call(Method::GET, "v2/multipart/settings"))
             .await

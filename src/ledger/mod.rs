@@ -145,6 +145,15 @@ impl Ledger {
         self.write(move |tx| change.apply(tx)).await
     }
 
+    /// Applies a change and reads a file as it stands then: place `seq` of an item's.
+    pub async fn advance(&self, change: Change, item: ItemId, seq: u64) -> Result<File, Error> {
+        self.write(move |tx| {
+            change.apply(tx)?;
+            reader::file(tx.conn, item, seq)
+        })
+        .await
+    }
+
     /// Starts a run.
     pub async fn start_run(&self, run: NewRun) -> Result<RunId, Error> {
         self.write(move |tx| {

@@ -312,6 +312,24 @@ impl Reader {
     }
 }
 
+/// One file of an item.
+pub(super) fn file(conn: &Connection, item: ItemId, seq: u64) -> Result<File, Error> {
+    let sql = format!(
+        "SELECT {} FROM file WHERE item = ?1 AND seq = ?2",
+        decode::FILE
+    );
+    let seq = decode::stored("a file's place", seq)?;
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([item.0, seq])?;
+    match rows.next()? {
+        Some(row) => decode::file(row),
+        None => Err(Error::Missing {
+            table: "file",
+            row: seq,
+        }),
+    }
+}
+
 pub(super) const SUMMARY: &str = "SELECT state, count(*), sum(bytes) FROM item
     INDEXED BY item_state WHERE run = ?1 GROUP BY state ORDER BY state";
 

@@ -36,11 +36,12 @@ enum Found {
 }
 
 impl Mover<'_> {
-    /// Announces a commit: the step and its facts are durable before the call.
+    /// Announces a commit: the step and its facts (`with` among them) are durable before the call.
     pub(super) async fn intend(
         &mut self,
         target: Target,
         sha256: Option<Sha256Digest>,
+        with: FilePatch,
     ) -> Result<(), Failure> {
         let intent = Intent {
             target,
@@ -56,7 +57,7 @@ impl Mover<'_> {
             step: Some("intent".into()),
             intent: Some(Some(text(&intent)?)),
             sha256: Some(sha256.map(|digest| digest.0.to_vec())),
-            ..Default::default()
+            ..with
         };
         self.advance(
             patch,
@@ -192,7 +193,7 @@ impl Mover<'_> {
     /// One send of the commit, with the digest of what was sent. A failure before the send is
     /// recorded leaves `intent` as it is.
     async fn send_commit(
-        &self,
+        &mut self,
         intent: &mut Intent,
         session: Option<&Session>,
         sha256: Option<Sha256Digest>,
@@ -222,7 +223,12 @@ impl Mover<'_> {
             content,
         };
         if let Some(known) = sha256 {
-            let (_claim, chunks, state) = self.whole().await?;
+            // Read again only by another process, or when it has to be sent again.
+            let whole = match self.held.take() {
+                Some(whole) => whole,
+                None => self.whole().await?,
+            };
+            let (_claim, chunks, state) = whole;
             if state.sha256() != known {
                 return Err(Failure::new(
                     FailureClass::RetryNow,
@@ -362,6 +368,7 @@ impl Mover<'_> {
         found: bool,
     ) -> Result<(), Failure> {
         intent.found = found;
+        self.created = !found && matches!(intent.target, Target::Create { .. });
         if self.file.session.is_none() {
             Progress::add(&self.shared.progress.sent, self.file.size);
             Progress::add(&self.shared.progress.confirmed, self.file.size);

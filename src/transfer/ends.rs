@@ -284,6 +284,19 @@ pub trait Destination: Send + Sync {
     /// the name is free.
     fn child<'a>(&'a self, parent: NodeId, name: &'a str) -> Answer<'a, Option<Node>>;
 
+    /// Whether none of these names is taken in the container, as a complete answer says. Asked for
+    /// several at once by destinations that can.
+    fn all_free<'a>(&'a self, parent: NodeId, names: &'a [&'a str]) -> Answer<'a, bool> {
+        Box::pin(async move {
+            for name in names {
+                if self.child(parent, name).await?.is_some() {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
     /// One page of a container's children, in a stable order, and whether there are more.
     /// `page` counts from 1.
     fn children(&self, parent: NodeId, page: u32) -> Answer<'_, (Vec<Node>, bool)>;

@@ -84,6 +84,8 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
             file,
             placement: Placement::Alone,
             outer: None,
+            held: None,
+            created: false,
         };
         let done = mover.run().await?;
         ready.push((
@@ -104,7 +106,7 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         let name = if done.visible {
             name
         } else {
-            publish(shared, item, done.node, &name, &other).await?
+            publish(shared, item, done.node, done.created, &name, &other).await?
         };
         if master {
             published = Some((name, done));
@@ -149,7 +151,7 @@ async fn folder(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failure>
     let other = suffixed(&item.name, &item.marker, |name| {
         shared.destination.map_name(name)
     });
-    let name = publish(shared, item, top, &item.name, &other).await?;
+    let name = publish(shared, item, top, false, &item.name, &other).await?;
     Ok(Published {
         node: top,
         version: None,
@@ -284,6 +286,8 @@ async fn folder_files(
                 file,
                 placement: Placement::Inside(container),
                 outer: None,
+                held: None,
+                created: false,
             };
             mover.run().await.map(|ready| ready.level)
         }))
@@ -387,6 +391,8 @@ async fn split_files(
                 file,
                 placement: Placement::Inside(top),
                 outer: segment.then(|| outer.clone()),
+                held: None,
+                created: false,
             };
             let ready = mover.run().await?;
             level = level.min(ready.level);
@@ -443,18 +449,22 @@ async fn publish(
     shared: &Arc<Shared>,
     item: &Item,
     node: NodeId,
+    created: bool,
     name: &str,
     other: &str,
 ) -> Result<String, Failure> {
     let destination = &shared.destination;
-    let at = destination.node(node).await?;
-    if at.parent == item.parent {
-        // Published before, perhaps renamed by a person since: that is theirs to decide.
-        return Ok(at.name);
-    }
-    if at.parent != shared.config.staging {
-        tracing::warn!(%node, parent = %at.parent, "moved by somebody else; left where it is");
-        return Ok(at.name);
+    // What was created a moment ago stands in staging.
+    if !created {
+        let at = destination.node(node).await?;
+        if at.parent == item.parent {
+            // Published before, perhaps renamed by a person since: that is theirs to decide.
+            return Ok(at.name);
+        }
+        if at.parent != shared.config.staging {
+            tracing::warn!(%node, parent = %at.parent, "moved by somebody else; left where it is");
+            return Ok(at.name);
+        }
     }
     let mut attempt = 0;
     let mut wanted = name;

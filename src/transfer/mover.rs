@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::json;
 
+use super::budget::Claim;
 use super::ends::{Opened, Restore, Session, SourceFile, Validator};
+use super::hash::HashState;
 use super::item::{PAGE, suffixed};
 use super::plan::{self, Belongs, Way};
 use super::state::{Intent, Step, Target};
@@ -36,7 +39,14 @@ pub(super) struct Mover<'a> {
     pub(super) placement: Placement,
     /// Hash state over the whole master before this segment.
     pub(super) outer: Option<Vec<u8>>,
+    /// A small file's bytes between being hashed and being sent.
+    pub(super) held: Option<Whole>,
+    /// Whether this mover created the document: then nobody else knows of it.
+    pub(super) created: bool,
 }
+
+/// A whole file in memory, its claim and its digest.
+pub(super) type Whole = (Claim, Vec<Bytes>, HashState);
 
 /// A version that is there already: its document, its number and, if known, its digest.
 pub(super) type FoundVersion = (NodeId, VersionNumber, Option<Sha256Digest>);
@@ -50,6 +60,8 @@ pub(super) struct Ready {
     pub(super) level: ProofLevel,
     /// Already where people see it (a new version of a published document).
     pub(super) visible: bool,
+    /// Created just now, so that it stands in staging under its marker.
+    pub(super) created: bool,
 }
 
 impl Mover<'_> {
@@ -71,14 +83,14 @@ impl Mover<'_> {
                     sha256,
                     found,
                 } => self.prove(node, version, sha256, found).await,
-                Step::Proved { .. } => {
-                    let patch = FilePatch {
-                        step: Some("dressed".into()),
-                        ..Default::default()
-                    };
-                    self.advance(patch, None).await
+                // Dressing has no outside effect yet, so it needs no record of its own.
+                Step::Proved {
+                    node,
+                    version,
+                    sha256,
+                    level,
                 }
-                Step::Dressed {
+                | Step::Dressed {
                     node,
                     version,
                     sha256,
@@ -91,6 +103,7 @@ impl Mover<'_> {
                         sha256,
                         level,
                         visible,
+                        created: self.created,
                     });
                 }
             };
@@ -126,10 +139,12 @@ impl Mover<'_> {
             },
             Belongs::In(target) => target,
         };
+        let mut pinned = FilePatch::default();
         let way = if self.file.content.is_some() {
             Way::Small
         } else {
-            let opened = self.open_source().await?;
+            let opened;
+            (opened, pinned) = self.touch_source().await?;
             let window = self.shared.destination.window().await?;
             let config = &self.shared.config;
             let way = plan::way_in(
@@ -148,11 +163,12 @@ impl Mover<'_> {
         };
         match way {
             Way::Small => {
-                let (claim, chunks, state) = self.whole().await?;
-                drop((claim, chunks));
-                self.intend(target, Some(state.sha256())).await
+                let whole = self.whole().await?;
+                let sha256 = whole.2.sha256();
+                self.held = Some(whole);
+                self.intend(target, Some(sha256), pinned).await
             }
-            Way::Post => self.intend(target, None).await,
+            Way::Post => self.intend(target, None, pinned).await,
             Way::Session => {
                 crash_point("session-opening");
                 let session = self
@@ -168,7 +184,7 @@ impl Mover<'_> {
                         session.part_size,
                         session.parts,
                     ))),
-                    ..Default::default()
+                    ..pinned
                 };
                 let facts = json!({"part_size": session.part_size, "parts": session.parts});
                 self.advance(patch, Some(("session-opened", facts))).await?;
@@ -239,7 +255,8 @@ impl Mover<'_> {
                 return self.was_found((node, version, sha256)).await;
             }
         };
-        self.intend(target, Some(state.sha256())).await
+        self.intend(target, Some(state.sha256()), FilePatch::default())
+            .await
     }
 
     /// Reads the source for the digest of what it holds now, and pins the file to it.
@@ -252,6 +269,13 @@ impl Mover<'_> {
 
     /// Touches the source and pins the file to what it holds now.
     pub(super) async fn open_source(&mut self) -> Result<Opened, Failure> {
+        let (opened, patch) = self.touch_source().await?;
+        self.advance(patch, None).await?;
+        Ok(opened)
+    }
+
+    /// Touches the source; what the file is pinned to is recorded with the patch.
+    async fn touch_source(&mut self) -> Result<(Opened, FilePatch), Failure> {
         let file = self.source_file()?;
         let opened = match self.shared.source.open(&file).await {
             Err(failure) if failure.class == FailureClass::Resign => {
@@ -297,8 +321,11 @@ impl Mover<'_> {
             md5: (self.outer.is_none() && md5.is_some()).then_some(md5),
             ..Default::default()
         };
-        self.advance(patch, None).await?;
-        Ok(opened)
+        self.file.validator.clone_from(&patch.validator.clone().flatten());
+        if let Some(md5) = &patch.md5 {
+            self.file.md5.clone_from(md5);
+        }
+        Ok((opened, patch))
     }
 
     /// Replaces a master that fits no way in by its segments and their manifest.
@@ -442,12 +469,13 @@ impl Mover<'_> {
         if let Some((event, facts)) = event {
             change = change.journal(self.entry(event, facts));
         }
-        self.shared
+        self.file = self
+            .shared
             .ledger
-            .apply(change)
+            .advance(change, self.file.item, self.file.seq)
             .await
             .map_err(ledger_failure)?;
-        self.reload().await
+        Ok(())
     }
 
     pub(super) async fn reload(&mut self) -> Result<(), Failure> {

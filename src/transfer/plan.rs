@@ -316,9 +316,11 @@ impl Mover<'_> {
                 documents.push(*id);
             }
         }
-        if known.is_empty() {
-            for name in [self.file.name.clone(), self.suffixed_name()] {
-                if let Some(node) = destination.child(self.item.parent, &name).await?
+        let (name, suffixed) = (self.file.name.as_str(), self.suffixed_name());
+        let names = [name, suffixed.as_str()];
+        if known.is_empty() && !destination.all_free(self.item.parent, &names).await? {
+            for name in names {
+                if let Some(node) = destination.child(self.item.parent, name).await?
                     && !node.container
                 {
                     documents.push(node.id);

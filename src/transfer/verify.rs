@@ -180,7 +180,16 @@ impl Mover<'_> {
         note: &VersionNote,
     ) -> Result<(), Failure> {
         let destination = &self.shared.destination;
-        for _ in 0..2 {
+        // Nobody can have described what was created just now: there is nothing to look at before.
+        let mut describe = self.created;
+        for _ in 0..3 {
+            if describe {
+                crash_point("describing");
+                destination
+                    .describe(node, version, &note.to_string())
+                    .await?;
+            }
+            describe = true;
             let versions = destination.versions(node).await?;
             let stored = versions
                 .iter()
@@ -203,18 +212,6 @@ impl Mover<'_> {
             if VersionNote::parse(&stored.description).as_ref() == Some(note) {
                 return Ok(());
             }
-            crash_point("describing");
-            destination
-                .describe(node, version, &note.to_string())
-                .await?;
-        }
-        let versions = destination.versions(node).await?;
-        let kept = versions
-            .iter()
-            .find(|stored| stored.number == version)
-            .and_then(|stored| VersionNote::parse(&stored.description));
-        if kept.as_ref() == Some(note) {
-            return Ok(());
         }
         Err(Failure::transient(format!(
             "the description of node {node} version {version} does not keep the marker that was written"
