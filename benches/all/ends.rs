@@ -74,7 +74,8 @@ async fn discard<I: AsyncRead + AsyncWrite + Unpin>(mut io: I) -> std::io::Resul
             left -= read;
         }
         have = 0;
-        io.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await?;
+        io.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
+            .await?;
     }
 }
 

@@ -37,7 +37,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn of(arguments: impl Iterator<Item = String>) -> Self {
-        let mut plan = Self { rows: Vec::new(), runs: RUNS, quick: false };
+        let mut plan = Self {
+            rows: Vec::new(),
+            runs: RUNS,
+            quick: false,
+        };
         for argument in arguments {
             match argument.as_str() {
                 // Cargo says that of every bench.
@@ -83,14 +87,22 @@ fn main() -> anyhow::Result<()> {
         return yardstick::child(&job).map_err(|error| anyhow::anyhow!(error));
     }
     let plan = Plan::of(arguments);
-    let unknown = plan.rows.iter().find(|row| !ROWS.iter().any(|(name, _)| name == row));
+    let unknown = plan
+        .rows
+        .iter()
+        .find(|row| !ROWS.iter().any(|(name, _)| name == row));
     if let Some(unknown) = unknown {
         let names: Vec<&str> = ROWS.iter().map(|(name, _)| *name).collect();
-        anyhow::bail!("there is no row {unknown:?}; there are {}", names.join(", "));
+        anyhow::bail!(
+            "there is no row {unknown:?}; there are {}",
+            names.join(", ")
+        );
     }
     let machine = report::machine();
     println!("{}", report::machine_line(&machine));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let mut rows = Vec::new();
     for (name, measure) in ROWS.iter().filter(|(name, _)| plan.wants(name)) {
         eprintln!("{name}");

@@ -31,56 +31,85 @@ struct Kind {
 
 pub(crate) async fn multipart(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(LARGE);
-    row(plan, Kind {
-        what: format!("One {} master in parts of 16 MiB", display_bytes(size)),
-        workload: Workload::new(1, size),
-        cpu_target: Some(1.2),
-        ..Kind::usual()
-    })
+    row(
+        plan,
+        Kind {
+            what: format!("One {} master in parts of 16 MiB", display_bytes(size)),
+            workload: Workload::new(1, size),
+            cpu_target: Some(1.2),
+            ..Kind::usual()
+        },
+    )
     .await
 }
 
 pub(crate) async fn single_post(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(LARGE);
-    row(plan, Kind {
-        what: format!("One {} master by single POST", display_bytes(size)),
-        workload: Workload { single_post: true, ..Workload::new(1, size) },
-        ..Kind::usual()
-    })
+    row(
+        plan,
+        Kind {
+            what: format!("One {} master by single POST", display_bytes(size)),
+            workload: Workload {
+                single_post: true,
+                ..Workload::new(1, size)
+            },
+            ..Kind::usual()
+        },
+    )
     .await
 }
 
 pub(crate) async fn with_md5(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(LARGE);
-    row(plan, Kind {
-        what: format!("One {} master with a quoted MD5", display_bytes(size)),
-        workload: Workload { md5: true, ..Workload::new(1, size) },
-        ..Kind::usual()
-    })
+    row(
+        plan,
+        Kind {
+            what: format!("One {} master with a quoted MD5", display_bytes(size)),
+            workload: Workload {
+                md5: true,
+                ..Workload::new(1, size)
+            },
+            ..Kind::usual()
+        },
+    )
     .await
 }
 
 pub(crate) async fn eight(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(SEVERAL);
-    row(plan, Kind {
-        what: format!("{COUNT} masters of {} at once (uploads = 8, items = 8)", display_bytes(size)),
-        workload: Workload::new(COUNT, size),
-        told: Told { uploads: 8, items: 8, memory: 512 * MIB, ..Told::default() },
-        streams: 8,
-        ..Kind::usual()
-    })
+    row(
+        plan,
+        Kind {
+            what: format!(
+                "{COUNT} masters of {} at once (uploads = 8, items = 8)",
+                display_bytes(size)
+            ),
+            workload: Workload::new(COUNT, size),
+            told: Told {
+                uploads: 8,
+                items: 8,
+                memory: 512 * MIB,
+                ..Told::default()
+            },
+            streams: 8,
+            ..Kind::usual()
+        },
+    )
     .await
 }
 
 pub(crate) async fn tls(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(LARGE) / 2;
-    row(plan, Kind {
-        what: format!("One {} master, TLS on both sides", display_bytes(size)),
-        workload: Workload::new(1, size),
-        tls: true,
-        target: 0.85,
-        ..Kind::usual()
-    })
+    row(
+        plan,
+        Kind {
+            what: format!("One {} master, TLS on both sides", display_bytes(size)),
+            workload: Workload::new(1, size),
+            tls: true,
+            target: 0.85,
+            ..Kind::usual()
+        },
+    )
     .await
 }
 
@@ -117,7 +146,9 @@ async fn row(plan: &Plan, kind: Kind) -> anyhow::Result<Row> {
     }
     let pairs: Vec<(&Figures, &Figures)> = ours.iter().zip(&theirs).collect();
     let speed = median(&pairs, |(a, b)| a.mib_per_second / b.mib_per_second);
-    let cpu = median(&pairs, |(a, b)| a.cpu_seconds_per_gib / b.cpu_seconds_per_gib);
+    let cpu = median(&pairs, |(a, b)| {
+        a.cpu_seconds_per_gib / b.cpu_seconds_per_gib
+    });
     let met = speed >= kind.target && kind.cpu_target.is_none_or(|most| cpu <= most);
     Ok(Row {
         what: kind.what.clone(),
@@ -139,8 +170,12 @@ async fn longhaul(kind: &Kind) -> anyhow::Result<Figures> {
     let mut fronts = Vec::new();
     let mut edit: Box<dyn Fn(String) -> String> = Box::new(|text| text);
     if let Some(tls) = &tls {
-        let bucket = tls.front(ends::address_of(&simulator.bucket_url())?).await?;
-        let server = tls.front(ends::address_of(&simulator.content_server_url())?).await?;
+        let bucket = tls
+            .front(ends::address_of(&simulator.bucket_url())?)
+            .await?;
+        let server = tls
+            .front(ends::address_of(&simulator.content_server_url())?)
+            .await?;
         simulator
             .parts()
             .bucket
@@ -171,7 +206,9 @@ async fn relay(kind: &Kind) -> anyhow::Result<Figures> {
     let mut address = format!("http://{}/", sink.address);
     let mut fronts = Vec::new();
     if let Some(tls) = &tls {
-        let bucket = tls.front(ends::address_of(&simulator.bucket_url())?).await?;
+        let bucket = tls
+            .front(ends::address_of(&simulator.bucket_url())?)
+            .await?;
         let front = tls.front(sink.address).await?;
         simulator
             .parts()
@@ -195,7 +232,10 @@ async fn relay(kind: &Kind) -> anyhow::Result<Figures> {
 }
 
 fn said(figures: &Figures) -> String {
-    format!("{:.0} MiB/s {:.2} s/GiB", figures.mib_per_second, figures.cpu_seconds_per_gib)
+    format!(
+        "{:.0} MiB/s {:.2} s/GiB",
+        figures.mib_per_second, figures.cpu_seconds_per_gib
+    )
 }
 
 /// Medians of all runs.

@@ -101,7 +101,11 @@ impl Longhaul {
     }
 
     /// Files the whole collection.
-    pub(crate) async fn archive(&self, simulator: &Simulator, total: ByteCount) -> anyhow::Result<(Figures, Value)> {
+    pub(crate) async fn archive(
+        &self,
+        simulator: &Simulator,
+        total: ByteCount,
+    ) -> anyhow::Result<(Figures, Value)> {
         let lines = self.run(&["archive", &simulator.collection()]).await?;
         figures(&lines, total)
     }

@@ -70,11 +70,21 @@ pub(crate) fn machine() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let model = read("/proc/cpuinfo")
         .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()))
+        .find_map(|line| {
+            line.strip_prefix("model name")?
+                .split_once(": ")
+                .map(|(_, name)| name.to_owned())
+        })
         .unwrap_or_default();
     let memory = read("/proc/meminfo")
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
+        })
         .unwrap_or(0);
     json!({
         "cpu": model,
@@ -126,6 +136,9 @@ pub(crate) fn write(folder: &Path, machine: &Value, rows: &[Row]) -> anyhow::Res
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("results.md"), markdown(machine, rows))?;
     let all = json!({"machine": machine, "rows": rows});
-    std::fs::write(folder.join("results.json"), serde_json::to_string_pretty(&all)?)?;
+    std::fs::write(
+        folder.join("results.json"),
+        serde_json::to_string_pretty(&all)?,
+    )?;
     Ok(())
 }

@@ -33,19 +33,32 @@ pub(crate) async fn row(plan: &Plan) -> anyhow::Result<Row> {
         single_post: true,
         ..Workload::new(count, SIZE)
     };
-    let told = Told { uploads: 8, items: 16, ..Told::default() };
+    let told = Told {
+        uploads: 8,
+        items: 16,
+        ..Told::default()
+    };
     let simulator = Simulator::start(workload.options()).await?;
     let longhaul = Longhaul::new(&simulator, &workload, &told, |text| text)?;
     let (figures, _) = longhaul.archive(&simulator, count * SIZE).await?;
     let mut calls: BTreeMap<String, u64> = BTreeMap::new();
     for record in simulator.history().records() {
         let path = record.path.split('?').next().unwrap_or_default();
-        *calls.entry(format!("{} {}", record.method, shape(path))).or_default() += 1;
+        *calls
+            .entry(format!("{} {}", record.method, shape(path)))
+            .or_default() += 1;
     }
     for (call, times) in &calls {
-        plan.note(&format!("{:>7.2} a file  {call}", *times as f64 / count as f64));
+        plan.note(&format!(
+            "{:>7.2} a file  {call}",
+            *times as f64 / count as f64
+        ));
     }
-    plan.note(&format!("{:.0} files/s, {:.1} ms of CPU a file", count as f64 / figures.seconds, figures.cpu_seconds * 1000.0 / count as f64));
+    plan.note(&format!(
+        "{:.0} files/s, {:.1} ms of CPU a file",
+        count as f64 / figures.seconds,
+        figures.cpu_seconds * 1000.0 / count as f64
+    ));
     simulator.stop().await;
     Ok(Row {
         what: format!("{count} files of 64 KiB"),

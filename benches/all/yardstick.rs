@@ -135,13 +135,21 @@ impl End {
         };
         Ok(Self {
             tls: url.scheme() == "https",
-            host: url.host_str().ok_or("an address without a host")?.to_owned(),
-            port: url.port_or_known_default().ok_or("an address without a port")?,
+            host: url
+                .host_str()
+                .ok_or("an address without a host")?
+                .to_owned(),
+            port: url
+                .port_or_known_default()
+                .ok_or("an address without a port")?,
             path,
         })
     }
 
-    async fn connect<B>(&self, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<SendRequest<B>, Error>
+    async fn connect<B>(
+        &self,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> Result<SendRequest<B>, Error>
     where
         B: Body + Send + Unpin + 'static,
         B::Data: Send,
@@ -180,7 +188,12 @@ where
     Ok(sender)
 }
 
-async fn one(job: &Job, source: &str, inline: bool, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<(), Error> {
+async fn one(
+    job: &Job,
+    source: &str,
+    inline: bool,
+    tls: Option<&Arc<rustls::ClientConfig>>,
+) -> Result<(), Error> {
     let (from, to) = (End::parse(source)?, End::parse(&job.sink)?);
     let mut reading = from.connect::<http_body_util::Empty<Bytes>>(tls).await?;
     let mut writing = to.connect::<Relay>(tls).await?;
@@ -247,7 +260,9 @@ async fn relay(job: Job) -> Result<(), Error> {
 
 fn trusting(pem: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(
+        pem.as_bytes(),
+    )?)?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
@@ -260,7 +275,9 @@ fn trusting(pem: &str) -> Result<Arc<rustls::ClientConfig>, Error> {
 pub(crate) fn child(text: &str) -> Result<(), Error> {
     let job: Job = serde_json::from_str(text)?;
     let total = job.size * job.sources.len() as u64;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let start = Instant::now();
     runtime.block_on(relay(job))?;
     let figures = Figures::of(total, start.elapsed().as_secs_f64(), Resources::now());
@@ -276,6 +293,10 @@ pub(crate) async fn run(job: &Job) -> anyhow::Result<Figures> {
         .stderr(std::process::Stdio::inherit())
         .output()
         .await?;
-    anyhow::ensure!(done.status.success(), "the yardstick ended with {}", done.status);
+    anyhow::ensure!(
+        done.status.success(),
+        "the yardstick ended with {}",
+        done.status
+    );
     Ok(serde_json::from_slice(&done.stdout)?)
 }

@@ -215,6 +215,7 @@ pub(crate) fn engine(
         memory: transfer.memory,
         uploads: server.uploads as usize,
         streams: settings.source.streams as usize,
+        tune: transfer.tune,
         items: transfer.items as usize,
         verify: match transfer.verify {
             settings::Verify::Always(ProofLevel::ReadBack) => VerifyPolicy::default(),

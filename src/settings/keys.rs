@@ -170,6 +170,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("transfer.items", Some("8"), "most items at the same time"),
     key(
+        "transfer.tune",
+        Some("true"),
+        "find out how many uploads and reads at once bring most, within their caps",
+    ),
+    key(
         "transfer.sidecar",
         Some("true"),
         "file the source's metadata beside each master",

@@ -117,6 +117,8 @@ pub struct TransferSettings {
     pub items: u32,
     /// Whether the source's metadata is filed beside each master.
     pub sidecar: bool,
+    /// Whether the numbers of streams are tuned.
+    pub tune: bool,
 }
 
 /// `[network]`
@@ -326,6 +328,7 @@ fn transfer(reader: &mut Reader) -> Result<TransferSettings, Reported> {
     let oversize = reader.get("transfer.oversize", word::<Oversize>);
     let items = reader.get("transfer.items", whole(1, 256));
     let sidecar = reader.get("transfer.sidecar", yes_or_no);
+    let tune = reader.get("transfer.tune", yes_or_no);
     Ok(TransferSettings {
         memory: memory?,
         verify: verify?,
@@ -333,6 +336,7 @@ fn transfer(reader: &mut Reader) -> Result<TransferSettings, Reported> {
         oversize: oversize?,
         items: items?,
         sidecar: sidecar?,
+        tune: tune?,
     })
 }
 

@@ -104,9 +104,6 @@ impl Workload {
             // Loopback is no line: algorithms that pace themselves would be measured instead.
             &format!("[network]\ncongestion_control = \"cubic\"\n\n[iconik]\ncalls_per_second = {calls}\n"),
         );
-        format!(
-            "{settings}single_post_max = \"{} B\"\n",
-            self.size.max(GIB)
-        )
+        format!("{settings}single_post_max = \"{} B\"\n", self.size.max(GIB))
     }
 }

@@ -265,7 +265,12 @@ impl Mover<'_> {
         *intent = announced;
         crash_point("commit-sending");
         let destination = &self.shared.destination;
-        let _waiting = Gauge::up(&self.shared.progress.waiting_destination);
+        // A body is content on its way; the commit of a session is only that.
+        let progress = &self.shared.progress;
+        let _waiting = Gauge::up(match &content {
+            NewContent::Session(_) => &progress.waiting_commit,
+            NewContent::Body { .. } => &progress.waiting_destination,
+        });
         let committed = match &intent.target {
             Target::Create { parent, name } => {
                 destination.create_document(*parent, name, content).await

@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Shared;
 use super::ends::{ByteStream, SourceFile, Validator};
 use super::progress::{Gauge, Progress};
+use super::tuner::Permit;
 use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason};
 
 /// The unit of hashing and hand-over: large enough that queues cost nothing, small enough that
@@ -165,7 +166,8 @@ struct Reading {
     reader: Reader,
     at: ByteCount,
     end: ByteCount,
-    body: Option<ByteStream>,
+    /// The open answer, and the right to read it.
+    body: Option<(ByteStream, Permit)>,
     left_over: Bytes,
     attempts: u32,
     renewals: u32,
@@ -201,23 +203,21 @@ impl Reading {
     async fn next_frame(&mut self, at: ByteCount) -> Result<Bytes, Failure> {
         let shared = &self.reader.shared;
         if self.body.is_none() {
-            let _waiting = Gauge::up(&shared.progress.waiting_source);
-            let _stream = shared
+            let permit = shared
                 .streams
-                .acquire()
-                .await
-                .expect("the streams semaphore is never closed");
+                .acquire(&shared.progress.waiting_stream)
+                .await;
+            let _waiting = Gauge::up(&shared.progress.waiting_source);
             let range = ByteRange::new(at, self.end);
-            self.body = Some(
-                shared
-                    .source
-                    .read(&self.reader.file, range, &self.reader.pin)
-                    .await?,
-            );
+            let stream = shared
+                .source
+                .read(&self.reader.file, range, &self.reader.pin)
+                .await?;
+            self.body = Some((stream, permit));
         }
         let frame = {
             let _waiting = Gauge::up(&shared.progress.waiting_source);
-            let body = self.body.as_mut().expect("opened just above");
+            let (body, _) = self.body.as_mut().expect("opened just above");
             body.next().await
         };
         let frame = frame.unwrap_or_else(|| {
@@ -246,6 +246,7 @@ impl Reading {
     /// Waits, renews, or gives up.
     async fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
         let shared = &self.reader.shared;
+        Progress::add(&shared.progress.refused_source, 1);
         if shared.draining() {
             // A drain does not wait for a source that does not answer.
             return Err(failure);

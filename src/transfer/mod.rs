@@ -6,7 +6,7 @@
 //! `mover` takes one file through these
 //! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
 //! place that says which step may follow which, `budget` bounds the bytes in memory, `hold` keeps
-//! new items back during an outage, `clock` is the one that nobody sets, `ends` are the two traits
+//! new items back during an outage, `tuner` finds out how many streams each end likes, `clock` is the one that nobody sets, `ends` are the two traits
 //! a system implements.
 //!
 //! How the stages hold each other back: a part's memory is claimed before its bytes are read, in
@@ -37,12 +37,12 @@ mod state;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tuner;
 mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use budget::{Budget, Claim};
@@ -75,6 +75,9 @@ pub struct Config {
     pub uploads: usize,
     /// Reads at once. 32 keeps a 100 ms line full.
     pub streams: usize,
+    /// Whether the numbers of uploads and reads are found out, within those; otherwise they are
+    /// those.
+    pub tune: bool,
     /// Items in hand at once.
     pub items: usize,
     /// Attempts without progress before a transient failure is given up.
@@ -109,6 +112,7 @@ impl Config {
             memory: 256 * MIB,
             uploads: 3,
             streams: 32,
+            tune: true,
             items: 8,
             attempts: 8,
             first_backoff: Duration::from_millis(250),
@@ -204,8 +208,8 @@ pub(crate) struct Shared {
     pub(crate) pace: Arc<Pace>,
     pub(crate) budget: Budget,
     buffers: buffers::Buffers,
-    pub(crate) uploads: Semaphore,
-    pub(crate) streams: Semaphore,
+    uploads: Arc<tuner::Permits>,
+    streams: Arc<tuner::Permits>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
     pub(crate) started: tokio::time::Instant,
@@ -220,6 +224,16 @@ impl Shared {
     pub(crate) fn now_ms(&self) -> i64 {
         let ran = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.started_ms.saturating_add(ran)
+    }
+
+    /// Parts of one file under way at once: those being read, those being sent.
+    pub(crate) fn read_ahead(&self) -> usize {
+        self.streams.target() + self.uploads.target().max(3)
+    }
+
+    /// Most of them there can ever be.
+    pub(crate) fn most_ahead(&self) -> usize {
+        self.streams.cap() + self.uploads.cap().max(3)
     }
 
     /// Whether work is to end after what is in hand.
@@ -243,12 +257,16 @@ impl Engine {
         pace: Arc<Pace>,
         stop: Stop,
     ) -> Self {
+        let permits = |first, cap| {
+            let first = if config.tune { first } else { cap };
+            Arc::new(tuner::Permits::new(first, cap))
+        };
         Self {
             shared: Arc::new(Shared {
                 budget: Budget::new(config.memory),
                 buffers: buffers::Buffers::default(),
-                uploads: Semaphore::new(config.uploads.max(1)),
-                streams: Semaphore::new(config.streams.max(1)),
+                uploads: permits(tuner::UPLOADS, config.uploads),
+                streams: permits(tuner::READS, config.streams),
                 progress: Arc::default(),
                 started: tokio::time::Instant::now(),
                 started_ms: jiff::Timestamp::now().as_millisecond(),

@@ -10,6 +10,7 @@ use super::ends::{Opened, Restore, Session, SourceFile, Validator};
 use super::hash::HashState;
 use super::item::{PAGE, suffixed};
 use super::plan::{self, Belongs, Way};
+use super::progress::Gauge;
 use super::state::{Intent, Step, Target};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, NewFile};
@@ -321,7 +322,9 @@ impl Mover<'_> {
             md5: (self.outer.is_none() && md5.is_some()).then_some(md5),
             ..Default::default()
         };
-        self.file.validator.clone_from(&patch.validator.clone().flatten());
+        self.file
+            .validator
+            .clone_from(&patch.validator.clone().flatten());
         if let Some(md5) = &patch.md5 {
             self.file.md5.clone_from(md5);
         }
@@ -469,6 +472,7 @@ impl Mover<'_> {
         if let Some((event, facts)) = event {
             change = change.journal(self.entry(event, facts));
         }
+        let _waiting = Gauge::up(&self.shared.progress.waiting_ledger);
         self.file = self
             .shared
             .ledger

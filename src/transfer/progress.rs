@@ -1,7 +1,7 @@
 //! What the engine is doing, as counters that anybody may read at any time.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,68 +23,116 @@ pub struct Progress {
     pub read_back: AtomicU64,
     /// Items finished by this process.
     pub items_done: AtomicU64,
+    /// Reads that the source refused or broke off.
+    pub refused_source: AtomicU64,
+    /// Sendings that the destination refused or broke off.
+    pub refused_destination: AtomicU64,
+    /// Reads at once that the tuner allows now.
+    pub streams: AtomicU64,
+    /// Uploads at once that the tuner allows now.
+    pub uploads: AtomicU64,
     /// Items in hand.
     pub items_active: AtomicU64,
     /// Tasks waiting for memory.
     pub waiting_memory: Waiting,
+    /// Tasks waiting for their turn to read.
+    pub waiting_stream: Waiting,
     /// Tasks waiting for an upload permit.
     pub waiting_upload: Waiting,
     /// Tasks waiting for the rate limit.
     pub waiting_pace: Waiting,
     /// Tasks waiting for the source to send.
     pub waiting_source: Waiting,
-    /// Tasks waiting for the destination to answer.
+    /// Threads that hash; a thread that works counts as one that waits for itself.
+    pub hashing: Waiting,
+    /// Tasks sending to the destination or waiting for its answer.
     pub waiting_destination: Waiting,
+    /// Tasks waiting for a document or version to be made of what was sent.
+    pub waiting_commit: Waiting,
+    /// Tasks waiting for the ledger to be on disk.
+    pub waiting_ledger: Waiting,
+    /// The stages as they were a moment ago.
+    sampled: Mutex<Option<Sample>>,
     /// Names of the items in hand, for the live view.
     titles: Mutex<Vec<String>>,
 }
 
 /// How many tasks wait for one thing now, and how long all of them have waited for it.
 #[derive(Debug, Default)]
-pub struct Waiting {
-    tasks: AtomicU64,
-    nanos: AtomicU64,
+pub struct Waiting(Mutex<Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    tasks: u32,
+    /// Task time up to `since`, summed over all tasks.
+    time: Duration,
+    since: Option<Instant>,
+}
+
+impl Spent {
+    fn until(&self, now: Instant) -> Duration {
+        let passed = self
+            .since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.time + passed * self.tasks
+    }
 }
 
 impl Waiting {
     /// Tasks that wait now.
     pub fn tasks(&self) -> u64 {
-        self.tasks.load(Ordering::Relaxed)
+        self.lock().tasks.into()
     }
 
-    /// Task time waited and over, summed over all tasks; two tasks that wait one second each make
+    /// Task time waited so far, summed over all tasks; two tasks that wait one second each make
     /// two.
     pub fn waited(&self) -> Duration {
-        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+        self.spent(Instant::now())
+    }
+
+    fn spent(&self, now: Instant) -> Duration {
+        self.lock().until(now)
+    }
+
+    fn change(&self, tasks: impl FnOnce(u32) -> u32) {
+        let now = Instant::now();
+        let mut spent = self.lock();
+        *spent = Spent {
+            tasks: tasks(spent.tasks),
+            time: spent.until(now),
+            since: Some(now),
+        };
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Spent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Counts one waiting task for as long as it lives.
 #[derive(Debug)]
-pub(super) struct Gauge<'a> {
-    waiting: &'a Waiting,
-    since: Instant,
-}
+pub(super) struct Gauge<'a>(&'a Waiting);
 
 impl<'a> Gauge<'a> {
     pub(super) fn up(waiting: &'a Waiting) -> Self {
-        waiting.tasks.fetch_add(1, Ordering::Relaxed);
-        let since = Instant::now();
-        Self { waiting, since }
+        waiting.change(|tasks| tasks + 1);
+        Self(waiting)
     }
 }
 
 impl Drop for Gauge<'_> {
     fn drop(&mut self) {
-        let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.waiting.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.waiting.tasks.fetch_sub(1, Ordering::Relaxed);
+        self.0.change(|tasks| tasks.saturating_sub(1));
     }
 }
 
 impl Progress {
     pub(super) fn add(counter: &AtomicU64, bytes: ByteCount) {
         counter.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn set(gauge: &AtomicU64, value: usize) {
+        gauge.store(value as u64, Ordering::Relaxed);
     }
 
     pub(super) fn begin(&self, title: &str) {
@@ -111,36 +159,115 @@ impl Progress {
             .unwrap_or_default()
     }
 
-    /// Task time waited for each thing so far, by its name in reports.
-    pub fn waited(&self) -> [(&'static str, Duration); 5] {
+    fn stages(&self) -> [(&'static str, &Waiting); STAGES] {
         [
-            ("source", self.waiting_source.waited()),
-            ("memory", self.waiting_memory.waited()),
-            ("upload", self.waiting_upload.waited()),
-            ("destination", self.waiting_destination.waited()),
-            ("pace", self.waiting_pace.waited()),
+            ("source", &self.waiting_source),
+            ("stream", &self.waiting_stream),
+            ("memory", &self.waiting_memory),
+            ("hash", &self.hashing),
+            ("pace", &self.waiting_pace),
+            ("upload", &self.waiting_upload),
+            ("destination", &self.waiting_destination),
+            ("commit", &self.waiting_commit),
+            ("ledger", &self.waiting_ledger),
         ]
     }
 
-    /// What holds the rate back now, as a text for people; `None` when nothing is in hand.
+    /// Task time spent at each stage so far, by its name in reports: waiting for it, or, in the
+    /// hash, at work.
+    pub fn waited(&self) -> [(&'static str, Duration); STAGES] {
+        self.stages().map(|(name, stage)| (name, stage.waited()))
+    }
+
+    /// What holds the rate back now, as a text for people; `None` when nothing is in hand. Looks
+    /// at the last second or so, and at what runs while it is asked for the first time.
     pub fn limited_by(&self) -> Option<&'static str> {
         if self.items_active.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        if self.waiting_pace.tasks() > 0 {
-            return Some("the bandwidth limit");
-        }
-        [
-            (self.waiting_upload.tasks(), "the upload cap"),
-            (self.waiting_destination.tasks(), "the destination"),
-            (self.waiting_memory.tasks(), "the memory budget"),
-            (self.waiting_source.tasks(), "the source"),
-        ]
-        .into_iter()
-        .filter(|(waiting, _)| *waiting > 0)
-        .max_by_key(|(waiting, _)| *waiting)
-        .map(|(_, name)| name)
-        .or(Some("hashing"))
+        let now = Instant::now();
+        let spent = self.stages().map(|(_, stage)| stage.spent(now));
+        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = match &mut *sampled {
+            Some(sample) if now.duration_since(sample.at) < SAMPLE => sample.shares,
+            before => {
+                let shares = match before {
+                    Some(sample) => sample.shares_until(now, spent),
+                    None => self.stages().map(|(_, stage)| stage.tasks() as f64),
+                };
+                *before = Some(Sample {
+                    at: now,
+                    spent,
+                    shares,
+                });
+                shares
+            }
+        };
+        Some(limit(shares))
+    }
+}
+
+/// What the rate is held back by, from how many tasks were at each stage on average.
+///
+/// A stage that is full makes those before it wait, so the last full one counts: for its own
+/// permits (`stream`, `memory`, `upload`) nobody waits unless what is behind them is slow.
+fn limit(shares: [f64; STAGES]) -> &'static str {
+    let [
+        source,
+        stream,
+        memory,
+        hash,
+        pace,
+        upload,
+        destination,
+        commit,
+        ledger,
+    ] = shares;
+    if pace > 0.25 {
+        return "the bandwidth limit";
+    }
+    if upload > 0.5 {
+        return "the upload cap";
+    }
+    // A thread that never rests.
+    if hash > 0.8 {
+        return "hashing";
+    }
+    if memory > 0.5 && destination < 0.5 {
+        return "the memory budget";
+    }
+    [
+        (source + stream, "the source"),
+        (destination, "the destination"),
+        (commit, "the commit"),
+        (ledger, "the ledger"),
+        (hash, "hashing"),
+    ]
+    .into_iter()
+    .max_by(|a, b| a.0.total_cmp(&b.0))
+    .map_or("hashing", |(_, name)| name)
+}
+
+/// Stages that are watched.
+const STAGES: usize = 9;
+
+/// Time over which stages are compared.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// The stages at a moment.
+#[derive(Debug)]
+struct Sample {
+    at: Instant,
+    spent: [Duration; STAGES],
+    shares: [f64; STAGES],
+}
+
+impl Sample {
+    fn shares_until(&self, now: Instant, spent: [Duration; STAGES]) -> [f64; STAGES] {
+        let seconds = now.duration_since(self.at).as_secs_f64();
+        std::array::from_fn(|stage| {
+            spent[stage].saturating_sub(self.spent[stage]).as_secs_f64() / seconds
+        })
     }
 }
 
@@ -148,20 +275,54 @@ impl Progress {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_says_what_limits_the_rate() {
+    #[tokio::test(start_paused = true)]
+    async fn it_says_what_limits_the_rate() {
         let progress = Progress::default();
         assert_eq!(progress.limited_by(), None);
         progress.begin("a");
-        assert_eq!(progress.limited_by(), Some("hashing"));
         let source = Gauge::up(&progress.waiting_source);
         assert_eq!(progress.limited_by(), Some("the source"));
         let pace = Gauge::up(&progress.waiting_pace);
+        assert_eq!(
+            progress.limited_by(),
+            Some("the source"),
+            "not every moment"
+        );
+        tokio::time::advance(SAMPLE).await;
         assert_eq!(progress.limited_by(), Some("the bandwidth limit"));
         drop((pace, source));
         assert_eq!(progress.titles(), ["a"]);
         progress.end("a");
         assert_eq!(progress.limited_by(), None);
+    }
+
+    #[test]
+    fn a_stage_that_is_full_is_the_limit_and_not_those_it_makes_wait() {
+        // source, stream, memory, hash, pace, upload, destination, commit, ledger
+        assert_eq!(
+            limit([9.0, 4.0, 0.0, 0.3, 0.0, 0.0, 0.4, 0.0, 0.0]),
+            "the source"
+        );
+        assert_eq!(
+            limit([0.1, 0.0, 1.0, 0.97, 0.0, 0.0, 1.4, 0.0, 0.0]),
+            "hashing"
+        );
+        assert_eq!(
+            limit([0.1, 0.0, 1.0, 0.4, 0.0, 0.1, 2.9, 0.0, 0.0]),
+            "the destination"
+        );
+        assert_eq!(
+            limit([0.1, 0.0, 1.0, 0.4, 0.0, 2.0, 2.9, 0.0, 0.0]),
+            "the upload cap"
+        );
+        assert_eq!(
+            limit([0.2, 0.0, 2.0, 0.3, 0.0, 0.0, 0.1, 0.0, 0.0]),
+            "the memory budget"
+        );
+        assert_eq!(
+            limit([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 9.0]),
+            "the ledger"
+        );
     }
 
     #[tokio::test(start_paused = true)]

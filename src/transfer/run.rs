@@ -40,6 +40,7 @@ impl Engine {
             biased;
             () = shared.stop.leave.cancelled() => Outcome::Stopped,
             outcome = work => outcome,
+            () = super::tuner::tune(shared), if shared.config.tune => Outcome::Stopped,
         }
     }
 

@@ -24,14 +24,15 @@ use super::fetch::{CHUNK, PIECE, Reader};
 use super::hash::{self, HashState, Hashed, Outer};
 use super::mover::Mover;
 use super::progress::{Gauge, Progress};
+use super::tuner::Permit;
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, FilePatch, Part};
 use crate::telemetry::crash_point;
 use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, TransferId};
 
-/// Chunks that are between stages of a streamed body at any time: one being filled, four in the
-/// hash's queues, one with the HTTP client.
-const BETWEEN_STAGES: ByteCount = 6;
+/// Chunks that are between stages of a streamed body at any time: one being filled, seven in the
+/// hashes' queues and hands, one with the HTTP client.
+const BETWEEN_STAGES: ByteCount = 9;
 
 impl Mover<'_> {
     /// The reader of this file's bytes; ranges are those of the source file.
@@ -138,12 +139,16 @@ impl Mover<'_> {
             .await?;
         let _claim = self.claim(PIECE).await;
         let chunks = reader.ordered(self.at_source(ByteRange::new(0, frontier)), PIECE);
-        let mut hashed = hash::through(self.first_state()?, frontier, chunks);
+        let mut hashed = hash::through(self.first_state()?, frontier, chunks, self.progress());
         let mut last = None;
         while let Some(chunk) = hashed.next().await {
             last = Some(chunk?.state);
         }
         last.ok_or_else(|| Failure::transient("the prefix could not be read again"))
+    }
+
+    fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.shared.progress)
     }
 
     async fn claim(&self, bytes: ByteCount) -> Claim {
@@ -168,7 +173,7 @@ impl Mover<'_> {
         state: HashState,
     ) -> Result<HashState, Failure> {
         let size = self.file.size;
-        let depth = self.shared.config.uploads + 2;
+        let (depth, most) = (self.shared.read_ahead(), self.shared.most_ahead());
         let mut sends: JoinSet<Result<(), Failure>> = JoinSet::new();
         let todo: Vec<(u32, ByteRange)> = again
             .iter()
@@ -177,7 +182,7 @@ impl Mover<'_> {
             .map(|number| (number, session.part(number, size)))
             .map(|(number, range)| (number, self.at_source(range)))
             .collect();
-        let (to_fetched, mut fetched) = mpsc::channel::<Fetching>(depth);
+        let (to_fetched, mut fetched) = mpsc::channel::<Fetching>(most);
         let _feeder = AbortOnDropHandle::new(tokio::spawn(feed(
             Arc::clone(&self.shared),
             reader.clone(),
@@ -216,7 +221,7 @@ impl Mover<'_> {
                 .end
                 .min(size);
         let (to_meta, mut meta) =
-            mpsc::channel::<(u32, ByteCount, Claim, OwnedSemaphorePermit)>(depth);
+            mpsc::channel::<(u32, ByteCount, Claim, OwnedSemaphorePermit)>(most);
         let flat = futures::stream::try_unfold(
             (
                 fetched,
@@ -244,7 +249,7 @@ impl Mover<'_> {
                 }
             },
         );
-        let mut hashed = hash::through(state.clone(), left, flat.boxed());
+        let mut hashed = hash::through(state.clone(), left, flat.boxed(), self.progress());
         let mut last = state;
         let mut part: Option<Assembling> = None;
         loop {
@@ -264,6 +269,7 @@ impl Mover<'_> {
                         crash_point("part-hashed");
                         let digest = assembling.digest.digest128().to_be_bytes().to_vec();
                         let row = Part { number: assembling.number, digest, state: last.save(), acked: false };
+                        let _waiting = Gauge::up(&self.shared.progress.waiting_ledger);
                         self.shared.ledger.apply(Change::new().part(self.file.id, row)).await.map_err(ledger_failure)?;
                         sends.spawn(sender.clone().send(assembling.number, assembling.chunks, assembling.claim, assembling.place));
                     } else {
@@ -352,7 +358,7 @@ impl Mover<'_> {
         let file = self.file.id;
         let expected = expected.map(<[u8]>::to_vec);
         let hashed: BoxStream<'static, Result<(Bytes, Option<HashState>), Failure>> = match state {
-            Some(state) => hash::through(state, range.len(), chunks)
+            Some(state) => hash::through(state, range.len(), chunks, self.progress())
                 .map(|hashed| hashed.map(|hashed| (hashed.bytes, Some(hashed.state))))
                 .boxed(),
             None => chunks.map(|chunk| chunk.map(|bytes| (bytes, None))).boxed(),
@@ -424,19 +430,15 @@ impl Mover<'_> {
         )
     }
 
-    pub(super) async fn upload_permit(&self) -> tokio::sync::SemaphorePermit<'_> {
-        let _waiting = Gauge::up(&self.shared.progress.waiting_upload);
-        self.shared
-            .uploads
-            .acquire()
-            .await
-            .expect("the uploads semaphore is never closed")
+    pub(super) async fn upload_permit(&self) -> Permit {
+        let waiting = &self.shared.progress.waiting_upload;
+        self.shared.uploads.acquire(waiting).await
     }
 
     /// The whole file as one hashed body of a POST. `before_last` runs with the finished state
     /// before the last chunk leaves and can still refuse the commit. The claim and permit must
     /// live until the answer is there.
-    pub(super) async fn body(&self) -> Result<(Body<'_>, Content), Failure> {
+    pub(super) async fn body(&self) -> Result<(Body, Content), Failure> {
         let reader = self.reader()?;
         let (claim, window) = self.window().await;
         let permit = self.upload_permit().await;
@@ -449,7 +451,7 @@ impl Mover<'_> {
         } else {
             reader.chunks(range)
         };
-        let hashed = hash::through(self.first_state()?, size, chunks);
+        let hashed = hash::through(self.first_state()?, size, chunks, self.progress());
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);
         let stream = futures::stream::try_unfold(hashed, move |mut hashed| {
@@ -516,13 +518,13 @@ impl Mover<'_> {
 }
 
 /// What keeps a streamed body's resources, and its digest once the last byte has been offered.
-pub(super) struct Body<'a> {
+pub(super) struct Body {
     end: Arc<Mutex<Option<HashState>>>,
     _claim: Claim,
-    _permit: tokio::sync::SemaphorePermit<'a>,
+    _permit: Permit,
 }
 
-impl Body<'_> {
+impl Body {
     pub(super) fn state(&self) -> Option<HashState> {
         self.end
             .lock()
@@ -584,7 +586,12 @@ async fn feed(
     fetched: mpsc::Sender<Fetching>,
 ) {
     let mut tasks = JoinSet::new();
+    let mut depth = shared.read_ahead();
     for (number, range) in todo {
+        // The tuner may have found out since that more reads at once bring more.
+        let now = shared.read_ahead();
+        places.add_permits(now.saturating_sub(depth));
+        depth = depth.max(now);
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
@@ -647,14 +654,8 @@ impl Sender {
         let mut attempt = 0;
         loop {
             let sent = {
-                let _permit = {
-                    let _waiting = Gauge::up(&shared.progress.waiting_upload);
-                    shared
-                        .uploads
-                        .acquire()
-                        .await
-                        .expect("the uploads semaphore is never closed")
-                };
+                let waiting = &shared.progress.waiting_upload;
+                let _permit = shared.uploads.acquire(waiting).await;
                 crash_point("part-sending");
                 let _waiting = Gauge::up(&shared.progress.waiting_destination);
                 shared
@@ -707,6 +708,7 @@ async fn acknowledge(
 
 /// Waits before a repeat; `None` when it must not or need not be repeated here.
 pub(super) async fn again_after(shared: &Shared, failure: &Failure, attempt: u32) -> Option<()> {
+    Progress::add(&shared.progress.refused_destination, 1);
     let repeatable = matches!(
         failure.class,
         FailureClass::RetryNow | FailureClass::RetryLater | FailureClass::SignInAgain

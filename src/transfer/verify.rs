@@ -1,5 +1,7 @@
 //! Proves what is stored: size and marker always, and the bytes themselves when the policy asks.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use serde_json::json;
 
@@ -42,7 +44,7 @@ pub async fn read_back(
         let from = state.position();
         let outcome = async {
             let body = destination.read(node, version, from).await?;
-            let mut hashed = hash::through(state.clone(), size - from, body);
+            let mut hashed = hash::through(state.clone(), size - from, body, Arc::default());
             while let Some(chunk) = hashed.next().await {
                 let chunk = chunk?;
                 let len = chunk.bytes.len() as u64;
