@@ -15,9 +15,12 @@
 )]
 
 mod ends;
+mod lines;
 mod masters;
+mod micro;
 mod ours;
 mod report;
+mod scale;
 mod small;
 mod yardstick;
 
@@ -78,6 +81,15 @@ const ROWS: &[(&str, Measure)] = &[
     ("eight", |plan| Box::pin(masters::eight(plan))),
     ("tls", |plan| Box::pin(masters::tls(plan))),
     ("small", |plan| Box::pin(small::row(plan))),
+    ("slow-line", |plan| Box::pin(lines::slow(plan))),
+    ("throttled", |plan| Box::pin(lines::throttled(plan))),
+    ("limits", |plan| Box::pin(lines::limits(plan))),
+    ("memory", |plan| Box::pin(scale::memory(plan))),
+    ("items", |plan| Box::pin(scale::items(plan))),
+    ("calls", |plan| Box::pin(scale::calls(plan))),
+    ("resume", |plan| Box::pin(scale::resume(plan))),
+    ("verify", |plan| Box::pin(scale::verify(plan))),
+    ("micro", |plan| Box::pin(micro::row(plan))),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -85,6 +97,9 @@ fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).as_deref() == Some("yardstick") {
         let job = arguments.nth(1).unwrap_or_default();
         return yardstick::child(&job).map_err(|error| anyhow::anyhow!(error));
+    }
+    if std::env::args().nth(1).as_deref() == Some("yardstick-small") {
+        return small::child(&arguments.nth(1).unwrap_or_default());
     }
     let plan = Plan::of(arguments);
     let unknown = plan

@@ -140,7 +140,10 @@ fn every_setting_of_the_full_fixture_arrives() {
     );
     assert_eq!(resolved.transfer.oversize, Oversize::Split);
     assert!(!resolved.transfer.sidecar && !resolved.transfer.tune);
-    assert_eq!(resolved.network.congestion_control.as_deref(), Some("cubic"));
+    assert_eq!(
+        resolved.network.congestion_control.as_deref(),
+        Some("cubic")
+    );
     assert_eq!(resolved.network.plain_http, ["storage.example.com"]);
     assert_eq!(resolved.network.allow[1].to_string(), "192.168.7.9/32");
     assert_eq!(resolved.pace.bandwidth, Rate::BytesPerSecond(600 * MIB));

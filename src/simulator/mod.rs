@@ -376,6 +376,16 @@ impl Simulator {
         )
     }
 
+    /// Body bytes that the bucket has moved so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.bucket.moved()
+    }
+
+    /// Body bytes that Content Server has moved so far, both ways.
+    pub fn bytes_written(&self) -> u64 {
+        self.content_server.moved()
+    }
+
     /// Stops every server; open connections may finish for a moment.
     pub async fn stop(self) {
         let servers = [self.iconik, self.bucket, self.content_server, self.control];

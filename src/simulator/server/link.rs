@@ -1,5 +1,6 @@
 //! The link in front of a server: latency, bandwidth and how many connections it takes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,12 @@ pub struct LinkSettings {
     pub total: Option<u64>,
     /// Connections served at once; more wait to be accepted.
     pub connections: Option<usize>,
+    /// Uploads at once that are served at full speed; every further one adds `strain_ms` to all.
+    pub strained_above: Option<usize>,
+    /// What each of those adds, in milliseconds.
+    pub strain_ms: u64,
+    /// Uploads at once beyond which further ones are refused with 503.
+    pub busy_above: Option<usize>,
 }
 
 /// A link whose settings may change while it is used; clones share it.
@@ -27,8 +34,18 @@ pub struct Link(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     settings: Mutex<LinkSettings>,
+    uploads: AtomicUsize,
     up: Pacer,
     down: Pacer,
+}
+
+/// An upload that is counted; forgotten on drop.
+pub(super) struct Upload(Link);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.0.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Link {
@@ -58,6 +75,24 @@ impl Link {
 
     pub(super) fn latency(&self) -> Duration {
         Duration::from_millis(self.guard().latency_ms)
+    }
+
+    /// Counts an upload until the guard is dropped; `None` when the server is too busy for it.
+    pub(super) fn upload(&self) -> Option<Upload> {
+        let upload = Upload(self.clone());
+        let now = self.0.uploads.fetch_add(1, Ordering::Relaxed) + 1;
+        let busy = self.guard().busy_above.is_some_and(|most| now > most);
+        (!busy).then_some(upload)
+    }
+
+    /// What the uploads of this moment add to each of them.
+    pub(super) fn strain(&self) -> Duration {
+        let settings = self.guard();
+        let now = self.0.uploads.load(Ordering::Relaxed);
+        let above = settings
+            .strained_above
+            .map_or(0, |most| now.saturating_sub(most));
+        Duration::from_millis(settings.strain_ms.saturating_mul(above as u64))
     }
 
     pub(super) fn connections(&self) -> Option<usize> {

@@ -48,6 +48,8 @@ use super::faults::{Facts, Faults, System};
 
 /// How long open connections may finish when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
+/// Shortest body that counts as an upload.
+const UPLOAD: u64 = 64 * 1024;
 
 /// A simulated system behind a [`Server`].
 pub trait Service: Send + Sync + 'static {
@@ -284,6 +286,19 @@ impl Shared {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        let upload = match length {
+            Some(bytes) if bytes >= UPLOAD => {
+                let Some(upload) = self.config.link.upload() else {
+                    let _ = body.drain().await;
+                    entry.answered(503);
+                    let reply = Reply::text(503, "busy").header("retry-after", "1");
+                    return Ok(self.send(reply, plan, line, entry, false));
+                };
+                tokio::time::sleep(self.config.link.strain()).await;
+                Some(upload)
+            }
+            _ => None,
+        };
         let head_only = head.method == Method::HEAD;
         let reply = match plan.refuse.take() {
             Some(instead) => {
@@ -314,6 +329,7 @@ impl Shared {
                 }
             }
         };
+        drop(upload);
         let doomed = line.doomed.load(Ordering::Acquire);
         if let Some(how) = reply.hang_up.or(doomed.then_some(HangUp::Close)) {
             if how == HangUp::Reset {
