@@ -74,7 +74,9 @@ impl Longhaul {
             .arg(self.folder.path().join("longhaul.toml"))
             .arg("--ledger")
             .arg(self.folder.path().join("longhaul.db"))
-            .args(["--json", "--quiet", "--log-level", "error"])
+            .args(["--json", "--quiet", "--log-level"])
+            // The tuner's decisions: BENCH_LOG=longhaul=info cargo bench -- slow-line
+            .arg(std::env::var("BENCH_LOG").unwrap_or_else(|_| "error".into()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

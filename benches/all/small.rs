@@ -208,6 +208,7 @@ async fn file_all(job: Job) -> anyhow::Result<()> {
                 .as_array()
                 .into_iter()
                 .flatten()
+                .filter(|row| row["object_type"] == "assets")
                 .filter_map(|row| row["id"].as_str().map(|id| Ok(id.to_owned())))
                 .collect();
             anyhow::Ok((!ids.is_empty()).then(|| (futures::stream::iter(ids), (bare, page + 1))))

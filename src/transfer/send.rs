@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -33,6 +34,9 @@ use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, Tra
 /// Chunks that are between stages of a streamed body at any time: one being filled, seven in the
 /// hashes' queues and hands, one with the HTTP client.
 const BETWEEN_STAGES: ByteCount = 9;
+
+/// How soon a waiting file notices that more may be read at once.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Mover<'_> {
     /// The reader of this file's bytes; ranges are those of the source file.
@@ -588,13 +592,17 @@ async fn feed(
     let mut tasks = JoinSet::new();
     let mut depth = shared.read_ahead();
     for (number, range) in todo {
-        // The tuner may have found out since that more reads at once bring more.
-        let now = shared.read_ahead();
-        places.add_permits(now.saturating_sub(depth));
-        depth = depth.max(now);
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+        let place = loop {
+            // The tuner may have found out since that more reads at once bring more.
+            let now = shared.read_ahead();
+            places.add_permits(now.saturating_sub(depth));
+            depth = depth.max(now);
+            tokio::select! {
+                place = Arc::clone(&places).acquire_owned() => break place,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
         };
+        let Ok(place) = place else { return };
         if shared.stop.drain.is_cancelled() {
             break;
         }

@@ -141,6 +141,8 @@ pub(super) struct Climber {
     before: Option<(usize, f64)>,
     /// What the present level usually brings.
     usual: Option<f64>,
+    /// A window that spoke against the present level: one may be chance, two in a row are not.
+    doubt: Option<f64>,
     avoid: Option<Avoid>,
 }
 
@@ -162,6 +164,7 @@ impl Climber {
             cap,
             before: None,
             usual: None,
+            doubt: None,
             avoid: None,
         }
     }
@@ -174,11 +177,16 @@ impl Climber {
             return self.go(self.lower(), "the end refuses");
         }
         if let Some((level, goodput)) = before {
-            let gain = window.goodput / goodput.max(1.0);
+            let seen = window.goodput.max(self.doubt.unwrap_or(0.0));
+            let gain = seen / goodput.max(1.0);
             if level < self.level {
                 let promised = self.level as f64 / level as f64;
                 // Without demand the new level was never tried.
                 if window.wanted && gain - 1.0 < (promised - 1.0) / 2.0 {
+                    if self.doubt.replace(seen).is_none() {
+                        self.before = before;
+                        return None;
+                    }
                     self.shun(at, self.level);
                     return self.go(level, "more streams brought no more");
                 }
@@ -193,14 +201,18 @@ impl Climber {
             return None;
         }
         let usual = *self.usual.get_or_insert(window.goodput);
-        self.usual = Some(usual.mul_add(0.7, window.goodput * 0.3));
         if window.goodput < usual * 0.7 && self.level > 1 {
+            if self.doubt.replace(window.goodput).is_none() {
+                return None;
+            }
             self.before = Some((self.level, window.goodput));
             return self.go(
                 self.lower(),
                 "it became slower; perhaps it has too much to do",
             );
         }
+        self.doubt = None;
+        self.usual = Some(usual.mul_add(0.7, window.goodput * 0.3));
         let next = self.higher(at);
         if next == self.level {
             return None;
@@ -243,7 +255,7 @@ impl Climber {
     fn go(&mut self, level: usize, why: &'static str) -> Option<Verdict> {
         let changed = level != self.level;
         if changed {
-            self.usual = None;
+            (self.usual, self.doubt) = (None, None);
         }
         self.level = level;
         changed.then_some((level, why))
