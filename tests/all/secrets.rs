@@ -4,6 +4,9 @@
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use longhaul::simulator::content_server::User;
 use longhaul::simulator::faults::Scenario;
@@ -127,6 +130,24 @@ fn no_secret_is_in_logs_ledger_reports_arguments_or_childrens_environment() {
     // While it works, as anybody on the machine sees it.
     let arguments = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
     clean("the process list", &arguments);
+    // The ledger's log is gone once it is closed: it is looked at while it is in use.
+    let over = Arc::new(AtomicBool::new(false));
+    let looks = std::thread::spawn({
+        let (over, wal) = (Arc::clone(&over), place.join("longhaul.db-wal"));
+        move || {
+            let mut looks = 0;
+            while !over.load(Ordering::Relaxed) {
+                if let Ok(bytes) = std::fs::read(&wal)
+                    && !bytes.is_empty()
+                {
+                    clean("the ledger's log in use", &bytes);
+                    looks += 1;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            looks
+        }
+    });
     let mut lines = Vec::new();
     child
         .stdout
@@ -135,6 +156,8 @@ fn no_secret_is_in_logs_ledger_reports_arguments_or_childrens_environment() {
         .read_to_end(&mut lines)
         .unwrap();
     let status = child.wait().unwrap();
+    over.store(true, Ordering::Relaxed);
+    assert!(looks.join().unwrap() > 0, "it was never there to look at");
     let log = log.join().unwrap();
     let text = String::from_utf8_lossy(&lines);
     assert_eq!(status.code(), Some(1), "three assets need a person: {text}");
