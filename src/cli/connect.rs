@@ -8,7 +8,7 @@ use crate::content_server::Right;
 use crate::flows::Systems;
 use crate::ledger::{Ledger, Reader};
 use crate::pace::{Calendar, Pace, Window};
-use crate::settings::{self, ContentServerAuth, Resolved};
+use crate::settings::{self, ContentServerAuth, Rate, Resolved};
 use crate::transfer::{self, Destination, Engine, Oversize, Stop, VerifyPolicy};
 use crate::types::{Failure, FailureClass, NodeId, ProofLevel, Reason};
 use crate::{content_server, http, iconik};
@@ -185,13 +185,17 @@ pub(crate) fn pace(settings: &Resolved) -> Arc<Pace> {
         .calendar
         .iter()
         .map(|rule| {
-            Window::new(
+            let window = Window::new(
                 rule.days.clone(),
                 rule.from,
                 rule.to,
                 rule.zone.clone(),
-                rule.bandwidth.bytes_per_second(),
-            )
+                rule.bandwidth.and_then(Rate::bytes_per_second),
+            );
+            match rule.bandwidth {
+                Some(_) => window,
+                None => window.closed(),
+            }
         })
         .collect();
     Arc::new(Pace::new(

@@ -170,6 +170,11 @@ impl Client {
         })))
     }
 
+    /// The limit on calls, shared by all clones.
+    pub fn calls(&self) -> &Arc<Calls> {
+        &self.0.calls
+    }
+
     /// The settings in force.
     pub fn config(&self) -> &Config {
         &self.0.config

@@ -14,6 +14,8 @@ pub struct Window {
     zone: TimeZone,
     /// Bytes per second inside the window; `None` for no limit.
     pub bytes_per_second: Option<ByteCount>,
+    /// Whether nothing may be begun inside the window.
+    pub closed: bool,
 }
 
 impl Window {
@@ -32,6 +34,16 @@ impl Window {
             to,
             zone,
             bytes_per_second,
+            closed: false,
+        }
+    }
+
+    /// The same window, in which nothing may be begun.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self {
+            closed: true,
+            ..self
         }
     }
 
@@ -62,6 +74,22 @@ impl Calendar {
     /// The window that is open at `now`.
     pub fn at(&self, now: &jiff::Timestamp) -> Option<&Window> {
         self.windows.iter().find(|window| window.open_at(now))
+    }
+
+    /// Until when nothing may be begun, when that is so at `now`: to the minute, and at most a
+    /// week ahead.
+    pub fn closed_until(&self, now: &jiff::Timestamp) -> Option<jiff::Timestamp> {
+        const MINUTES: i64 = 7 * 24 * 60;
+        let closed = |at: &jiff::Timestamp| self.at(at).is_some_and(|window| window.closed);
+        if !closed(now) {
+            return None;
+        }
+        let minute = now.as_second().div_euclid(60);
+        let ahead = (1..=MINUTES).find_map(|ahead| {
+            let at = jiff::Timestamp::from_second((minute + ahead) * 60).ok()?;
+            (!closed(&at)).then_some(at)
+        });
+        ahead.or_else(|| jiff::Timestamp::from_second((minute + MINUTES) * 60).ok())
     }
 }
 
@@ -112,6 +140,25 @@ pub(super) mod tests {
         let window = window(&[Weekday::Friday], "22:00", "06:00", "UTC", None);
         assert!(open(&window, "2026-07-17T23:00:00Z") && open(&window, "2026-07-18T05:00:00Z"));
         assert!(!open(&window, "2026-07-17T05:00:00Z") && !open(&window, "2026-07-18T22:30:00Z"));
+    }
+
+    #[test]
+    fn a_closed_window_says_when_it_opens_again() {
+        let nights = window(&WORKDAYS, "08:00", "18:00", "Europe/Berlin", None).closed();
+        let calendar = Calendar::new(vec![nights]);
+        let until = |at: &str| {
+            let until = calendar.closed_until(&at.parse().unwrap());
+            until.map(|until| until.to_string())
+        };
+        assert_eq!(
+            until("2026-03-04T12:00:30+01:00").as_deref(),
+            Some("2026-03-04T17:00:00Z")
+        );
+        assert_eq!(until("2026-03-04T19:00:00+01:00"), None);
+        let always = window(&WORKDAYS, "00:00", "00:00", "UTC", None).closed();
+        let calendar = Calendar::new(vec![always]);
+        let until = calendar.closed_until(&"2026-03-06T12:00:00Z".parse().unwrap());
+        assert_eq!(until, "2026-03-07T00:00:00Z".parse().ok(), "a Saturday");
     }
 
     #[test]

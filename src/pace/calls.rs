@@ -1,9 +1,10 @@
 //! Requests per second to one system.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
@@ -15,10 +16,32 @@ use super::clock::{Moment, TokioClock};
 /// Below this many remaining calls the limiter spreads what is left over the rest of the window.
 const SCARCE: u32 = 20;
 
-/// A limit on calls, first come, first served.
+type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>;
+
+#[derive(Debug)]
+struct Limit {
+    per_second: u32,
+    limiter: Limiter,
+}
+
+impl Limit {
+    fn new(per_second: u32) -> Arc<Self> {
+        let per_second = per_second.max(1);
+        let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(per_second / 5).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        Arc::new(Self {
+            per_second,
+            limiter: RateLimiter::direct_with_clock(quota, TokioClock),
+        })
+    }
+}
+
+/// A limit on calls, first come, first served. It can be lowered while it is waited for.
 #[derive(Debug)]
 pub struct Calls {
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
+    limit: ArcSwap<Limit>,
+    ceiling: u32,
     turn: tokio::sync::Mutex<()>,
     held_until: Mutex<Option<Instant>>,
 }
@@ -26,16 +49,33 @@ pub struct Calls {
 impl Calls {
     /// `per_second` calls a second (at least one), in bursts of at most a fifth of that.
     pub fn new(per_second: u32) -> Self {
-        let rate = NonZeroU32::new(per_second.max(1)).unwrap_or(NonZeroU32::MIN);
-        let burst = NonZeroU32::new((per_second / 5).max(1)).unwrap_or(NonZeroU32::MIN);
+        let limit = Limit::new(per_second);
         Self {
-            limiter: RateLimiter::direct_with_clock(
-                Quota::per_second(rate).allow_burst(burst),
-                TokioClock,
-            ),
+            ceiling: limit.per_second,
+            limit: ArcSwap::new(limit),
             turn: tokio::sync::Mutex::default(),
             held_until: Mutex::default(),
         }
+    }
+
+    /// Makes it `per_second` calls a second: at least one, and never more than at first. How many
+    /// it is now.
+    pub fn set(&self, per_second: u32) -> u32 {
+        let wanted = per_second.clamp(1, self.ceiling);
+        if wanted != self.per_second() {
+            self.limit.store(Limit::new(wanted));
+        }
+        wanted
+    }
+
+    /// Calls a second.
+    pub fn per_second(&self) -> u32 {
+        self.limit.load().per_second
+    }
+
+    /// The most it can be set to.
+    pub fn ceiling(&self) -> u32 {
+        self.ceiling
     }
 
     /// Waits until one call may be made.
@@ -50,12 +90,12 @@ impl Calls {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            match self.limiter.check() {
+            let limit = self.limit.load_full();
+            let wait = match limit.limiter.check() {
                 Ok(()) => return,
-                Err(not_until) => {
-                    tokio::time::sleep(not_until.wait_time_from(TokioClock.now())).await
-                }
-            }
+                Err(not_until) => not_until.wait_time_from(TokioClock.now()),
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -92,6 +132,20 @@ mod tests {
         }
         let rate = 450.0 / start.elapsed().as_secs_f64();
         assert!((44.0..46.5).contains(&rate), "{rate}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lower_rate_holds_from_the_next_call_and_is_never_above_the_first() {
+        let calls = Calls::new(45);
+        assert_eq!(calls.set(1000), 45);
+        assert_eq!(calls.set(5), 5);
+        let start = Instant::now();
+        for _ in 0..50 {
+            calls.take().await;
+        }
+        let rate = 50.0 / start.elapsed().as_secs_f64();
+        assert!((4.8..5.3).contains(&rate), "{rate}");
+        assert_eq!(calls.set(0), 1, "none at all would be a pause");
     }
 
     #[tokio::test(start_paused = true)]

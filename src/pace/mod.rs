@@ -18,14 +18,16 @@ use std::sync::Mutex;
 
 use crate::types::ByteCount;
 
-/// The bandwidth of one run: the process's limit, a limit of the run's own, and a calendar that
-/// overrides the process's limit while one of its windows is open.
+/// The bandwidth of one run: the process's limit, a limit of the run's own, a calendar that
+/// overrides the process's limit while one of its windows is open, and what a person sets
+/// meanwhile, which counts before both.
 #[derive(Debug, Default)]
 pub struct Pace {
     global: Bandwidth,
     run: Bandwidth,
     base: Mutex<Option<ByteCount>>,
     calendar: Mutex<Calendar>,
+    by_person: Mutex<Option<Option<ByteCount>>>,
 }
 
 impl Pace {
@@ -45,6 +47,24 @@ impl Pace {
     pub fn set(&self, bytes_per_second: Option<ByteCount>) {
         *self.base.lock().expect("nothing panics while holding it") = bytes_per_second;
         self.follow(&jiff::Timestamp::now());
+    }
+
+    /// What a person wants instead of the limit and the calendar; `Some(None)` is no limit at all,
+    /// `None` gives both back.
+    pub fn set_by_person(&self, wanted: Option<Option<ByteCount>>) {
+        *self
+            .by_person
+            .lock()
+            .expect("nothing panics while holding it") = wanted;
+        self.follow(&jiff::Timestamp::now());
+    }
+
+    /// Until when the calendar lets nothing be begun, when that is so at `now`.
+    pub fn closed_until(&self, now: &jiff::Timestamp) -> Option<jiff::Timestamp> {
+        self.calendar
+            .lock()
+            .expect("nothing panics while holding it")
+            .closed_until(now)
     }
 
     /// Changes this run's own limit.
@@ -71,6 +91,11 @@ impl Pace {
             .at(now)
             .map_or(base, |window| window.bytes_per_second);
         drop(calendar);
+        let by_person = *self
+            .by_person
+            .lock()
+            .expect("nothing panics while holding it");
+        let rate = by_person.unwrap_or(rate);
         if self.global.limit() != rate {
             tracing::info!(bytes_per_second = rate, "bandwidth limit changed");
             self.global.set(rate);
@@ -105,5 +130,18 @@ mod tests {
         assert_eq!(pace.limit(), Some(8 * MIB));
         pace.set_run(Some(2 * MIB));
         assert_eq!(pace.limit(), Some(2 * MIB));
+        pace.set_run(None);
+        pace.set_by_person(Some(Some(3 * MIB)));
+        pace.follow(&"2026-03-04T12:00:00+01:00".parse().unwrap());
+        assert_eq!(
+            pace.limit(),
+            Some(3 * MIB),
+            "a person counts before the calendar"
+        );
+        pace.set_by_person(Some(None));
+        assert_eq!(pace.limit(), None, "no limit at all");
+        pace.set_by_person(None);
+        pace.follow(&"2026-03-04T12:00:00+01:00".parse().unwrap());
+        assert_eq!(pace.limit(), Some(MIB));
     }
 }

@@ -226,7 +226,7 @@ pub const KEYS: &[Key] = &[
     ),
     structured(
         "pace.calendar",
-        "other rates at other times: { days, from, to, zone, bandwidth }, first match holds",
+        "other rates at other times: { days, from, to, zone, bandwidth }, first match holds; bandwidth `pause` begins nothing",
     ),
 ];
 

@@ -16,7 +16,7 @@ use super::raw::{Located, Raw};
 use super::secret::SecretRef;
 use super::words::{
     CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_days,
-    parse_duration, parse_time, parse_zone,
+    parse_duration, parse_time, parse_window_rate, parse_zone,
 };
 use crate::types::{ByteCount, MIB, NodeId, StorageId, parse_size};
 
@@ -625,7 +625,14 @@ fn calendar_rule(raw: &Raw, line: usize) -> Parsed<CalendarRule> {
         &mut wrongs,
         parse_zone,
     );
-    let bandwidth = entry(entries, "bandwidth", None, line, &mut wrongs, str::parse);
+    let bandwidth = entry(
+        entries,
+        "bandwidth",
+        None,
+        line,
+        &mut wrongs,
+        parse_window_rate,
+    );
     match (days, from, to, zone, bandwidth) {
         (Some(days), Some(from), Some(to), Some(zone), Some(bandwidth)) if wrongs.is_empty() => {
             Ok(CalendarRule {

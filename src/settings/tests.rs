@@ -149,7 +149,7 @@ fn every_setting_of_the_full_fixture_arrives() {
     assert_eq!(resolved.pace.bandwidth, Rate::BytesPerSecond(600 * MIB));
     assert_eq!(resolved.pace.calendar.len(), 2);
     assert_eq!(resolved.pace.calendar[0].days.len(), 5);
-    assert_eq!(resolved.pace.calendar[1].bandwidth, Rate::Unlimited);
+    assert_eq!(resolved.pace.calendar[1].bandwidth, Some(Rate::Unlimited));
     for shown in &resolved.shown {
         let otds = shown.key.starts_with("content_server.otds.");
         assert!(
@@ -252,6 +252,7 @@ fn structured_settings_fit_into_one_variable() {
     );
     assert_eq!(resolved.network.allow.len(), 2);
     let rule = &resolved.pace.calendar[0];
+    assert!(rule.bandwidth.is_some(), "a rate, no pause");
     assert_eq!(rule.days.len(), 7, "daily unless days are named");
     assert!(rule.to < rule.from, "ends on the next day");
 }

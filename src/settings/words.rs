@@ -250,8 +250,8 @@ pub struct CalendarRule {
     pub to: Time,
     /// The zone that days and times are meant in.
     pub zone: TimeZone,
-    /// The rate inside the window.
-    pub bandwidth: Rate,
+    /// The rate inside the window; `None` when nothing may be begun in it (`pause`).
+    pub bandwidth: Option<Rate>,
 }
 
 const WEEK: [(&str, Weekday); 7] = [
@@ -263,6 +263,20 @@ const WEEK: [(&str, Weekday); 7] = [
     ("sat", Weekday::Saturday),
     ("sun", Weekday::Sunday),
 ];
+
+/// Reads the bandwidth of a calendar rule: a rate, or `pause`.
+///
+/// # Errors
+///
+/// [`Expected`] for anything else.
+pub(super) fn parse_window_rate(text: &str) -> Result<Option<Rate>, Expected> {
+    if text.trim().eq_ignore_ascii_case("pause") {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|Expected(what)| Expected(format!("{what}, or \"pause\"")))
+}
 
 /// Reads days: `mon-fri`, `sat,sun`, `fri-mon`, `daily`. In the order of the week, once each.
 ///
@@ -335,6 +349,19 @@ pub(super) fn parse_zone(text: &str) -> Result<TimeZone, Expected> {
                 .to_owned(),
         )
     })
+}
+
+#[cfg(test)]
+mod window_tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_a_rate_or_begins_nothing() {
+        assert_eq!(parse_window_rate(" Pause "), Ok(None));
+        assert_eq!(parse_window_rate("unlimited"), Ok(Some(Rate::Unlimited)));
+        let expected = parse_window_rate("slow").unwrap_err().to_string();
+        assert!(expected.contains("pause"), "{expected}");
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! `mover` takes one file through these
 //! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
 //! place that says which step may follow which, `budget` bounds the bytes in memory, `hold` keeps
-//! new items back during an outage, `tuner` finds out how many streams each end likes, `clock` is the one that nobody sets, `ends` are the two traits
+//! new items back during an outage, `steer` is what can be changed meanwhile, `tuner` finds out how many
+//! streams each end likes, `clock` is the one that nobody sets, `ends` are the two traits
 //! a system implements.
 //!
 //! How the stages hold each other back: a part's memory is claimed before its bytes are read, in
@@ -34,6 +35,7 @@ mod progress;
 mod run;
 mod send;
 mod state;
+mod steer;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -51,11 +53,13 @@ pub use ends::{
     Restore, Session, Source, SourceFile, Validator, Version, Window,
 };
 pub use hash::{BadState, HashState};
+pub use hold::{End, Outage};
 pub use item::suffixed;
 pub use plan::{JoinManifest, JoinSegment};
 pub use progress::{Progress, Waiting};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
+pub use steer::{Places, Steer};
 pub use survey::{Seen, SetAside, set_aside, set_aside_name, survey};
 pub use verify::read_back;
 
@@ -210,6 +214,7 @@ pub(crate) struct Shared {
     buffers: buffers::Buffers,
     uploads: Arc<tuner::Permits>,
     streams: Arc<tuner::Permits>,
+    pub(crate) steer: Arc<Steer>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
     pub(crate) started: tokio::time::Instant,
@@ -234,6 +239,18 @@ impl Shared {
     /// Most of them there can ever be.
     pub(crate) fn most_ahead(&self) -> usize {
         self.streams.cap() + self.uploads.cap().max(3)
+    }
+
+    /// Waits until something new may be begun: no pause, no closed window. A drain does not wait.
+    pub(crate) async fn may_begin(&self) {
+        if self.steer.is_open() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.drain.cancelled() => {}
+            () = self.steer.open() => {}
+        }
     }
 
     /// Whether work is to end after what is in hand.
@@ -261,12 +278,16 @@ impl Engine {
             let first = if config.tune { first } else { cap };
             Arc::new(tuner::Permits::new(first, cap))
         };
+        let uploads = permits(tuner::UPLOADS, config.uploads);
+        let streams = permits(tuner::READS, config.streams);
+        let steer = Arc::new(Steer::new(Arc::clone(&uploads), Arc::clone(&streams)));
         Self {
             shared: Arc::new(Shared {
                 budget: Budget::new(config.memory),
                 buffers: buffers::Buffers::default(),
-                uploads: permits(tuner::UPLOADS, config.uploads),
-                streams: permits(tuner::READS, config.streams),
+                uploads,
+                streams,
+                steer,
                 progress: Arc::default(),
                 started: tokio::time::Instant::now(),
                 started_ms: jiff::Timestamp::now().as_millisecond(),
@@ -284,6 +305,22 @@ impl Engine {
     /// Returns when somebody says stop.
     pub async fn stopping(&self) {
         self.shared.stop.drain.cancelled().await;
+    }
+
+    /// What can be changed while it works.
+    pub fn steer(&self) -> Arc<Steer> {
+        Arc::clone(&self.shared.steer)
+    }
+
+    /// Looks at which systems are away, as long as the engine is there.
+    pub fn watch_outages(&self) -> impl Fn() -> Vec<Outage> + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            shared
+                .upgrade()
+                .map(|shared| shared.hold.outages())
+                .unwrap_or_default()
+        }
     }
 
     /// The counters of what the engine is doing.

@@ -69,6 +69,7 @@ impl Mover<'_> {
     /// Takes the file to the step before publishing.
     pub(super) async fn run(&mut self) -> Result<Ready, Failure> {
         loop {
+            self.shared.may_begin().await;
             let step = Step::of(&self.file).map_err(|error| Failure::stop(error.to_string()))?;
             let outcome = match step {
                 Step::Planned => self.begin().await,

@@ -31,6 +31,8 @@ pub struct Progress {
     pub streams: AtomicU64,
     /// Uploads at once that the tuner allows now.
     pub uploads: AtomicU64,
+    /// Items that stopped short of done in this process: failed, or in need of a person.
+    pub items_stopped: AtomicU64,
     /// Items in hand.
     pub items_active: AtomicU64,
     /// Tasks waiting for memory.

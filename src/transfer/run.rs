@@ -41,6 +41,7 @@ impl Engine {
             () = shared.stop.leave.cancelled() => Outcome::Stopped,
             outcome = work => outcome,
             () = super::tuner::tune(shared), if shared.config.tune => Outcome::Stopped,
+            never = shared.look_after_outages(run) => match never {},
         }
     }
 
@@ -56,7 +57,8 @@ impl Engine {
             let free = shared.config.items.max(1).saturating_sub(hands.len());
             let mut taken = 0;
             let held = shared.hold.active();
-            if !draining && free > 0 && !held {
+            let open = shared.steer.is_open();
+            if !draining && free > 0 && !held && open {
                 let now = shared.now_ms().max(horizon);
                 let items = match shared.ledger.take_items(run, now, free).await {
                     Ok(items) => items,
@@ -77,7 +79,7 @@ impl Engine {
                 if held && !shared.config.wait {
                     return Outcome::Waiting;
                 }
-                if taken == 0 && !more_to_come && !held {
+                if taken == 0 && !more_to_come && !held && open {
                     let now = shared.now_ms();
                     match shared.ledger.next_due(run).await {
                         Err(error) => return Outcome::Failed(ledger_failure(error)),
@@ -123,7 +125,9 @@ async fn one(shared: Arc<Shared>, item: Item) -> Result<(), Failure> {
                 .progress
                 .items_done
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            shared.hold.over();
+            if let Some(away) = shared.hold.filed() {
+                shared.note_back(item.run, &away).await;
+            }
             Ok(())
         }
         Ok(Err(failure)) => {
@@ -146,6 +150,12 @@ async fn settle(shared: &Shared, item: &Item, failure: Failure) -> Result<(), Fa
         // More would only be sent to be refused.
         shared.hold.hold(wait);
         tracing::warn!(error = %failure, ?wait, "the destination is full; nothing new is begun for a while");
+    }
+    if !matches!(state, "planned" | "waiting") {
+        shared
+            .progress
+            .items_stopped
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     let told_to_stop = failure.reason == Reason::Stopped;
     let reason = serde_json::to_value(failure.reason)

@@ -124,6 +124,7 @@ impl Mover<'_> {
             }
             let mut state = state;
             for number in rest {
+                self.shared.may_begin().await;
                 self.check_drain()?;
                 state = self
                     .send_streamed_retrying(&reader, session, number, state)
@@ -603,6 +604,7 @@ async fn feed(
             }
         };
         let Ok(place) = place else { return };
+        shared.may_begin().await;
         if shared.stop.drain.is_cancelled() {
             break;
         }

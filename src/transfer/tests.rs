@@ -777,26 +777,28 @@ async fn an_outage_of_hours_fails_no_item_and_ends_by_itself() {
         let work = engine.run(run, || false);
         tokio::pin!(work);
         // Many times as long as two attempts of everything would have taken.
+        let outages = engine.watch_outages();
         let outage = async {
-            loop {
-                let waiting = ledger
-                    .items(run, Some("waiting"), crate::types::ItemId(0), 100)
-                    .await
-                    .unwrap();
-                let failed = ledger
-                    .items(run, Some("failed"), crate::types::ItemId(0), 100)
-                    .await
-                    .unwrap();
-                assert!(failed.is_empty(), "{failed:?}");
-                let lines = ledger.journal(Some(run), None, 0, 10_000).await;
-                let told = lines.unwrap();
-                let told = told.iter().filter(|line| line.event == "waiting").count();
-                if !waiting.is_empty() && told >= 24 {
-                    assert!(waiting.iter().all(|item| item.attempts == 0), "{waiting:?}");
-                    return;
-                }
+            while outages().first().is_none_or(|outage| outage.asked < 6) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            let found = ledger.items(run, None, crate::types::ItemId(0), 100).await;
+            let found = found.unwrap();
+            assert!(found.iter().all(|item| item.attempts == 0), "{found:?}");
+            let tried = |item: &&crate::ledger::Item| item.state != "planned";
+            let tried: Vec<_> = found.iter().filter(tried).collect();
+            assert!(
+                tried.len() <= rig.config.items,
+                "nothing new is taken: {tried:?}"
+            );
+            assert!(tried.iter().all(|item| item.state != "failed"), "{tried:?}");
+            let lines = ledger.journal(Some(run), None, 0, 10_000).await.unwrap();
+            let told = |event| lines.iter().filter(|line| line.event == event).count();
+            assert_eq!(told("outage"), 1, "one asks for all");
+            assert!(
+                told("waiting") <= rig.config.items,
+                "none is tried only to fail"
+            );
         };
         tokio::select! {
             outcome = &mut work => panic!("it ended during the outage: {outcome:?}"),
@@ -805,6 +807,7 @@ async fn an_outage_of_hours_fails_no_item_and_ends_by_itself() {
         down(false);
         let outcome = work.await;
         assert!(matches!(outcome, Outcome::Finished), "{outcome:?}");
+        assert!(outages().is_empty());
         let items = ledger
             .items(run, None, crate::types::ItemId(0), 100)
             .await

@@ -46,6 +46,10 @@ struct Level {
     target: usize,
     /// Permits to withdraw when they come back.
     excess: usize,
+    /// What was asked for last, within the cap.
+    wanted: usize,
+    /// Most that a person allows.
+    limit: usize,
 }
 
 /// One permit; back on drop.
@@ -62,7 +66,12 @@ impl Permits {
         let target = target.clamp(1, cap);
         Self {
             semaphore: Arc::new(Semaphore::new(target)),
-            level: Mutex::new(Level { target, excess: 0 }),
+            level: Mutex::new(Level {
+                target,
+                excess: 0,
+                wanted: target,
+                limit: cap,
+            }),
             cap,
         }
     }
@@ -89,8 +98,25 @@ impl Permits {
 
     /// Changes how many permits may be out; those that are out already stay until they come back.
     pub(super) fn set(&self, target: usize) {
-        let target = target.clamp(1, self.cap);
         let mut level = self.level();
+        level.wanted = target.clamp(1, self.cap);
+        self.apply(&mut level);
+    }
+
+    /// Lets at most `most` be out, whatever is asked for; `None` for as many as the cap.
+    pub(super) fn limit(&self, most: Option<usize>) {
+        let mut level = self.level();
+        level.limit = most.unwrap_or(self.cap).clamp(1, self.cap);
+        self.apply(&mut level);
+    }
+
+    /// Most that may be out, whatever is asked for.
+    pub(super) fn limited_to(&self) -> usize {
+        self.level().limit
+    }
+
+    fn apply(&self, level: &mut Level) {
+        let target = level.wanted.min(level.limit);
         if target > level.target {
             let more = target - level.target;
             let kept = more.min(level.excess);
