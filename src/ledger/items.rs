@@ -442,3 +442,43 @@ pub(super) fn requeue(
     }
     Ok(items as u64)
 }
+
+/// Sends one stopped item back to the start. See [`Ledger::requeue_item`](super::Ledger::requeue_item).
+pub(super) fn requeue_item(tx: &mut Tx<'_>, item: ItemId) -> Result<bool, Error> {
+    let found: Option<(i64, String, i64)> = tx
+        .conn
+        .prepare_cached("SELECT run, state, files FROM item WHERE id = ?1")?
+        .query_row([item.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((run, state, files)) = found else {
+        return Ok(false);
+    };
+    if files == 0 || !STOPPED.contains(&state.as_str()) {
+        return Ok(false);
+    }
+    tx.conn
+        .prepare_cached(
+            "UPDATE item SET state = 'planned', attempts = 0, next_at = 0, class = NULL,
+                 reason = NULL, message = NULL
+             WHERE id = ?1",
+        )?
+        .execute([item.0])?;
+    journal(
+        tx,
+        RunId(run),
+        item.0,
+        "requeued",
+        json!({ "states": [state], "items": 1 }),
+    )?;
+    Ok(true)
+}
+
+/// Items in nobody's hands any more. See [`Ledger::give_back`](super::Ledger::give_back).
+pub(super) fn give_back(conn: &Connection, run: RunId) -> Result<u64, Error> {
+    let items = conn
+        .prepare_cached(
+            "UPDATE item SET state = 'planned', next_at = 0 WHERE run = ?1 AND state = 'active'",
+        )?
+        .execute([run.0])?;
+    Ok(items as u64)
+}

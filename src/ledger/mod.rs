@@ -25,6 +25,7 @@
 mod adopted;
 mod change;
 mod decode;
+mod desk;
 mod error;
 mod items;
 mod journal;
@@ -46,6 +47,7 @@ use rusqlite::params;
 use tokio::sync::Semaphore;
 
 pub use change::Change;
+pub use desk::{ClassCount, Facts, InHand, ProofCount};
 pub use error::{Error, Fault};
 pub use items::STOPPED;
 pub use journal::{Break, Chain, GENESIS};
@@ -280,6 +282,23 @@ impl Ledger {
         let class = class.map(str::to_owned);
         self.write(move |tx| items::requeue(tx, run, &states, class.as_deref()))
             .await
+    }
+
+    /// Sends one item that stopped in one of [`STOPPED`] back to `planned`, as
+    /// [`requeue`](Self::requeue) does. Whether it did.
+    pub async fn requeue_item(&self, item: ItemId) -> Result<bool, Error> {
+        self.write(move |tx| items::requeue_item(tx, item)).await
+    }
+
+    /// Items of the run that nobody has in hand any more go back to `planned`: their process goes
+    /// on without them. How many there were.
+    pub async fn give_back(&self, run: RunId) -> Result<u64, Error> {
+        self.write(move |tx| items::give_back(tx.conn, run)).await
+    }
+
+    /// What people want to know of a run; see [`Reader::facts`].
+    pub async fn facts(&self, run: RunId) -> Result<Facts, Error> {
+        self.read(move |reader| reader.facts(run)).await
     }
 
     /// Records versions of longhaul's that were found at the destination. Safe to repeat.

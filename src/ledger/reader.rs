@@ -296,7 +296,7 @@ impl Reader {
         Ok(self.many(sql, params, decode)?.pop())
     }
 
-    fn many<T>(
+    pub(super) fn many<T>(
         &self,
         sql: &str,
         params: impl Params,

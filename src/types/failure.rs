@@ -84,18 +84,53 @@ impl FailureClass {
         }
     }
 
+    /// All six, mildest first.
+    pub const ALL: [Self; 6] = [
+        Self::RetryNow,
+        Self::RetryLater,
+        Self::Resign,
+        Self::SignInAgain,
+        Self::ItemIsWrong,
+        Self::StopEverything,
+    ];
+
     /// The class with that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::RetryNow,
-            Self::RetryLater,
-            Self::Resign,
-            Self::SignInAgain,
-            Self::ItemIsWrong,
-            Self::StopEverything,
-        ]
-        .into_iter()
-        .find(|class| class.as_str() == name)
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// The class in words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::RetryNow => "retry now",
+            Self::RetryLater => "retry later",
+            Self::Resign => "re-sign",
+            Self::SignInAgain => "sign in again",
+            Self::ItemIsWrong => "item is wrong",
+            Self::StopEverything => "stop everything",
+        }
+    }
+
+    /// What helps when items of this class have stopped.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::RetryNow => {
+                "a passing disturbance that did not pass: look at the network and at both systems, then `longhaul retry --class retry-now`"
+            }
+            Self::RetryLater => {
+                "throttled, locked or full: nothing to do, each is tried again at its time; `longhaul retry --class retry-later` tries at once"
+            }
+            Self::Resign => {
+                "the storage refuses signed addresses: see that iconik's storage still grants access and that this machine's clock is right, then `longhaul retry --class re-sign`"
+            }
+            Self::SignInAgain => {
+                "a sign-in is no longer accepted: see that user and secret are valid (`longhaul doctor`), then `longhaul retry --class sign-in-again`"
+            }
+            Self::ItemIsWrong => {
+                "mend what the message names, then `longhaul retry --class item-is-wrong`; or settle one for good: `longhaul decide KEY --decline --because TEXT`"
+            }
+            Self::StopEverything => "mend what the message names, then `longhaul resume` goes on",
+        }
     }
 }
 
@@ -228,5 +263,19 @@ impl Failure {
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_a_name_that_is_read_again_and_a_remedy_with_a_command() {
+        for class in FailureClass::ALL {
+            assert_eq!(FailureClass::from_name(class.as_str()), Some(class));
+            assert!(class.remedy().contains("`longhaul "), "{class}");
+            assert_eq!(class.title().replace(' ', "-"), class.as_str());
+        }
     }
 }
