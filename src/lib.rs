@@ -32,6 +32,7 @@
 //! | Floor | Modules | May not know |
 //! |---|---|---|
 //! | edge | [`settings`], [`cli`] | how anything is done |
+//! | service | [`control`] | how bytes move; the terminal |
 //! | purpose | [`flows`] | sockets, SQL, terminal |
 //! | systems | [`iconik`], [`content_server`] | each other; the ledger |
 //! | engine | [`transfer`] | vendors, HTTP |
@@ -42,7 +43,7 @@
 //! # Invariants
 //!
 //! Only [`ledger`] contains SQL; only [`http`] dials out (the simulated
-//! webhooks reach this machine alone) and only [`simulator`] listens; only
+//! webhooks reach this machine alone) and only [`control`] and [`simulator`] listen; only
 //! [`cli`] prints or exits; [`transfer`] never names a vendor; the two systems never name each
 //! other.
 
@@ -66,6 +67,8 @@ pub mod iconik;
 pub mod content_server;
 
 pub mod flows;
+
+pub mod control;
 
 pub mod settings;
 

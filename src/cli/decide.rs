@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::exit::{Ended, Exit};
 use super::output::{GOOD, styled};
-use super::{Context, connect};
+use super::{Context, connect, who};
 use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, Ledger, STOPPED};
 use crate::settings::Resolved;
 use crate::transfer::{SetAside, set_aside};
@@ -98,7 +98,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             ..Default::default()
         };
         let facts = json!({
-            "decision": decision, "because": because, "by": who(),
+            "decision": decision, "because": because, "by": who::described(),
             "state": item.state, "class": item.class, "reason": item.reason, "message": item.message,
         });
         change = change.item(item.id, patch).journal(Entry {
@@ -129,7 +129,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
 /// What to do about items in that state, when a person has to do something.
 pub(crate) fn remedy(state: &str) -> Option<&'static str> {
     Some(match state {
-        "failed" => "`longhaul resume --retry` tries these again and keeps their finished parts",
+        "failed" => {
+            "`longhaul retry` tries these again and keeps their finished parts (then `longhaul resume`, when no run is at work)"
+        }
         "parked" | "held" | "conflict" => {
             "mend the cause and run `longhaul resume --retry parked,held,conflict`, or settle one for good: `longhaul decide KEY --decline --because TEXT`"
         }
@@ -199,17 +201,5 @@ fn note(item: &Item, file: &File, node: NodeId, became: SetAside) -> Entry {
         file: Some(file.id),
         event: "set-aside".into(),
         data: json!({"node": node, "became": format!("{became:?}")}).to_string(),
-    }
-}
-
-/// The user of this machine who decides.
-fn who() -> String {
-    let name = ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|key| std::env::var(key).ok().filter(|name| !name.is_empty()));
-    let uid = rustix::process::getuid().as_raw();
-    match name {
-        Some(name) => format!("{name} (uid {uid})"),
-        None => format!("uid {uid}"),
     }
 }

@@ -107,6 +107,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         run,
         collection: None,
         wait: !arguments.moving.no_wait,
+        bounds: arguments.moving.bounds()?,
     };
     run::drive(context, prepared, Some(assets)).await
 }

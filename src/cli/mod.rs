@@ -17,13 +17,20 @@ mod output;
 mod progress;
 mod reconcile;
 mod resume;
+mod retry;
 mod run;
+#[cfg(test)]
+mod sample;
 mod settings;
 mod signals;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod status;
+mod steer;
 mod verify;
+mod when;
+mod who;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,8 +115,16 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Show what a run has reached
     Status(status::Arguments),
-    /// Go on with a run that was stopped, killed or has failed items
+    /// Go on: with a run that was paused, stopped, killed or has failed items
     Resume(resume::Arguments),
+    /// Pause the run at work
+    Pause(steer::Pause),
+    /// End the run at work after what is in hand
+    Drain(steer::Drain),
+    /// Give the run at work other limits
+    Limit(steer::Limit),
+    /// Try stopped items again, with the parts they have
+    Retry(retry::Arguments),
     /// Read back what is filed and compare it with the record
     Verify(verify::Arguments),
     /// Decide what becomes of items that stopped
@@ -237,8 +252,12 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
-        Command::Status(arguments) => status::run(context, &arguments),
+        Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,
+        Command::Pause(arguments) => steer::pause(context, arguments).await,
+        Command::Drain(arguments) => steer::drain(context, arguments).await,
+        Command::Limit(arguments) => steer::limit(context, arguments).await,
+        Command::Retry(arguments) => retry::run(context, arguments).await,
         Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
         Command::Decide(arguments) => Box::pin(decide::run(context, arguments)).await,
         Command::Reconcile(arguments) => Box::pin(reconcile::run(context, arguments)).await,

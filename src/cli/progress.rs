@@ -1,10 +1,8 @@
 //! Progress while a run moves: one live line on a terminal, a line a minute without one, a
 //! `progress` line every few seconds in JSON. Only confirmed bytes count.
 
-use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,24 +10,23 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::output::Output;
-use crate::flows::drive::Scan;
-use crate::ledger::{Ledger, StateCount};
-use crate::transfer::Progress;
+use super::words::{self, brief};
+use crate::control::{Doing, Live, Status};
+use crate::ledger::Ledger;
 use crate::types::{RunId, display_bytes};
 
 const FRAME: Duration = Duration::from_millis(500);
 const LINE: Duration = Duration::from_secs(60);
 const JSON: Duration = Duration::from_secs(5);
-/// Rates are taken over this long, so that they mean something.
-const RATE_OVER: Duration = Duration::from_secs(10);
+/// States in which a person has to look.
+pub(crate) const TROUBLE: [&str; 5] = ["failed", "parked", "held", "conflict", "quarantined"];
 
 /// What progress is read from.
 pub(crate) struct Watch {
     pub(crate) output: Arc<Output>,
     pub(crate) ledger: Ledger,
     pub(crate) run: RunId,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) scan: Arc<Scan>,
+    pub(crate) live: Arc<Live>,
 }
 
 impl Watch {
@@ -58,25 +55,32 @@ impl Watch {
         } else {
             LINE
         };
-        let mut rate = Rate::default();
         let mut tick = tokio::time::interval(every);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.tick().await;
         loop {
             tick.tick().await;
-            let confirmed = self.progress.confirmed.load(Ordering::Relaxed);
-            let per_second = rate.sample(Instant::now(), confirmed);
-            let Ok(summary) = self.ledger.summary(self.run).await else {
+            let began = Instant::now();
+            let Some(status) = self.status().await else {
                 continue;
             };
-            let line = Line::of(&summary, confirmed, per_second, &self.scan, &self.progress);
             if live {
-                bar.set_message(line.text());
+                bar.set_message(text(&status));
                 bar.tick();
             } else {
-                self.output.note(line.text());
-                self.output.event("progress", line.json());
+                self.output.note(text(&status));
+                self.output.event("progress", line(&status));
             }
+            // Counting a very long run takes a moment; it gets a tenth of the time at most.
+            tokio::time::sleep(began.elapsed() * 9).await;
         }
+    }
+
+    async fn status(&self) -> Option<Status> {
+        let run = self.ledger.run(Some(self.run)).await.ok()??;
+        let facts = self.ledger.facts(self.run).await.ok()?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        Some(Status::new(run, None, facts, Some(self.live.facts()), now))
     }
 }
 
@@ -90,189 +94,80 @@ impl Drop for Clear {
     }
 }
 
-/// Bytes per second over the last seconds.
-#[derive(Default)]
-struct Rate(VecDeque<(Instant, u64)>);
-
-impl Rate {
-    fn sample(&mut self, now: Instant, bytes: u64) -> u64 {
-        self.0.push_back((now, bytes));
-        while self.0.len() > 2 && self.0.front().is_some_and(|(at, _)| now - *at > RATE_OVER) {
-            self.0.pop_front();
-        }
-        let Some((at, first)) = self.0.front() else {
-            return 0;
-        };
-        let millis = u64::try_from((now - *at).as_millis()).unwrap_or(u64::MAX);
-        (bytes - first)
-            .saturating_mul(1000)
-            .checked_div(millis)
-            .unwrap_or(0)
+/// One line for people.
+pub(crate) fn text(status: &Status) -> String {
+    let mut text = format!(
+        "{} of {} items{}, {} of {} confirmed",
+        words::number(status.items(&["done"])),
+        words::number(status.items_total()),
+        if status.scanning() { " so far" } else { "" },
+        display_bytes(status.confirmed()),
+        display_bytes(status.bytes_total()),
+    );
+    if let Some(live) = &status.live {
+        text.push_str(&format!(", {}/s", display_bytes(live.rate_now)));
     }
+    let (waiting, trouble) = (status.items(&["waiting"]), status.items(&TROUBLE));
+    if waiting > 0 {
+        text.push_str(&format!(", {waiting} waiting"));
+    }
+    if trouble > 0 {
+        text.push_str(&format!(", {trouble} need a look"));
+    }
+    if let Some((least, most)) = status.left() {
+        text.push_str(&format!(", {} to {} left", brief(least), brief(most)));
+    }
+    let Some(live) = &status.live else {
+        return text;
+    };
+    match (status.doing(), live.outages.first()) {
+        (Doing::AtWork, Some(outage)) => text.push_str(&format!(" · {}", words::outage(outage))),
+        (Doing::AtWork, None) => {
+            if let Some(limited) = &live.limited_by {
+                text.push_str(&format!(" · held by {limited}"));
+            }
+        }
+        _ => text.push_str(&format!(" · {}", words::doing(status))),
+    }
+    text
 }
 
-struct Line {
-    done: u64,
-    items: u64,
-    trouble: u64,
-    waiting: u64,
-    bytes_done: u64,
-    bytes: u64,
-    confirmed: u64,
-    per_second: u64,
-    scanning: bool,
-    limited_by: Option<&'static str>,
-}
-
-impl Line {
-    fn of(
-        summary: &[StateCount],
-        confirmed: u64,
-        per_second: u64,
-        scan: &Scan,
-        progress: &Progress,
-    ) -> Self {
-        let items = |wanted: &[&str]| -> u64 {
-            summary
-                .iter()
-                .filter(|count| wanted.contains(&count.state.as_str()))
-                .map(|count| count.items)
-                .sum()
-        };
-        Self {
-            done: items(&["done"]),
-            items: summary.iter().map(|count| count.items).sum(),
-            trouble: items(&["failed", "parked", "held", "conflict", "quarantined"]),
-            waiting: items(&["waiting"]),
-            bytes_done: summary
-                .iter()
-                .filter(|count| count.state == "done")
-                .map(|count| count.bytes)
-                .sum(),
-            bytes: summary.iter().map(|count| count.bytes).sum(),
-            confirmed,
-            per_second,
-            scanning: !scan.done.load(Ordering::Relaxed),
-            limited_by: progress.limited_by(),
-        }
-    }
-
-    /// Time left as a range: the rate of the last seconds, a fifth up and a half down. Only once
-    /// the enumeration has ended and the rate means something.
-    fn left(&self) -> Option<(Duration, Duration)> {
-        let open = self.bytes.saturating_sub(self.bytes_done);
-        if self.scanning || self.per_second == 0 || open == 0 {
-            return None;
-        }
-        let seconds = open as f64 / self.per_second as f64;
-        Some((
-            Duration::try_from_secs_f64(seconds * 0.8).ok()?,
-            Duration::try_from_secs_f64(seconds * 1.5).ok()?,
-        ))
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!(
-            "{} of {} items{}, {} filed, {} confirmed, {}/s",
-            self.done,
-            self.items,
-            if self.scanning { " so far" } else { "" },
-            display_bytes(self.bytes_done),
-            display_bytes(self.confirmed),
-            display_bytes(self.per_second),
-        );
-        if self.waiting > 0 {
-            text.push_str(&format!(", {} waiting", self.waiting));
-        }
-        if self.trouble > 0 {
-            text.push_str(&format!(", {} need a look", self.trouble));
-        }
-        if let Some((least, most)) = self.left() {
-            text.push_str(&format!(", {} to {} left", brief(least), brief(most)));
-        }
-        if let Some(limited) = self.limited_by {
-            text.push_str(&format!(" · held by {limited}"));
-        }
-        text
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "items_done": self.done, "items": self.items, "items_waiting": self.waiting,
-            "items_need_a_look": self.trouble, "bytes_filed": self.bytes_done, "bytes_planned": self.bytes,
-            "bytes_confirmed": self.confirmed, "bytes_per_second": self.per_second, "scanning": self.scanning,
-            "seconds_left": self.left().map(|(least, most)| [least.as_secs(), most.as_secs()]),
-            "limited_by": self.limited_by,
-        })
-    }
-}
-
-/// A duration for people, in its two largest units.
-pub(crate) fn brief(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    if days > 0 {
-        format!("{days} d {hours} h")
-    } else if hours > 0 {
-        format!("{hours} h {minutes} min")
-    } else if minutes > 0 {
-        format!("{minutes} min")
-    } else {
-        format!("{seconds} s")
-    }
+fn line(status: &Status) -> serde_json::Value {
+    let live = status.live.as_ref();
+    let all = status.json();
+    json!({
+        "items_done": status.items(&["done"]), "items": status.items_total(), "items_waiting": status.items(&["waiting"]),
+        "items_need_a_look": status.items(&TROUBLE), "bytes_filed": status.bytes(&["done"]), "bytes_planned": status.bytes_total(),
+        "bytes_confirmed": live.map(|live| live.confirmed), "bytes_per_second": live.map(|live| live.rate_now),
+        "bytes_per_second_ten_minutes": live.and_then(|live| live.rate_ten), "scanning": status.scanning(),
+        "seconds_left": all["seconds_left"], "limited_by": live.and_then(|live| live.limited_by.clone()),
+        "doing": all["doing"], "outages": live.map(|live| &live.outages),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::*;
 
-    fn count(state: &str, items: u64, bytes: u64) -> StateCount {
-        StateCount {
-            state: state.into(),
-            items,
-            bytes,
+    #[test]
+    fn what_needs_a_look_and_what_is_left_are_in_the_line() {
+        let text = text(&sample::at_work());
+        for part in [
+            "184 of 402 items,",
+            "5 need a look",
+            "4 waiting",
+            "left",
+            "held by Content Server",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
         }
-    }
-
-    #[test]
-    fn time_left_is_said_only_when_it_means_something() {
-        let scan = Scan::default();
-        let progress = Progress::default();
-        let summary = [count("done", 1, 1000), count("planned", 1, 3000)];
-        assert_eq!(
-            Line::of(&summary, 0, 10, &scan, &progress).left(),
-            None,
-            "still scanning"
-        );
-        scan.done.store(true, Ordering::Relaxed);
-        assert_eq!(
-            Line::of(&summary, 0, 0, &scan, &progress).left(),
-            None,
-            "no rate"
-        );
-        let line = Line::of(&summary, 0, 10, &scan, &progress);
-        assert_eq!(
-            line.left(),
-            Some((Duration::from_secs(240), Duration::from_secs(450)))
-        );
+        let paused = super::text(&sample::paused());
         assert!(
-            line.text().contains("4 min to 7 min left"),
-            "{}",
-            line.text()
+            paused.contains("paused by anna") && !paused.contains("held by"),
+            "{paused}"
         );
-    }
-
-    #[test]
-    fn what_needs_a_look_is_counted() {
-        let summary = [
-            count("parked", 2, 0),
-            count("held", 1, 0),
-            count("waiting", 4, 0),
-        ];
-        let text = Line::of(&summary, 0, 0, &Scan::default(), &Progress::default()).text();
-        assert!(
-            text.contains("3 need a look") && text.contains("4 waiting"),
-            "{text}"
-        );
+        let away = super::text(&sample::outage());
+        assert!(away.contains("Content Server unreachable since"), "{away}");
     }
 }

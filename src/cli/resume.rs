@@ -1,25 +1,34 @@
 //! `resume`: goes on with a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::run::{self, Moving, Prepared};
-use super::{Context, connect};
+use super::{Context, connect, steer, who};
 use crate::cli::exit::{Ended, Exit};
+use crate::control::{self, Ask, Client};
 use crate::flows;
 use crate::flows::migrate::Library;
 use crate::ledger::{Ledger, Run};
+use crate::settings::Resolved;
 use crate::types::{AssetId, CollectionId, ItemId, RunId};
 
 const PAGE: usize = 500;
 
-/// Go on with a run that was stopped, killed, or has failed items to try again.
+/// Go on: with the run at work, when it is paused; otherwise with a run that was stopped, killed,
+/// or has failed items to try again.
 ///
 /// Finished parts are kept; an enumeration that was cut is taken up again.
+///
+/// Examples:
+///   longhaul resume
+///   longhaul resume --retry failed,parked
+///   longhaul resume --until 06:00 --max-failures 20
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// The run [default: the last]
     #[arg(long, value_name = "N")]
@@ -41,8 +50,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         }
     }
     let settings = arguments.moving.settings(context)?;
+    let path = connect::must_exist(&settings)?;
+    if let Some(said) = unpause(&settings, path, &arguments.moving, &states).await? {
+        steer::say(context, "resume", &said);
+        return Ok(Exit::Done);
+    }
     settings.systems()?;
-    let ledger = connect::open_ledger(connect::must_exist(&settings)?, "resume")?;
+    let ledger = connect::open_ledger(path, "resume")?;
     let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
         Ended::usage(match arguments.run {
             Some(number) => {
@@ -87,8 +101,38 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         run: run.id,
         collection: collections.into_iter().next(),
         wait: !arguments.moving.no_wait,
+        bounds: arguments.moving.bounds()?,
     };
     run::drive(context, prepared, assets).await
+}
+
+/// Un-pauses the run at work, when there is one; what it said.
+async fn unpause(
+    settings: &Resolved,
+    path: &Path,
+    moving: &Moving,
+    states: &[String],
+) -> anyhow::Result<Option<String>> {
+    let explained = |error| steer::explained(settings, "resume", error);
+    let mut client = match Client::connect(path).await {
+        Ok(client) => client,
+        // A socket that cannot be spoken with is of a process that has the ledger, or of none;
+        // opening the ledger tells which.
+        Err(control::Error::Nobody { .. } | control::Error::Socket { .. }) => return Ok(None),
+        Err(error) => return Err(explained(error)),
+    };
+    if !states.is_empty() {
+        return Err(Ended::usage(
+            "a run is at work: `longhaul retry` tells it which items to try again",
+        ));
+    }
+    if moving.any() {
+        return Err(Ended::usage(
+            "a run is at work, and these flags are for one that begins: `longhaul limit` changes its limits",
+        ));
+    }
+    let asked = client.ask(Ask::Resume, &who::asks("resume")).await;
+    asked.map(Some).map_err(explained)
 }
 
 /// Assets of items in these states that were refused when they were planned: they have no files

@@ -7,10 +7,12 @@ use serde_json::json;
 
 use super::Context;
 use super::connect::{self, Connected};
-use super::exit::Exit;
+use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, styled};
 use super::progress::Watch;
 use super::signals;
+use super::when;
+use crate::control::{self, Bounds, Live, Means};
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
 use crate::flows::{self};
@@ -18,7 +20,8 @@ use crate::ledger::{Ledger, STOPPED, StateCount};
 use crate::settings::{Resolved, Versions};
 use crate::telemetry::Resources;
 use crate::transfer::Outcome;
-use crate::types::{CollectionId, ItemId, RunId, display_bytes};
+use crate::types::{CollectionId, ItemId, RunId, display_bytes, parse_size};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Flags of every command that moves masters.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -29,6 +32,15 @@ pub(crate) struct Moving {
     /// Most bytes per second for this run, such as `200 MiB/s`
     #[arg(long, value_name = "RATE")]
     pub(crate) limit_bandwidth: Option<String>,
+    /// Drain at this time, such as `06:00` or `2026-03-02 06:00`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Drain after this many confirmed bytes, such as `2 TiB`; parts in hand come on top
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<String>,
+    /// Drain after this many items that stopped short of done
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_failures: Option<u64>,
     /// Versions of an asset to file: all or current
     #[arg(long, value_name = "WHICH")]
     pub(crate) versions: Option<String>,
@@ -41,7 +53,37 @@ pub(crate) struct Moving {
 }
 
 impl Moving {
+    /// When the run drains by itself.
+    pub(crate) fn bounds(&self) -> anyhow::Result<Bounds> {
+        let until = self.until.as_deref();
+        let max_bytes = self.max_bytes.as_deref();
+        Ok(Bounds {
+            until: until.map(|text| when::until("--until", text)).transpose()?,
+            max_bytes: max_bytes
+                .map(|text| {
+                    parse_size(text).map_err(|error| Ended::usage(format!("--max-bytes: {error}")))
+                })
+                .transpose()?,
+            max_failures: self.max_failures,
+        })
+    }
+
+    /// Whether any of them is given.
+    pub(crate) fn any(&self) -> bool {
+        let texts = [
+            &self.limit_bandwidth,
+            &self.until,
+            &self.max_bytes,
+            &self.versions,
+            &self.target,
+            &self.verify,
+        ];
+        self.no_wait || self.max_failures.is_some() || texts.iter().any(|text| text.is_some())
+    }
+
     pub(crate) fn settings(&self, context: &Context) -> anyhow::Result<Resolved> {
+        // What is wrong with them is said before anything is begun.
+        self.bounds()?;
         let flags = [
             ("limit-bandwidth", "pace.bandwidth", &self.limit_bandwidth),
             ("versions", "iconik.versions", &self.versions),
@@ -65,6 +107,7 @@ pub(crate) struct Prepared {
     pub(crate) run: RunId,
     pub(crate) collection: Option<CollectionId>,
     pub(crate) wait: bool,
+    pub(crate) bounds: Bounds,
 }
 
 /// Drives the run to its end and reports it.
@@ -80,11 +123,12 @@ pub(crate) async fn drive(
         run,
         collection,
         wait,
+        bounds,
     } = prepared;
     let output = Arc::clone(&context.output);
     let stop = signals::listen(Arc::clone(&output))?;
     let pace = connect::pace(&settings);
-    let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, wait)?;
+    let engine = connect::engine(&settings, &connected, &ledger, &pace, stop.clone(), wait)?;
     let intake = Intake {
         all_versions: settings
             .iconik()
@@ -103,16 +147,37 @@ pub(crate) async fn drive(
     };
     ledger.end_run(run, "running", false).await?;
     output.event("run", json!({"run": run}));
+    let means = Means {
+        ledger: ledger.clone(),
+        run,
+        steer: drive.engine.steer(),
+        pace: Arc::clone(&drive.pace),
+        calls: Arc::clone(drive.systems.iconik.calls()),
+        stop,
+        progress: drive.progress(),
+        scan: Arc::clone(&drive.scan),
+        outages: Box::new(drive.engine.watch_outages()),
+    };
+    let live = Live::new(means, bounds);
+    // A run that cannot be steered is still a run.
+    let server = control::serve(ledger.path(), Arc::clone(&live));
+    if let Err(error) = &server {
+        output.note(format!(
+            "this run cannot be steered from another shell: {error}"
+        ));
+    }
     let watch = Watch {
         output: Arc::clone(&output),
         ledger: ledger.clone(),
         run,
-        progress: drive.progress(),
-        scan: Arc::clone(&drive.scan),
+        live: Arc::clone(&live),
     };
     let begun = tokio::time::Instant::now();
     let outcome = {
-        let watching = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(watch.show()));
+        let watching = AbortOnDropHandle::new(tokio::spawn(watch.show()));
+        let tended = Arc::clone(&live);
+        let _tending =
+            AbortOnDropHandle::new(tokio::spawn(async move { tended.look_after().await }));
         // Boxed: it holds what is told to iconik beside the whole engine.
         let outcome = Box::pin(drive.go(assets)).await;
         drop(watching);
@@ -123,9 +188,25 @@ pub(crate) async fn drive(
         Ok(Outcome::Stopped | Outcome::Waiting) => ("stopped", false),
         Ok(Outcome::Failed(_)) | Err(_) => ("failed", false),
     };
-    let recorded = ledger.end_run(run, word, ended).await;
+    drop(server);
+    live.note_signal().await;
+    // Whoever left at once had items in hand; nobody has them now.
+    let recorded = match ledger.give_back(run).await {
+        Ok(_) => ledger.end_run(run, word, ended).await,
+        Err(error) => Err(error),
+    };
     let summary = ledger.summary(run).await?;
-    report(context, &ledger, run, &summary, &drive, begun.elapsed()).await?;
+    let stopped_by = live.draining().filter(|_| word == "stopped");
+    report(
+        context,
+        &ledger,
+        run,
+        &summary,
+        &drive,
+        begun.elapsed(),
+        stopped_by,
+    )
+    .await?;
     recorded?;
     let mut exits: Vec<Exit> = summary
         .iter()
@@ -155,6 +236,7 @@ async fn report(
     summary: &[StateCount],
     drive: &Drive,
     took: Duration,
+    stopped_by: Option<String>,
 ) -> anyhow::Result<()> {
     use std::sync::atomic::Ordering::Relaxed;
     let output = &context.output;
@@ -172,12 +254,15 @@ async fn report(
         "summary",
         json!({
             "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
-            "already_done": already, "left_out": left_out, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+            "stopped_by": stopped_by, "already_done": already, "left_out": left_out, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
             "seconds": took.as_secs_f64(), "cpu_seconds": used.cpu.as_secs_f64(), "peak_memory": used.peak_memory,
             "waited_seconds": progress.waited().into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
         }),
     );
     output.say(styled(BOLD, format!("run {run}")));
+    if let Some(why) = stopped_by {
+        output.say(format!("  drained by {why}; `longhaul resume` goes on"));
+    }
     for count in summary {
         let style = match count.state.as_str() {
             "done" => GOOD,

@@ -32,17 +32,23 @@ pub(crate) fn listen(output: Arc<Output>) -> std::io::Result<Stop> {
             };
             match count {
                 1 => {
-                    output.note("stopping: parts in hand are finished and recorded; once more leaves at once");
+                    output.note("stopping (first signal): parts in hand are finished and recorded, then it ends with 75.\nOnce more leaves at once; `longhaul resume` goes on either way");
                     output.event("stopping", serde_json::json!({"how": "drain"}));
                     handles.drain.cancel();
                 }
                 2 => {
-                    output.note("leaving: what is in flight moves again after `longhaul resume`");
+                    output.note("leaving (second signal): what is recorded stands, what is in flight moves again after `longhaul resume`.\nOnce more ends the process where it stands");
                     output.event("stopping", serde_json::json!({"how": "leave"}));
                     handles.drain.cancel();
                     handles.leave.cancel();
                 }
-                _ => super::leave(code),
+                _ => {
+                    output.note(
+                        "ended (third signal): what is recorded stands; `longhaul resume` goes on",
+                    );
+                    output.event("stopping", serde_json::json!({"how": "end"}));
+                    super::leave(code)
+                }
             }
         }
     });

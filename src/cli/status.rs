@@ -1,14 +1,26 @@
-//! `status`: what a run has reached, from the ledger alone.
+//! `status`: what a run has reached; the ledger's facts, and those of the process at work.
+
+use std::path::Path;
 
 use serde_json::json;
 
-use super::Context;
 use super::exit::Exit;
-use super::output::{BAD, BOLD, DIM, GOOD, styled};
-use crate::types::{ItemId, RunId, display_bytes};
+use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
+use super::words;
+use super::{Context, when};
+use crate::control::{Client, Doing, LiveFacts, Status};
+use crate::ledger::{ClassCount, Item, Reader};
+use crate::types::{FailureClass, ItemId, RunId, display_bytes};
 
-/// Show what a run has reached. Works beside a running process and after a dead one.
+/// Show what a run has reached: confirmed bytes, rates, what limits them, what stopped and what helps.
+/// Works beside a running process and after a dead one.
+///
+/// Examples:
+///   longhaul status
+///   longhaul status --state failed
+///   longhaul status --json
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// The run [default: the last]
     #[arg(long, value_name = "N")]
@@ -19,64 +31,54 @@ pub(crate) struct Arguments {
 }
 
 const PAGE: usize = 500;
+/// Items of a state that are shown to people; `--state` shows all.
+const SHOWN: usize = 20;
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
+/// Where a run stands, as far as this process can see; `None` without a run.
+pub(crate) async fn look(
+    reader: &Reader,
+    ledger: &Path,
+    run: Option<RunId>,
+) -> anyhow::Result<Option<Status>> {
+    let Some(run) = reader.run(run)? else {
+        return Ok(None);
+    };
+    let owner = reader.owner().filter(|owner| owner.alive);
+    let live = if owner.is_some() {
+        live(ledger).await
+    } else {
+        None
+    };
+    let facts = reader.facts(run.id)?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    Ok(Some(Status::new(run, owner, facts, live, now)))
+}
+
+/// What the process at work says; nothing when it cannot be asked.
+async fn live(ledger: &Path) -> Option<LiveFacts> {
+    let asked = async { Client::connect(ledger).await?.facts().await };
+    match asked.await {
+        Ok(facts) => Some(facts),
+        Err(error) => {
+            tracing::debug!(%error, "the process at work was not asked");
+            None
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let output = &context.output;
-    let ledger = super::connect::existing_ledger(&settings)?;
-    let Some(run) = ledger.run(arguments.run.map(RunId))? else {
+    let reader = super::connect::existing_ledger(&settings)?;
+    let Some(status) = look(&reader, &settings.ledger.path, arguments.run.map(RunId)).await? else {
         output.say("no run yet");
         return Ok(Exit::Done);
     };
-    let summary = ledger.summary(run.id)?;
-    let owner = ledger.owner().filter(|owner| owner.alive);
-    let blocked = ledger.blocked(run.id)?;
-    output.event(
-        "status",
-        json!({
-            "run": run.id, "command": run.command, "started": run.started, "ended": run.ended, "outcome": run.outcome,
-            "running": owner.is_some(), "scan_done": run.scan_done, "already_done": run.already_done, "left_out": run.left_out,
-            "blocked": blocked, "outbox": ledger.posts_waiting()?,
-            "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
-        }),
-    );
-    let doing = match (&owner, run.outcome.as_str()) {
-        (Some(owner), _) => styled(
-            GOOD,
-            format!("in the hands of {} (process {})", owner.text, owner.pid),
-        ),
-        (None, "running") => styled(BAD, "its process is gone; `longhaul resume` goes on"),
-        (None, "stopped" | "failed") => format!("{}; `longhaul resume` goes on", run.outcome),
-        (None, outcome) => outcome.to_owned(),
-    };
-    output.say(format!(
-        "{} {}: {doing}",
-        styled(BOLD, format!("run {}", run.id)),
-        run.command
-    ));
-    if !run.scan_done {
-        output.say("  the enumeration has not reached its end");
+    output.event("status", status.json());
+    for line in lines(&status) {
+        output.say(line);
     }
-    for count in &summary {
-        output.say(format!(
-            "  {:>6} {} ({})",
-            count.items,
-            count.state,
-            display_bytes(count.bytes)
-        ));
-    }
-    if run.already_done > 0 {
-        output.say(format!("  {:>6} done before, unchanged", run.already_done));
-    }
-    if run.left_out > 0 {
-        output.say(format!("  {:>6} left out: nothing to file", run.left_out));
-    }
-    if blocked > 0 {
-        output.say(format!(
-            "  {blocked:>6} wait for an earlier version that is not done"
-        ));
-    }
-    let wanted: Vec<&str> = match &arguments.state {
+    let states: Vec<&str> = match &arguments.state {
         Some(state) => vec![state.as_str()],
         None => vec![
             "waiting",
@@ -87,51 +89,227 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             "quarantined",
         ],
     };
-    for state in wanted {
-        let mut any = false;
-        let mut after = ItemId(0);
-        loop {
-            let items = ledger.items(run.id, Some(state), after, PAGE)?;
-            let Some(last) = items.last() else { break };
-            after = last.id;
-            any = true;
-            for item in &items {
-                let message = item.message.as_deref().unwrap_or_default();
-                let when = if state == "waiting" {
-                    format!(" (next try {})", at(item.next_at))
-                } else {
-                    String::new()
-                };
-                output.say(format!(
-                    "  {state} {}{}",
-                    item.title,
-                    if message.is_empty() {
-                        when
-                    } else {
-                        format!(": {message}{when}")
-                    }
-                ));
-                output.say(styled(DIM, format!("         {}", item.key)));
-                output.event(
-                    "item",
-                    json!({
-                        "item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason,
-                        "message": item.message, "attempts": item.attempts, "next_at": item.next_at, "node": item.node,
-                        "version": item.version, "proof": item.proof, "bytes": item.bytes,
-                    }),
-                );
-            }
-        }
-        if any && let Some(remedy) = super::decide::remedy(state) {
-            output.note(styled(DIM, format!("  {remedy}")));
-        }
+    for state in states {
+        let all = output.json() || arguments.state.is_some();
+        list(context, &reader, &status, state, all)?;
     }
     Ok(Exit::Done)
 }
 
-fn at(milliseconds: i64) -> String {
-    jiff::Timestamp::from_millisecond(milliseconds).map_or_else(
-        |_| "unknown".into(),
-        |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-    )
+/// The lines above the items.
+fn lines(status: &Status) -> Vec<String> {
+    let doing = words::doing(status);
+    let doing = match status.doing() {
+        Doing::AtWork => styled(GOOD, doing),
+        Doing::Gone => styled(BAD, doing),
+        Doing::Paused(_) | Doing::Closed(_) | Doing::Draining(_) => styled(WARN, doing),
+        _ => doing,
+    };
+    let run = &status.run;
+    let mut lines = vec![format!(
+        "{} {}, begun {}: {doing}",
+        styled(BOLD, format!("run {}", run.id)),
+        run.command,
+        when::moment(run.started)
+    )];
+    let mut line = |name: &str, text: String| lines.push(format!("  {name:<9}{text}"));
+    line("scan", words::scan(status));
+    line("moved", words::moved(status));
+    if let Some(rate) = words::rate(status) {
+        line("rate", rate);
+    }
+    line("proof", words::proof(status));
+    if let Some(limits) = words::limits(status) {
+        line("limit", limits);
+    }
+    if let Some(live) = &status.live {
+        for limit in &live.overrides {
+            line("", words::limit(limit));
+        }
+        for outage in &live.outages {
+            line("outage", styled(BAD, words::outage(outage)));
+            line("", styled(DIM, &outage.error));
+        }
+    }
+    if let Some(bounds) = words::bounds(status) {
+        line("ends", bounds);
+    }
+    if status.facts.outbox > 0 {
+        line(
+            "iconik",
+            format!("{} messages to it wait", status.facts.outbox),
+        );
+    }
+    for count in &status.facts.states {
+        let style = match count.state.as_str() {
+            "done" => GOOD,
+            "planned" | "active" | "waiting" | "declined" => DIM,
+            _ => BAD,
+        };
+        lines.push(format!(
+            "  {:>6} {} ({})",
+            words::number(count.items),
+            styled(style, &count.state),
+            display_bytes(count.bytes)
+        ));
+    }
+    if status.facts.blocked > 0 {
+        lines.push(format!(
+            "  {:>6} wait for an earlier version that is not done",
+            status.facts.blocked
+        ));
+    }
+    let failed = status.facts.classes.iter();
+    let failed: Vec<&ClassCount> = failed.filter(|count| !count.class.is_empty()).collect();
+    if !failed.is_empty() {
+        lines.push(styled(BOLD, "failures by class"));
+    }
+    for count in failed {
+        lines.extend(class(count));
+    }
+    lines
+}
+
+/// Items that stopped in the same way, and what helps.
+fn class(count: &ClassCount) -> Vec<String> {
+    let class = FailureClass::from_name(&count.class);
+    let title = match class {
+        Some(class) => class.title(),
+        None => count.class.as_str(),
+    };
+    let attempts = match count.attempts {
+        0 => String::new(),
+        1 => ", 1 attempt".to_owned(),
+        n => format!(", up to {n} attempts"),
+    };
+    let next = if count.state == "waiting" {
+        format!(", next try {}", when::moment(count.next_at))
+    } else {
+        String::new()
+    };
+    let mut lines = vec![
+        format!(
+            "  {:>6} {} ({}: {}{attempts}{next})",
+            words::number(count.items),
+            styled(BAD, title),
+            count.state,
+            count.reason,
+        ),
+        format!("         {}", count.example),
+    ];
+    if let Some(remedy) = class.map(FailureClass::remedy) {
+        lines.push(styled(DIM, format!("         {remedy}")));
+    }
+    lines
+}
+
+/// The items in a state, each with its key and what a person can do.
+fn list(
+    context: &Context,
+    reader: &Reader,
+    status: &Status,
+    state: &str,
+    all: bool,
+) -> anyhow::Result<()> {
+    let output = &context.output;
+    let mut after = ItemId(0);
+    let mut shown = 0;
+    'pages: loop {
+        let items = reader.items(status.run.id, Some(state), after, PAGE)?;
+        let Some(last) = items.last() else { break };
+        after = last.id;
+        for item in &items {
+            if !all && shown == SHOWN {
+                output.say(format!(
+                    "  … `longhaul status --run {} --state {state}` lists them all",
+                    status.run.id
+                ));
+                break 'pages;
+            }
+            shown += 1;
+            one(context, state, item);
+        }
+    }
+    if shown > 0
+        && let Some(remedy) = super::decide::remedy(state)
+    {
+        output.note(styled(DIM, format!("  {remedy}")));
+    }
+    Ok(())
+}
+
+fn one(context: &Context, state: &str, item: &Item) {
+    let output = &context.output;
+    let message = item.message.as_deref().unwrap_or_default();
+    let class = item.class.as_deref().and_then(FailureClass::from_name);
+    let mut what = String::new();
+    if let Some(class) = class {
+        what.push_str(&format!(" [{}]", class.title()));
+    }
+    if !message.is_empty() {
+        what.push_str(&format!(": {message}"));
+    }
+    if state == "waiting" {
+        what.push_str(&format!(" (next try {})", when::moment(item.next_at)));
+    }
+    output.say(format!("  {state} {}{what}", item.title));
+    output.say(styled(DIM, format!("         {}", item.key)));
+    output.event(
+        "item",
+        json!({
+            "item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason,
+            "message": item.message, "attempts": item.attempts, "next_at": item.next_at, "node": item.node,
+            "version": item.version, "proof": item.proof, "bytes": item.bytes,
+            "remedy": class.map(FailureClass::remedy),
+        }),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn shown(status: &Status) -> String {
+        lines(status).join("\n")
+    }
+
+    #[test]
+    fn a_run_at_work_says_what_moves_what_limits_it_and_what_helps() {
+        let text = shown(&sample::at_work());
+        for part in [
+            "at work (longhaul archive, process 4711)",
+            "402 items found, 12 done before, 7 left out",
+            "184 of 402 items done",
+            "612 MiB/s now · 588 MiB/s over 10 min",
+            "read-back 171 · sent 13",
+            "Content Server; at most 700 MiB/s, 3 uploads, 32 reads, 45 calls/s",
+            "set by anna (uid 1000",
+            "drains after 20 failures (5 so far)",
+            "re-sign",
+            "up to 8 attempts",
+            "`longhaul retry --class re-sign`",
+            "next try ",
+            "1 wait for an earlier version",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_dead_run_has_everything_but_rates() {
+        let text = shown(&sample::dead());
+        assert!(text.contains("its process is gone"), "{text}");
+        assert!(text.contains("184 of 402 items done") && text.contains("re-sign"));
+        assert!(
+            !text.contains("/s now") && !text.contains("left\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_outage_and_a_pause_are_said_first() {
+        assert!(shown(&sample::outage()).contains("Content Server unreachable since"));
+        assert!(shown(&sample::paused()).contains("paused by anna"));
+    }
 }

@@ -69,6 +69,7 @@ impl Drive {
     ///
     /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
     pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
+        self.follow_calendar();
         let job = self.job().await;
         let scanned = async {
             let outcome = match &assets {
@@ -135,6 +136,16 @@ impl Drive {
         Ok(outcome)
     }
 
+    /// Applies what the calendar says now.
+    fn follow_calendar(&self) {
+        let now = jiff::Timestamp::now();
+        self.pace.follow(&now);
+        let closed = self.pace.closed_until(&now).is_some();
+        if self.engine.steer().close(closed) {
+            tracing::info!(closed, "the calendar's window");
+        }
+    }
+
     /// Empties the outbox, as far as iconik's disturbances pass soon.
     async fn tell_the_rest(&self) -> Result<(), Error> {
         let open = CancellationToken::new();
@@ -162,7 +173,7 @@ impl Drive {
         job: Option<&JobReport>,
         over: &CancellationToken,
     ) -> Result<(), Error> {
-        self.pace.follow(&jiff::Timestamp::now());
+        self.follow_calendar();
         write_back::deliver(&self.systems, &self.ledger, over).await?;
         if let Some(job) = job {
             let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);

@@ -14,6 +14,7 @@ mod kills;
 mod long;
 mod secrets;
 mod settings_command;
+mod steering;
 mod support;
 mod telling;
 mod ways;
