@@ -27,6 +27,7 @@ mod signals;
 mod simulate;
 mod status;
 mod steer;
+mod top;
 mod verify;
 mod when;
 mod who;
@@ -117,6 +118,8 @@ enum Command {
     Status(status::Arguments),
     /// Go on: with a run that was paused, stopped, killed or has failed items
     Resume(resume::Arguments),
+    /// Watch a run live
+    Top(top::Arguments),
     /// Pause the run at work
     Pause(steer::Pause),
     /// End the run at work after what is in hand
@@ -254,6 +257,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,
+        Command::Top(arguments) => top::run(context, &arguments).await,
         Command::Pause(arguments) => steer::pause(context, arguments).await,
         Command::Drain(arguments) => steer::drain(context, arguments).await,
         Command::Limit(arguments) => steer::limit(context, arguments).await,
