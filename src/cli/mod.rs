@@ -351,3 +351,28 @@ fn report_panics(output: &Arc<Output>) {
 fn leave(code: i32) {
     std::process::exit(code);
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_desk_has_an_example_in_its_help() {
+        let mut cli = Cli::command();
+        cli.build();
+        for name in [
+            "status", "top", "pause", "resume", "drain", "limit", "retry",
+        ] {
+            let command = cli.find_subcommand_mut(name).expect("a command");
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{name}: {help}");
+            assert!(
+                help.contains(&format!("  longhaul {name}"))
+                    || help.contains(&format!(": longhaul {name}")),
+                "{name}"
+            );
+        }
+    }
+}

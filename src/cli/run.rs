@@ -20,7 +20,7 @@ use crate::ledger::{Ledger, STOPPED, StateCount};
 use crate::settings::{Resolved, Versions};
 use crate::telemetry::Resources;
 use crate::transfer::Outcome;
-use crate::types::{CollectionId, ItemId, RunId, display_bytes, parse_size};
+use crate::types::{CollectionId, FailureClass, ItemId, RunId, display_bytes, parse_size};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Flags of every command that moves masters.
@@ -327,14 +327,16 @@ async fn trouble(
     let items = ledger.items(run, Some(state), ItemId(0), SHOWN + 1).await?;
     for item in items.iter().take(SHOWN) {
         let message = item.message.as_deref().unwrap_or("no reason recorded");
+        let class = item.class.as_deref().and_then(FailureClass::from_name);
+        let title = class.map_or_else(String::new, |class| format!(" [{}]", class.title()));
         context.output.say(format!(
-            "  {} {}: {message}",
+            "  {} {}{title}: {message}",
             styled(BAD, state),
             item.title
         ));
         context.output.event(
             "item",
-            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message}),
+            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message, "attempts": item.attempts, "remedy": class.map(FailureClass::remedy)}),
         );
     }
     if items.len() > SHOWN {

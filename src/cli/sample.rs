@@ -116,6 +116,7 @@ pub(crate) fn at_work() -> Status {
             calls: (45, 45),
             uploads: (3, 3),
             streams: (32, 32),
+            tuned: (3, 8),
         },
         overrides: vec![Override {
             knob: Knob::Bandwidth,

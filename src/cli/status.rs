@@ -283,7 +283,7 @@ mod tests {
             "184 of 402 items done",
             "612 MiB/s now · 588 MiB/s over 10 min",
             "read-back 171 · sent 13",
-            "Content Server; at most 700 MiB/s, 3 uploads, 32 reads, 45 calls/s",
+            "Content Server; at most 700 MiB/s, 3 of 3 uploads, 8 of 32 reads, 45 calls/s",
             "set by anna (uid 1000",
             "drains after 20 failures (5 so far)",
             "re-sign",

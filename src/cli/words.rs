@@ -171,8 +171,8 @@ pub(crate) fn limits(status: &Status) -> Option<String> {
         .as_ref()
         .map_or_else(String::new, |name| format!("{name}; "));
     Some(format!(
-        "{by}{bandwidth}, {} uploads, {} reads, {} calls/s",
-        force.uploads.0, force.streams.0, force.calls.0
+        "{by}{bandwidth}, {} of {} uploads, {} of {} reads, {} calls/s",
+        force.tuned.0, force.uploads.0, force.tuned.1, force.streams.0, force.calls.0
     ))
 }
 

@@ -400,10 +400,7 @@ impl Live {
         let Means {
             steer, pace, calls, ..
         } = &self.means;
-        let places = |slots: &transfer::Slots| {
-            let value = value.and_then(|value| usize::try_from(value).ok());
-            slots.set(value.unwrap_or(slots.ceiling()));
-        };
+        let places = value.and_then(|value| usize::try_from(value).ok());
         match knob {
             Knob::Bandwidth => {
                 pace.set_by_person(value.map(|rate| (rate > 0).then_some(rate)));
@@ -412,8 +409,8 @@ impl Live {
                 let value = value.and_then(|value| u32::try_from(value).ok());
                 calls.set(value.unwrap_or(calls.ceiling()));
             }
-            Knob::Uploads => places(&steer.uploads),
-            Knob::Streams => places(&steer.streams),
+            Knob::Uploads => steer.limit_uploads(places),
+            Knob::Streams => steer.limit_streams(places),
         }
     }
 
@@ -421,11 +418,13 @@ impl Live {
         let Means {
             steer, pace, calls, ..
         } = &self.means;
+        let (uploads, streams) = (steer.uploads(), steer.streams());
         InForce {
             bandwidth: pace.limit(),
             calls: (calls.per_second(), calls.ceiling()),
-            uploads: (steer.uploads.total(), steer.uploads.ceiling()),
-            streams: (steer.streams.total(), steer.streams.ceiling()),
+            uploads: (uploads.limit, uploads.cap),
+            streams: (streams.limit, streams.cap),
+            tuned: (uploads.now, streams.now),
         }
     }
 
@@ -497,6 +496,7 @@ impl Live {
 fn limited_by(progress: &Progress) -> Option<String> {
     let name = match progress.limited_by()? {
         "the destination" => "Content Server",
+        "the commit" => "Content Server's commit",
         "the source" => "iconik's storage",
         other => other,
     };
@@ -508,7 +508,9 @@ fn describe(knob: Knob, value: u64) -> String {
         (Knob::Bandwidth, 0) => "no bandwidth limit".to_owned(),
         (Knob::Bandwidth, rate) => format!("at most {}/s", display_bytes(rate)),
         (Knob::Calls, calls) => format!("{calls} calls a second to iconik"),
+        (Knob::Uploads, 1) => "1 upload at once".to_owned(),
         (Knob::Uploads, uploads) => format!("{uploads} uploads at once"),
+        (Knob::Streams, 1) => "1 read at once".to_owned(),
         (Knob::Streams, streams) => format!("{streams} reads at once"),
     }
 }

@@ -182,6 +182,9 @@ pub struct InForce {
     pub uploads: (usize, usize),
     /// Reads at once, and the most.
     pub streams: (usize, usize),
+    /// Uploads and reads at once as the tuner has them now, within those.
+    #[serde(default)]
+    pub tuned: (usize, usize),
 }
 
 /// A system that is away.

@@ -47,6 +47,13 @@ pub struct Status {
     pub now: i64,
 }
 
+/// Whether the owner's command moves masters; others only have the ledger for a while.
+fn moves(owner: &Owner) -> bool {
+    ["archive", "migrate", "resume"]
+        .iter()
+        .any(|command| owner.text.starts_with(&format!("longhaul {command}")))
+}
+
 impl Status {
     /// Puts together what is known. `owner` is a process that is alive; `live` is of this run.
     pub fn new(
@@ -78,8 +85,8 @@ impl Status {
             return live.closed_until.map_or(Doing::AtWork, Doing::Closed);
         }
         match (&self.owner, self.run.outcome.as_str()) {
-            // It may be too busy to answer, or an older longhaul.
-            (Some(_), "running") => Doing::AtWork,
+            // It may not be asked yet, or be too busy to answer.
+            (Some(owner), "running") if moves(owner) => Doing::AtWork,
             (Some(owner), _) => Doing::Held(owner.text.clone()),
             (None, "running") => Doing::Gone,
             (None, outcome @ ("stopped" | "failed")) => Doing::Stopped(outcome.to_owned()),

@@ -39,7 +39,7 @@ impl Rig {
             dir,
             ledger,
             run,
-            steer: Arc::new(Steer::new(3, 32)),
+            steer: Arc::new(Steer::alone(3, 32)),
             pace: Arc::new(Pace::new(Some(8 * MIB), Calendar::default())),
             calls: Arc::new(Calls::new(45)),
             progress: Arc::default(),

@@ -38,6 +38,20 @@ pub async fn read_back(
     attempts: u32,
     sink: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
 ) -> Result<Sha256Digest, Failure> {
+    let what = (node, version, size);
+    read_on(destination, pace, what, attempts, sink, None).await
+}
+
+/// As [`read_back`]; within a run it stands still while the run is paused. A body that is cut
+/// meanwhile is read on from where it was.
+async fn read_on(
+    destination: &dyn Destination,
+    pace: &Pace,
+    (node, version, size): (NodeId, VersionNumber, u64),
+    attempts: u32,
+    sink: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
+    run: Option<&Shared>,
+) -> Result<Sha256Digest, Failure> {
     let mut state = HashState::new(false);
     let mut tries = 0;
     while state.position() < size || (size == 0 && tries == 0) {
@@ -58,6 +72,9 @@ pub async fn read_back(
                 sink(&chunk.bytes)?;
                 crash_point("reading-back");
                 pace.take(len).await;
+                if let Some(run) = run {
+                    run.may_begin().await;
+                }
             }
             Ok::<(), Failure>(())
         }
@@ -102,17 +119,16 @@ impl Shared {
     ) -> Result<Sha256Digest, Failure> {
         let _claim = self.budget.claim(READ_BACK_MEMORY.min(size.max(1))).await;
         let _waiting = Gauge::up(&self.progress.waiting_destination);
-        read_back(
+        read_on(
             &*self.destination,
             &self.pace,
-            node,
-            version,
-            size,
+            (node, version, size),
             self.config.attempts,
             &mut |bytes| {
                 Progress::add(&self.progress.read_back, bytes.len() as u64);
                 Ok(())
             },
+            Some(self),
         )
         .await
     }

@@ -216,7 +216,7 @@ fn a_limit_holds_until_it_is_cleared_and_never_passes_the_settings() {
         "1h",
     ]);
     assert!(
-        said.contains("32.0 KiB/s") && said.contains("1 uploads"),
+        said.contains("32.0 KiB/s") && said.contains("1 upload at once"),
         "{said}"
     );
     let before = desk.settled_parts();
@@ -338,6 +338,13 @@ fn steering_without_a_run_says_that_nothing_runs() {
         assert!(refused.contains("nothing runs on"), "{refused}");
     }
     assert!(desk.told(&["drain"]).contains("nothing runs"));
+    // Without a terminal the last word of a run is one line.
+    let lines = desk.systems.must(&["top"]);
+    let status = of_type(&lines, "status");
+    assert_eq!(
+        (&status["doing"], &status["items_done"]),
+        (&"ended".into(), &1.into())
+    );
     desk.systems.stop();
 }
 
