@@ -100,6 +100,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    // A text above a variant would replace the longer one, with its examples, of its arguments.
     /// Show the main job, end to end, on built-in simulators
     #[cfg(feature = "simulator")]
     Demo(simulate::demo::Arguments),
@@ -110,23 +111,14 @@ enum Command {
     Init(init::Arguments),
     /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
-    /// File every master of collections, with a metadata sidecar each
     Archive(archive::Arguments),
-    /// File the masters of a saved search, a query, an id list or a CSV
     Migrate(migrate::Arguments),
-    /// Show what a run has reached
     Status(status::Arguments),
-    /// Go on: with a run that was paused, stopped, killed or has failed items
     Resume(resume::Arguments),
-    /// Watch a run live
     Top(top::Arguments),
-    /// Pause the run at work
     Pause(steer::Pause),
-    /// End the run at work after what is in hand
     Drain(steer::Drain),
-    /// Give the run at work other limits
     Limit(steer::Limit),
-    /// Try stopped items again, with the parts they have
     Retry(retry::Arguments),
     /// Read back what is filed and compare it with the record
     Verify(verify::Arguments),
@@ -363,7 +355,7 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         for name in [
-            "status", "top", "pause", "resume", "drain", "limit", "retry",
+            "archive", "migrate", "status", "top", "pause", "resume", "drain", "limit", "retry",
         ] {
             let command = cli.find_subcommand_mut(name).expect("a command");
             let help = command.render_long_help().to_string();

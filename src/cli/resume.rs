@@ -18,10 +18,9 @@ use crate::types::{AssetId, CollectionId, ItemId, RunId};
 
 const PAGE: usize = 500;
 
-/// Go on: with the run at work, when it is paused; otherwise with a run that was stopped, killed,
-/// or has failed items to try again.
+/// Go on with a run that was paused, stopped, killed, or has failed items to try again
 ///
-/// Finished parts are kept; an enumeration that was cut is taken up again.
+/// Un-pauses the run at work, when there is one; otherwise the last run goes on here. Finished parts are kept; an enumeration that was cut is taken up again.
 ///
 /// Examples:
 ///   longhaul resume

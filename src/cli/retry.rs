@@ -8,9 +8,10 @@ use crate::control::{self, Ask, Client, Retry};
 use crate::ledger::{Change, Entry};
 use crate::types::{FailureClass, RunId};
 
-/// Try stopped items again: those that failed, or those of a class, a state, a key, or all. Their
-/// finished parts stay, so only what is missing moves. A run at work takes them up at once; otherwise
-/// `longhaul resume` does.
+/// Try stopped items again, with the parts they have
+///
+/// Those that failed, or those of a class, a state, a key, or all. Finished parts stay, so only what is
+/// missing moves. A run at work takes them up at once; otherwise `longhaul resume` does.
 ///
 /// Examples:
 ///   longhaul retry                        # what failed

@@ -336,7 +336,7 @@ async fn trouble(
         ));
         context.output.event(
             "item",
-            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message, "attempts": item.attempts, "remedy": class.map(FailureClass::remedy)}),
+            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message, "attempts": item.attempts, "remedy": class.map(|class| class.remedy(state))}),
         );
     }
     if items.len() > SHOWN {

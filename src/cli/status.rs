@@ -12,8 +12,10 @@ use crate::control::{Client, Doing, LiveFacts, Status};
 use crate::ledger::{ClassCount, Item, Reader};
 use crate::types::{FailureClass, ItemId, RunId, display_bytes};
 
-/// Show what a run has reached: confirmed bytes, rates, what limits them, what stopped and what helps.
-/// Works beside a running process and after a dead one.
+/// Show what a run has reached, what stopped and what helps
+///
+/// Confirmed bytes, rates, what limits them, failures by class with their remedies. Works beside a
+/// running process and after a dead one.
 ///
 /// Examples:
 ///   longhaul status
@@ -179,8 +181,7 @@ fn class(count: &ClassCount) -> Vec<String> {
     };
     let attempts = match count.attempts {
         0 => String::new(),
-        1 => ", 1 attempt".to_owned(),
-        n => format!(", up to {n} attempts"),
+        n => format!(", {}", words::attempts(n)),
     };
     let next = if count.state == "waiting" {
         format!(", next try {}", when::moment(count.next_at))
@@ -197,7 +198,7 @@ fn class(count: &ClassCount) -> Vec<String> {
         ),
         format!("         {}", count.example),
     ];
-    if let Some(remedy) = class.map(FailureClass::remedy) {
+    if let Some(remedy) = class.map(|class| class.remedy(&count.state)) {
         lines.push(styled(DIM, format!("         {remedy}")));
     }
     lines
@@ -260,7 +261,7 @@ fn one(context: &Context, state: &str, item: &Item) {
             "item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason,
             "message": item.message, "attempts": item.attempts, "next_at": item.next_at, "node": item.node,
             "version": item.version, "proof": item.proof, "bytes": item.bytes,
-            "remedy": class.map(FailureClass::remedy),
+            "remedy": class.map(|class| class.remedy(state)),
         }),
     );
 }

@@ -10,16 +10,20 @@ use crate::control::{self, Ask, Client, Limits};
 use crate::ledger::Reader;
 use crate::settings::{Rate, Resolved, parse_duration};
 
-/// Pause the run at work: parts in flight are finished, nothing new is begun. `longhaul resume`
-/// goes on. A pause burns no attempt; upload sessions live on at the server as long as it keeps them.
+/// Pause the run at work
+///
+/// Parts in flight are finished, nothing new is begun; `longhaul resume` goes on. A pause burns no
+/// attempt; upload sessions live on at the server as long as it keeps them.
 ///
 /// Example: longhaul pause
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Pause {}
 
-/// End the run at work: what is in hand is finished and recorded, then it leaves with 75.
-/// `longhaul resume` goes on where it was. The same as a first Ctrl-C, from another shell.
+/// End the run at work after what is in hand
+///
+/// Parts in hand are finished and recorded, then it leaves with 75; `longhaul resume` goes on where it
+/// was. The same as a first Ctrl-C, from another shell.
 ///
 /// Examples:
 ///   longhaul drain
@@ -36,8 +40,10 @@ pub(crate) struct Drain {
     wait: bool,
 }
 
-/// Give the run at work other limits than the settings', at once, without a restart. Uploads,
-/// reads and calls never pass what the settings allow; bandwidth may, and counts before the calendar.
+/// Give the run at work other limits than the settings'
+///
+/// They hold within a second, without a restart. Uploads, reads and calls never pass what the settings
+/// allow; bandwidth may, and counts before the calendar.
 ///
 /// Examples:
 ///   longhaul limit --bandwidth '200 MiB/s' --until 18:00

@@ -42,6 +42,14 @@ fn system(outage: &Outage) -> &'static str {
     }
 }
 
+/// Most attempts that one of several items burned.
+pub(crate) fn attempts(most: u64) -> String {
+    match most {
+        1 => "1 attempt".to_owned(),
+        most => format!("up to {most} attempts"),
+    }
+}
+
 /// A system that is away: since when, and what comes next.
 pub(crate) fn outage(outage: &Outage) -> String {
     let system = system(outage);

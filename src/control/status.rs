@@ -190,7 +190,7 @@ impl Status {
             "failures": facts.classes.iter().map(|count| json!({
                 "state": count.state, "class": count.class, "reason": count.reason, "items": count.items,
                 "attempts": count.attempts, "next_at": (count.state == "waiting").then_some(count.next_at),
-                "example": count.example, "remedy": FailureClass::from_name(&count.class).map(FailureClass::remedy),
+                "example": count.example, "remedy": FailureClass::from_name(&count.class).map(|class| class.remedy(&count.state)),
             })).collect::<Vec<_>>(),
             "in_hand": facts.in_hand.iter().map(|item| json!({"item": item.id, "title": item.title, "bytes": item.bytes, "bytes_confirmed": item.confirmed})).collect::<Vec<_>>(),
             "process": live,

@@ -111,8 +111,20 @@ impl FailureClass {
         }
     }
 
-    /// What helps when items of this class have stopped.
-    pub fn remedy(self) -> &'static str {
+    /// What helps when items of this class are in `state`.
+    pub fn remedy(self, state: &str) -> &'static str {
+        match state {
+            "quarantined" => {
+                return "what is stored is not what was sent: look at the node, then `longhaul decide KEY` with --retry, --afresh or --decline, and --because TEXT";
+            }
+            "held" | "conflict" => {
+                return "settle it in Content Server, then `longhaul retry --state held,conflict`; or settle one for good: `longhaul decide KEY --decline --because TEXT`";
+            }
+            "parked" if self == Self::RetryLater => {
+                return "it was not ready: once it is, `longhaul resume --retry parked` looks at it again";
+            }
+            _ => {}
+        }
         match self {
             Self::RetryNow => {
                 "a passing disturbance that did not pass: look at the network and at both systems, then `longhaul retry --class retry-now`"
@@ -274,7 +286,19 @@ mod tests {
     fn every_class_has_a_name_that_is_read_again_and_a_remedy_with_a_command() {
         for class in FailureClass::ALL {
             assert_eq!(FailureClass::from_name(class.as_str()), Some(class));
-            assert!(class.remedy().contains("`longhaul "), "{class}");
+            for state in [
+                "failed",
+                "waiting",
+                "parked",
+                "held",
+                "conflict",
+                "quarantined",
+            ] {
+                assert!(
+                    class.remedy(state).contains("`longhaul "),
+                    "{class} {state}"
+                );
+            }
             assert_eq!(class.title().replace(' ', "-"), class.as_str());
         }
     }

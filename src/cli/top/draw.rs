@@ -376,7 +376,7 @@ fn failures(view: &View, status: &Status, width: usize) -> Vec<Line<'static>> {
             text.push_str(&format!(": {}", count.reason));
         }
         if count.attempts > 0 {
-            text.push_str(&format!(" · up to {} attempts", count.attempts));
+            text.push_str(&format!(" · {}", words::attempts(count.attempts)));
         }
         if count.state == "waiting" {
             text.push_str(&format!(" · next try {}", when::moment(count.next_at)));
@@ -395,7 +395,14 @@ fn failures(view: &View, status: &Status, width: usize) -> Vec<Line<'static>> {
             width,
         );
         if let Some(class) = class {
-            row(&mut lines, view, "", class.remedy(), view.dim(), width);
+            row(
+                &mut lines,
+                view,
+                "",
+                class.remedy(&count.state),
+                view.dim(),
+                width,
+            );
         }
     }
     lines.push(Line::default());

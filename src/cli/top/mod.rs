@@ -31,8 +31,10 @@ const LINE: Duration = Duration::from_secs(60);
 /// Stopped items of a state that are listed.
 const LISTED: usize = 200;
 
-/// Watch a run live: what moves, how fast, what limits it, what stopped and what helps. Works beside
-/// a running process, and shows the last word of a dead one. Without a terminal: a line a minute.
+/// Watch a run live
+///
+/// What moves, how fast, what limits it, what stopped and what helps. Works beside a running process,
+/// and shows the last word of a dead one. Without a terminal: a line a minute.
 ///
 /// Keys: f failures, ? help, p pause or go on, d drain, q leave (the run goes on).
 ///
