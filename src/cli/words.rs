@@ -101,7 +101,7 @@ pub(crate) fn doing(status: &Status) -> String {
             moment(until)
         ),
         Doing::Draining(why) => format!("draining: {why}"),
-        Doing::Held(by) => format!("not at work; {by} has the ledger"),
+        Doing::Held(by) => format!("not at work; in the hands of {by}"),
         Doing::Gone => "its process is gone; `longhaul resume` goes on".to_owned(),
         Doing::Stopped(outcome) => format!("{outcome}; `longhaul resume` goes on"),
         Doing::Ended(outcome) => outcome,

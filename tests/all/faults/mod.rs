@@ -62,7 +62,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("F18", "src/http/retry.rs", "a_gate_holds_every_request_to_its_origin_and_no_other"),
     ("F19", SOURCE, "f19_an_enumeration_waits_for_iconik_and_goes_on_by_itself"),
     ("F19", "src/transfer/tests.rs", "an_outage_of_hours_fails_no_item_and_ends_by_itself"),
-    ("F19", "src/transfer/hold.rs", "holds_grow_to_a_minute_are_shared_and_end_with_the_first_success"),
+    ("F19", "src/transfer/hold.rs", "questions_grow_apart_to_a_minute_are_shared_and_end_with_the_first_answer"),
     ("F20", ANSWERS, "f20_pages_for_people_and_broken_json_are_never_taken_for_data"),
     ("F21", ANSWERS, "f21_deep_answers_are_asked_for_again_and_huge_ones_park_the_item"),
     ("F21", "src/iconik/tests/listing.rs", "a_listing_that_repeats_itself_is_an_error_and_not_an_endless_loop"),
