@@ -228,9 +228,7 @@ impl Climber {
         }
         let usual = *self.usual.get_or_insert(window.goodput);
         if window.goodput < usual * 0.7 && self.level > 1 {
-            if self.doubt.replace(window.goodput).is_none() {
-                return None;
-            }
+            self.doubt.replace(window.goodput)?;
             self.before = Some((self.level, window.goodput));
             return self.go(
                 self.lower(),
