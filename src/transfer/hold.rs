@@ -222,6 +222,14 @@ impl Shared {
             return failure;
         }
         let Some(found) = self.who_is_away(item).await else {
+            // It may have come back between the failure and the question.
+            if self.hold.active() {
+                return Failure {
+                    class: FailureClass::RetryLater,
+                    retry_after: Some(interval(self.config.first_backoff, 0)),
+                    ..failure
+                };
+            }
             return failure;
         };
         let (end, away) = (found.end, found.failure.message.clone());
