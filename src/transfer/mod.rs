@@ -41,6 +41,7 @@ mod tuner;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -212,6 +213,8 @@ pub(crate) struct Shared {
     streams: Arc<tuner::Permits>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
+    /// Threads that the machine runs at once.
+    cores: usize,
     pub(crate) started: tokio::time::Instant,
     /// The calendar's time then, in Unix milliseconds.
     pub(crate) started_ms: i64,
@@ -226,9 +229,23 @@ impl Shared {
         self.started_ms.saturating_add(ran)
     }
 
-    /// Parts of one file under way at once: those being read, those being sent.
+    /// Parts of one file under way at once: those being read, those being sent. Several files
+    /// share them: what waits too long in memory is out of the cache when it is hashed.
     pub(crate) fn read_ahead(&self) -> usize {
-        self.streams.target() + self.uploads.target().max(3)
+        let all = self.streams.target() + self.uploads.target().max(3);
+        all.div_ceil(self.active()).max(2)
+    }
+
+    /// Items in hand.
+    fn active(&self) -> usize {
+        let active = self.progress.items_active.load(Ordering::Relaxed);
+        usize::try_from(active).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Whether there are so many files in hand that threads of their own for hashing would only
+    /// take turns on the cores.
+    pub(crate) fn hash_inline(&self) -> bool {
+        self.active() >= self.cores
     }
 
     /// Most of them there can ever be.
@@ -268,6 +285,7 @@ impl Engine {
                 uploads: permits(tuner::UPLOADS, config.uploads),
                 streams: permits(tuner::READS, config.streams),
                 progress: Arc::default(),
+                cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
                 started: tokio::time::Instant::now(),
                 started_ms: jiff::Timestamp::now().as_millisecond(),
                 hold: hold::Hold::default(),
