@@ -14,10 +14,12 @@ mod export;
 mod init;
 mod migrate;
 mod output;
+mod plan;
 mod progress;
 mod reconcile;
 mod resume;
 mod run;
+mod select;
 mod settings;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -102,6 +104,8 @@ enum Command {
     Init(init::Arguments),
     /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
+    /// Say what a run would do, how long it takes and what it costs; changes nothing
+    Plan(plan::Arguments),
     /// File every master of collections, with a metadata sidecar each
     Archive(archive::Arguments),
     /// File the masters of a saved search, a query, an id list or a CSV
@@ -235,6 +239,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
+        Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments),

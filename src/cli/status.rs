@@ -69,7 +69,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         output.say(format!("  {:>6} done before, unchanged", run.already_done));
     }
     if run.left_out > 0 {
-        output.say(format!("  {:>6} left out: nothing to file", run.left_out));
+        output.say(format!(
+            "  {:>6} left out by a filter or with nothing to file",
+            run.left_out
+        ));
     }
     if blocked > 0 {
         output.say(format!(

@@ -126,6 +126,7 @@ struct Inner {
     views: metadata::ViewCache,
     addresses: signed::Addresses,
     restores: restore::Restores,
+    made: std::sync::atomic::AtomicU64,
 }
 
 impl fmt::Debug for Client {
@@ -166,8 +167,14 @@ impl Client {
             views: metadata::ViewCache::default(),
             addresses: signed::Addresses::default(),
             restores: restore::Restores::default(),
+            made: std::sync::atomic::AtomicU64::new(0),
             config,
         })))
+    }
+
+    /// Calls made so far, all clones together; repeats of one call count once.
+    pub fn calls_made(&self) -> u64 {
+        self.0.made.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The settings in force.

@@ -53,7 +53,7 @@ pub use ends::{
 };
 pub use hash::{BadState, HashState};
 pub use item::suffixed;
-pub use plan::{JoinManifest, JoinSegment};
+pub use plan::{JoinManifest, JoinSegment, pieces};
 pub use progress::{Progress, Waiting};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
