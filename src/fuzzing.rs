@@ -7,7 +7,7 @@
 pub type Target = fn(&[u8]);
 
 /// The targets by name; each has a folder of that name in `fixtures/fuzz`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("content-range", crate::iconik::fuzz::content_range),
     ("retry-after", crate::http::fuzz_retry_after),
     ("iconik-json", crate::iconik::fuzz::json),
@@ -17,6 +17,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("checkpoint-row", crate::transfer::fuzz::row),
     ("settings", crate::settings::fuzz::settings),
     ("list", crate::flows::migrate::fuzz),
+    ("plan", crate::flows::plan::saved::fuzz),
 ];
 
 /// The target of that name.

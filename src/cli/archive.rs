@@ -1,69 +1,71 @@
 //! `archive`: everything in collections.
 
-use serde_json::json;
+use std::path::PathBuf;
 
-use super::run::{self, Moving, Prepared};
-use super::{Context, connect};
+use super::run::{self, Moving};
+use super::select::{Filters, From, Selection};
+use super::{Context, plan};
 use crate::cli::exit::{Ended, Exit};
-use crate::flows;
-use crate::ledger::NewRun;
 use crate::types::CollectionId;
 
 /// File every master of one or more collections, and of the collections in them.
 ///
 /// Safe to repeat: what is filed and unchanged is not touched again.
 ///
-/// Example: longhaul archive 8ae2c3d4-0000-11ee-8000-0242ac120002
+/// Examples:
+///   longhaul archive 8ae2c3d4-0000-11ee-8000-0242ac120002
+///   longhaul archive 8ae2c3d4-0000-11ee-8000-0242ac120002 --format mxf --min-size 1GiB --dry-run
+///   longhaul archive --plan friday.jsonl
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Collection ids
-    #[arg(required = true, value_name = "COLLECTION")]
-    collections: Vec<String>,
     #[command(flatten)]
-    moving: Moving,
+    pub(crate) what: What,
+    /// Say what would be done, and do nothing (see `longhaul plan`)
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(crate) moving: Moving,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct What {
+    /// Collection ids
+    #[arg(
+        required_unless_present = "plan",
+        conflicts_with = "plan",
+        value_name = "COLLECTION"
+    )]
+    collections: Vec<String>,
+    /// Do exactly what this saved plan says, and say what has changed since
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+}
+
+impl What {
+    pub(crate) fn selection(self, filters: Filters) -> anyhow::Result<Selection> {
+        let command = "archive";
+        if let Some(path) = self.plan {
+            return Selection::new(command, Selection::plan(command, path)?, filters);
+        }
+        for id in &self.collections {
+            if uuid::Uuid::try_parse(id).is_err() {
+                return Err(Ended::usage(format!(
+                    "{id:?} is no collection id; ids look like 8ae2c3d4-0000-11ee-8000-0242ac120002 (the end of the collection's address in iconik)"
+                )));
+            }
+        }
+        let collections = self.collections.into_iter().map(CollectionId).collect();
+        Selection::new(command, From::Collections(collections), filters)
+    }
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    for id in &arguments.collections {
-        if uuid::Uuid::try_parse(id).is_err() {
-            return Err(Ended::usage(format!(
-                "{id:?} is no collection id; ids look like 8ae2c3d4-0000-11ee-8000-0242ac120002 (the end of the collection's address in iconik)"
-            )));
-        }
+    let selection = arguments.what.selection(arguments.filters)?;
+    if arguments.dry_run {
+        return plan::dry_run(context, selection, &arguments.moving).await;
     }
-    let settings = arguments.moving.settings(context)?;
-    settings.systems()?;
-    let ledger = connect::open_ledger(&settings.ledger.path, "archive")?;
-    let connected = connect::connect(&settings).await?;
-    let collections: Vec<CollectionId> = arguments
-        .collections
-        .into_iter()
-        .map(CollectionId)
-        .collect();
-    flows::archive::check(&connected.systems, &collections).await?;
-    let assets = walk(&connected.systems, &collections);
-    let arguments_text = json!({"collections": collections}).to_string();
-    let run = ledger
-        .start_run(NewRun {
-            command: "archive".into(),
-            arguments: arguments_text,
-        })
-        .await?;
-    let prepared = Prepared {
-        settings,
-        connected,
-        ledger,
-        run,
-        collection: collections.into_iter().next(),
-        wait: !arguments.moving.no_wait,
-        bounds: arguments.moving.bounds()?,
-    };
-    run::drive(context, prepared, Some(assets)).await
-}
-
-/// The enumeration of collections.
-pub(crate) fn walk(systems: &flows::Systems, collections: &[CollectionId]) -> flows::Enumerate {
-    let (systems, collections) = (systems.clone(), collections.to_vec());
-    Box::new(move || Ok(flows::archive::assets(&systems, &collections)))
+    run::start(context, selection, &arguments.moving).await
 }

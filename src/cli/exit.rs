@@ -121,7 +121,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<flows::Error>() {
         return match error {
-            flows::Error::List { .. } | flows::Error::Unopened { .. } => Some(Exit::Usage),
+            flows::Error::List { .. }
+            | flows::Error::Unopened { .. }
+            | flows::Error::Plan { .. } => Some(Exit::Usage),
             flows::Error::Ledger(_) => Some(Exit::Ledger),
             flows::Error::Engine(failure) => Some(of_failure(failure)),
             flows::Error::Iconik(error) => Some(of_iconik(error)),

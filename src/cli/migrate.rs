@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
-use super::run::{self, Moving, Prepared};
-use super::{Context, connect};
+use super::run::{self, Moving};
+use super::select::{self, Filters, Selection};
+use super::{Context, plan};
 use crate::cli::exit::Exit;
-use crate::flows;
-use crate::flows::migrate::{Library, assets};
-use crate::ledger::NewRun;
+use crate::flows::migrate::Library;
 
 /// File the masters that a saved search, a query, an id list or a CSV names.
 ///
@@ -17,18 +14,30 @@ use crate::ledger::NewRun;
 ///
 /// Examples:
 ///   longhaul migrate --search 5f0c3a52-0000-11ee-8000-0242ac120002
-///   longhaul migrate --query 'status:ACTIVE AND title:promo*'
-///   longhaul migrate --csv library.csv --id-column asset_id
+///   longhaul migrate --query 'status:ACTIVE AND title:promo*' --where region=AT
+///   longhaul migrate --csv library.csv --id-column asset_id --dry-run
+///   longhaul migrate --plan friday.jsonl
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// Say what would be done, and do nothing (see `longhaul plan`)
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(crate) moving: Moving,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct What {
     #[command(flatten)]
     from: From,
     /// Column of the CSV that holds asset ids
     #[arg(long, value_name = "NAME", default_value = "id", requires = "csv")]
     id_column: String,
-    #[command(flatten)]
-    moving: Moving,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,78 +55,38 @@ struct From {
     /// CSV file with a header line
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Do exactly what this saved plan says, and say what has changed since
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
 }
 
-impl Arguments {
-    fn library(&self) -> Library {
+impl What {
+    pub(crate) fn selection(self, filters: Filters) -> anyhow::Result<Selection> {
+        let command = "migrate";
         let From {
             search,
             query,
             ids,
             csv,
-        } = &self.from;
-        match (search, query, ids, csv) {
-            (Some(id), ..) => Library::SavedSearch(id.clone()),
-            (_, Some(query), ..) => Library::Query(query.clone()),
-            (_, _, Some(path), _) => Library::Ids(path.clone()),
-            (_, _, _, path) => {
-                Library::Csv(path.clone().unwrap_or_default(), self.id_column.clone())
-            }
+            plan,
+        } = self.from;
+        if let Some(path) = plan {
+            return Selection::new(command, Selection::plan(command, path)?, filters);
         }
+        let library = match (search, query, ids, csv) {
+            (Some(id), ..) => Library::SavedSearch(id),
+            (_, Some(query), ..) => Library::Query(query),
+            (_, _, Some(path), _) => Library::Ids(path),
+            (_, _, _, path) => Library::Csv(path.unwrap_or_default(), self.id_column),
+        };
+        Selection::new(command, select::From::Library(library), filters)
     }
-}
-
-/// What a run was told, for a resume to enumerate again.
-pub(crate) fn told(library: &Library) -> serde_json::Value {
-    match library {
-        Library::SavedSearch(id) => json!({"search": id}),
-        Library::Query(query) => json!({"query": query}),
-        Library::Ids(path) => json!({"ids": path}),
-        Library::Csv(path, column) => json!({"csv": path, "id_column": column}),
-    }
-}
-
-/// The enumeration of a library. A list is checked to its end at once.
-pub(crate) fn list(
-    systems: &flows::Systems,
-    library: &Library,
-) -> Result<flows::Enumerate, flows::Error> {
-    drop(assets(systems, library)?);
-    let (systems, library) = (systems.clone(), library.clone());
-    Ok(Box::new(move || assets(&systems, &library)))
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let settings = arguments.moving.settings(context)?;
-    settings.systems()?;
-    let library = absolute(arguments.library());
-    let ledger = connect::open_ledger(&settings.ledger.path, "migrate")?;
-    let connected = connect::connect(&settings).await?;
-    let assets = list(&connected.systems, &library)?;
-    let run = ledger
-        .start_run(NewRun {
-            command: "migrate".into(),
-            arguments: told(&library).to_string(),
-        })
-        .await?;
-    let prepared = Prepared {
-        settings,
-        connected,
-        ledger,
-        run,
-        collection: None,
-        wait: !arguments.moving.no_wait,
-        bounds: arguments.moving.bounds()?,
-    };
-    run::drive(context, prepared, Some(assets)).await
-}
-
-/// A resume may be started in another folder.
-fn absolute(library: Library) -> Library {
-    let full = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-    match library {
-        Library::Ids(path) => Library::Ids(full(path)),
-        Library::Csv(path, column) => Library::Csv(full(path), column),
-        other => other,
+    let selection = arguments.what.selection(arguments.filters)?;
+    if arguments.dry_run {
+        return plan::dry_run(context, selection, &arguments.moving).await;
     }
+    run::start(context, selection, &arguments.moving).await
 }

@@ -14,6 +14,7 @@ mod export;
 mod init;
 mod migrate;
 mod output;
+mod plan;
 mod progress;
 mod reconcile;
 mod resume;
@@ -21,6 +22,7 @@ mod retry;
 mod run;
 #[cfg(test)]
 mod sample;
+mod select;
 mod settings;
 mod signals;
 #[cfg(feature = "simulator")]
@@ -111,6 +113,8 @@ enum Command {
     Init(init::Arguments),
     /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
+    /// Say what a run would do, how long it takes and what it costs; changes nothing
+    Plan(plan::Arguments),
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
     Status(status::Arguments),
@@ -245,6 +249,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
+        Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

@@ -1,20 +1,19 @@
 //! `resume`: goes on with a run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::Value;
 
 use super::run::{self, Moving, Prepared};
+use super::select::{From, Selection};
 use super::{Context, connect, steer, who};
 use crate::cli::exit::{Ended, Exit};
 use crate::control::{self, Ask, Client};
-use crate::flows;
-use crate::flows::migrate::Library;
-use crate::ledger::{Ledger, Run};
+use crate::flows::{self, Wanted};
+use crate::ledger::Ledger;
 use crate::settings::Resolved;
-use crate::types::{AssetId, CollectionId, ItemId, RunId};
+use crate::types::{AssetId, ItemId, RunId};
 
 const PAGE: usize = 500;
 
@@ -78,27 +77,40 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             .output
             .note(format!("{count} items will be tried again"));
     }
-    let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
-    let collections = collections(&told);
-    let assets = if run.scan_done {
+    let selection = Selection::of_run(&run);
+    // Its enumeration has reached its end: how it selected matters only to what is looked at again.
+    let selection = match selection {
+        Err(error) if !run.scan_done || !states.is_empty() => return Err(error),
+        other => other.ok(),
+    };
+    let assets = if !run.scan_done {
+        let selection = selection.as_ref();
+        // A collection that is gone is said by the enumeration, which also waits for iconik.
+        if let Some(selection) = selection
+            && !matches!(selection.from, From::Collections(_))
+        {
+            selection.check(&connected.systems).await?;
+        }
+        selection.map(|selection| selection.enumerate(&connected.systems))
+    } else {
         (!states.is_empty()).then(|| -> flows::Enumerate {
             let (ledger, run) = (ledger.clone(), run.id);
-            Box::new(move || Ok(unplanned(ledger.clone(), run, states.clone())))
+            Box::new(move || {
+                let assets = unplanned(ledger.clone(), run, states.clone());
+                Ok(assets.map_ok(Wanted::from).boxed())
+            })
         })
-    } else if run.command == "archive" {
-        Some(super::archive::walk(&connected.systems, &collections))
-    } else {
-        Some(super::migrate::list(
-            &connected.systems,
-            &library(&run, &told)?,
-        )?)
     };
     let prepared = Prepared {
+        intake: selection
+            .as_ref()
+            .map(|selection| selection.intake(&settings))
+            .unwrap_or_default(),
+        collection: selection.and_then(|selection| selection.collections().into_iter().next()),
         settings,
         connected,
         ledger,
         run: run.id,
-        collection: collections.into_iter().next(),
         wait: !arguments.moving.no_wait,
         bounds: arguments.moving.bounds()?,
     };
@@ -164,27 +176,4 @@ fn unplanned(
     })
     .try_flatten()
     .boxed()
-}
-
-fn collections(told: &Value) -> Vec<CollectionId> {
-    let ids = told["collections"].as_array().into_iter().flatten();
-    ids.filter_map(|id| id.as_str().map(CollectionId::from))
-        .collect()
-}
-
-fn library(run: &Run, told: &Value) -> anyhow::Result<Library> {
-    let text = |key: &str| told[key].as_str().map(str::to_owned);
-    let found = text("search")
-        .map(Library::SavedSearch)
-        .or_else(|| text("query").map(Library::Query))
-        .or_else(|| text("ids").map(|path| Library::Ids(PathBuf::from(path))))
-        .or_else(|| {
-            Some(Library::Csv(
-                PathBuf::from(text("csv")?),
-                text("id_column")?,
-            ))
-        });
-    found.ok_or_else(|| {
-        Ended::usage(format!("run {} was recorded without saying what it enumerates; start it anew, nothing is filed twice", run.id))
-    })
 }

@@ -10,14 +10,15 @@ use super::connect::{self, Connected};
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, styled};
 use super::progress::Watch;
+use super::select::Selection;
 use super::signals;
 use super::when;
 use crate::control::{self, Bounds, Live, Means};
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
 use crate::flows::{self};
-use crate::ledger::{Ledger, STOPPED, StateCount};
-use crate::settings::{Resolved, Versions};
+use crate::ledger::{Ledger, NewRun, STOPPED, StateCount};
+use crate::settings::Resolved;
 use crate::telemetry::Resources;
 use crate::transfer::Outcome;
 use crate::types::{CollectionId, FailureClass, ItemId, RunId, display_bytes, parse_size};
@@ -105,9 +106,41 @@ pub(crate) struct Prepared {
     pub(crate) connected: Connected,
     pub(crate) ledger: Ledger,
     pub(crate) run: RunId,
+    pub(crate) intake: Intake,
     pub(crate) collection: Option<CollectionId>,
     pub(crate) wait: bool,
     pub(crate) bounds: Bounds,
+}
+
+/// Starts a run over a selection and drives it to its end.
+pub(crate) async fn start(
+    context: &Context,
+    selection: Selection,
+    moving: &Moving,
+) -> anyhow::Result<Exit> {
+    let settings = moving.settings(context)?;
+    settings.systems()?;
+    let ledger = connect::open_ledger(&settings.ledger.path, selection.command)?;
+    let connected = connect::connect(&settings).await?;
+    selection.check(&connected.systems).await?;
+    let assets = selection.enumerate(&connected.systems);
+    let run = ledger
+        .start_run(NewRun {
+            command: selection.command.into(),
+            arguments: selection.told().to_string(),
+        })
+        .await?;
+    let prepared = Prepared {
+        intake: selection.intake(&settings),
+        settings,
+        connected,
+        ledger,
+        run,
+        collection: selection.collections().into_iter().next(),
+        wait: !moving.no_wait,
+        bounds: moving.bounds()?,
+    };
+    drive(context, prepared, Some(assets)).await
 }
 
 /// Drives the run to its end and reports it.
@@ -121,6 +154,7 @@ pub(crate) async fn drive(
         connected,
         ledger,
         run,
+        intake,
         collection,
         wait,
         bounds,
@@ -129,12 +163,6 @@ pub(crate) async fn drive(
     let stop = signals::listen(Arc::clone(&output))?;
     let pace = connect::pace(&settings);
     let engine = connect::engine(&settings, &connected, &ledger, &pace, stop.clone(), wait)?;
-    let intake = Intake {
-        all_versions: settings
-            .iconik()
-            .is_ok_and(|iconik| iconik.versions == Versions::All),
-        sidecar: settings.transfer.sidecar,
-    };
     let drive = Drive {
         systems: connected.systems,
         ledger: ledger.clone(),
@@ -249,12 +277,13 @@ async fn report(
         progress.resent.load(Relaxed),
         progress.read_back.load(Relaxed),
     );
+    let changes = drive.scan.changes();
     let used = Resources::now();
     output.event(
         "summary",
         json!({
             "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
-            "stopped_by": stopped_by, "already_done": already, "left_out": left_out, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+            "stopped_by": stopped_by, "already_done": already, "left_out": left_out, "changed_since_plan": changes, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
             "seconds": took.as_secs_f64(), "cpu_seconds": used.cpu.as_secs_f64(), "peak_memory": used.peak_memory,
             "waited_seconds": progress.waited().into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
         }),
@@ -281,7 +310,13 @@ async fn report(
     }
     if left_out > 0 {
         output.say(format!(
-            "  {left_out:>6} left out: nothing to file (`longhaul audit --run {run}` says why)"
+            "  {left_out:>6} left out by a filter or with nothing to file (`longhaul audit --run {run}` says why)"
+        ));
+    }
+    for (what, count) in &changes {
+        output.say(format!(
+            "  {count:>6} {} since the plan (`longhaul audit --run {run}` says which)",
+            what.replace('-', " ")
         ));
     }
     output.note(styled(

@@ -3,7 +3,7 @@
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{Error, Systems};
-use crate::iconik::Selection;
+use crate::iconik::{Found, Selection};
 use crate::types::{AssetId, CollectionId};
 
 /// Looks whether the collections exist, so that a slip shows before anything is begun.
@@ -16,6 +16,18 @@ pub async fn check(systems: &Systems, collections: &[CollectionId]) -> Result<()
         systems.iconik.collection(collection).await?;
     }
     Ok(())
+}
+
+/// The same as the search index knows them.
+pub fn found(
+    systems: &Systems,
+    collections: &[CollectionId],
+) -> BoxStream<'static, Result<Found, Error>> {
+    let client = systems.iconik.clone();
+    stream::iter(collections.to_vec())
+        .flat_map(move |collection| client.select_found(&Selection::Collection(collection)))
+        .map_err(Error::from)
+        .boxed()
 }
 
 /// The assets of the collections, each collection walked to its leaves.

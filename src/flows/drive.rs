@@ -1,7 +1,8 @@
 //! Runs a flow: enumeration, engine and reports side by side.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -34,6 +35,27 @@ pub struct Scan {
     pub left_out: AtomicU64,
     /// Whether it has reached its end.
     pub done: AtomicBool,
+    changes: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Scan {
+    /// Counts something that is not as the plan that is followed says.
+    pub(super) fn changed(&self, what: &'static str) {
+        *self.lock().entry(what).or_default() += 1;
+    }
+
+    /// What is not as the plan that is followed says, and how often.
+    pub fn changes(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().clone()
+    }
+
+    pub(super) fn forget_changes(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A run being driven.

@@ -8,12 +8,16 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::drive::Scan;
+use super::filter::Filter;
+use super::plan::Decision;
 use super::write_back::ItemSource;
-use super::{Enumerate, Error, Systems};
+use super::{Enumerate, Error, Systems, Wanted};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
 use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
 use crate::telemetry::crash_point;
-use crate::types::{AssetId, FailureClass, Marker, MarkerFields, Reason, Role, RunId};
+use crate::types::{
+    AssetId, CollectionId, FailureClass, Marker, MarkerFields, Reason, Role, RunId, display_bytes,
+};
 
 /// Assets asked about at once; iconik's call limit is the brake, not this.
 const AT_ONCE: usize = 4;
@@ -24,13 +28,21 @@ const BATCH: usize = 64;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// The fingerprint of an asset that iconik does not have.
+const MISSING: &str = "missing";
+
 /// How masters become items.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Intake {
     /// Every version of an asset, or the current one alone.
     pub all_versions: bool,
     /// Whether a metadata sidecar is filed beside each master.
     pub sidecar: bool,
+    /// Which assets are wanted.
+    pub filter: Filter,
+    /// Whether the assets were selected by their collections: a plan that is followed leaves out
+    /// those that have been taken out of theirs.
+    pub in_collections: bool,
 }
 
 /// Plans every asset into the ledger. While iconik is away it waits; a listing that broke off is
@@ -52,6 +64,7 @@ pub async fn scan(
         let seen = scan.seen.swap(0, Ordering::Relaxed);
         scan.planned.store(0, Ordering::Relaxed);
         scan.left_out.store(0, Ordering::Relaxed);
+        scan.forget_changes();
         if seen > 0 {
             // It had got somewhere.
             wait = FIRST_WAIT;
@@ -61,6 +74,23 @@ pub async fn scan(
             other => return other,
         }
     }
+}
+
+/// A look that waits out at most `waits` disturbances.
+pub(super) async fn look_patiently(
+    systems: &Systems,
+    intake: &Intake,
+    wanted: &Wanted,
+    waits: u32,
+) -> Result<Looked, Error> {
+    let mut wait = FIRST_WAIT;
+    for _ in 0..waits {
+        match look(systems, intake, wanted).await {
+            Err(error) if error.is_passing() => pause(&error, &mut wait).await,
+            other => return other,
+        }
+    }
+    look(systems, intake, wanted).await
 }
 
 /// Waits out a disturbance, each time twice as long, up to a minute.
@@ -75,7 +105,7 @@ async fn scan_once(
     ledger: &Ledger,
     run: RunId,
     intake: &Intake,
-    assets: BoxStream<'static, Result<AssetId, Error>>,
+    assets: BoxStream<'static, Result<Wanted, Error>>,
     scan: &Scan,
 ) -> Result<(), Error> {
     ledger.begin_scan(run).await?;
@@ -84,9 +114,9 @@ async fn scan_once(
             let asset = asset?;
             let mut wait = FIRST_WAIT;
             loop {
-                match plan(systems, intake, &asset).await {
+                match look(systems, intake, &asset).await {
                     Err(error) if error.is_passing() => pause(&error, &mut wait).await,
-                    other => return other,
+                    other => return other.map(|looked| (asset.asset, looked)),
                 }
             }
         })
@@ -94,23 +124,36 @@ async fn scan_once(
         .ready_chunks(BATCH);
     while let Some(batch) = planned.next().await {
         let mut items = Vec::new();
-        let mut left_out = 0;
+        let (mut left_out, mut notes) = (0, 0);
         let mut change = Change::new();
         let mut failed = None;
         for planned in batch {
             match planned {
-                Ok(planned) => {
+                Ok((asset, looked)) => {
                     scan.seen.fetch_add(1, Ordering::Relaxed);
-                    items.extend(planned.items);
-                    for data in planned.left_out {
-                        left_out += 1;
-                        let event = "left-out".to_owned();
-                        change = change.journal(Entry {
+                    items.extend(looked.items.into_iter().map(|(item, _)| item));
+                    let mut note = |event: &str, data: serde_json::Value| {
+                        notes += 1;
+                        change = std::mem::take(&mut change).journal(Entry {
                             run: Some(run),
-                            event,
+                            event: event.to_owned(),
                             data: data.to_string(),
                             ..Default::default()
                         });
+                    };
+                    for (what, key, detail) in looked.changes {
+                        scan.changed(what);
+                        note(
+                            "changed-since-plan",
+                            json!({"asset": asset, "title": looked.title, "key": key, "change": what, "detail": detail}),
+                        );
+                    }
+                    if let Some((why, detail)) = looked.left_out {
+                        left_out += 1;
+                        note(
+                            "left-out",
+                            json!({"asset": asset, "title": looked.title, "why": why, "detail": detail}),
+                        );
                     }
                 }
                 Err(error) => {
@@ -118,7 +161,7 @@ async fn scan_once(
                 }
             }
         }
-        if left_out > 0 {
+        if notes > 0 {
             ledger.apply(change).await?;
             scan.left_out.fetch_add(left_out, Ordering::Relaxed);
         }
@@ -134,35 +177,110 @@ async fn scan_once(
     Ok(())
 }
 
-struct Planned {
-    items: Vec<NewItem>,
-    left_out: Vec<serde_json::Value>,
+/// What a look at one asset found.
+pub(super) struct Looked {
+    /// Its title; the id when it cannot be read.
+    pub(super) title: String,
+    /// The collections it is in.
+    pub(super) collections: Vec<CollectionId>,
+    /// How many views its metadata is in; only counted when no sidecar is made.
+    pub(super) views: u64,
+    /// Its versions as items, oldest first, each with its master unless it is refused.
+    pub(super) items: Vec<(NewItem, Option<Master>)>,
+    /// Why it is left out: as one word, and for people.
+    pub(super) left_out: Option<(&'static str, String)>,
+    /// What is not as the plan that is followed says: as one word, the item's key, and for people.
+    pub(super) changes: Vec<(&'static str, String, String)>,
 }
 
-async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planned, Error> {
-    // All versions even when one is wanted: the others' markers tell whose document it is.
-    let plan = match systems.iconik.plan_asset(id, &Versions::All).await {
-        Ok(plan) => plan,
-        Err(error) if error.is_not_found() || error.is_forbidden() => {
-            return Ok(Planned {
-                items: vec![missing(systems, id, &error.to_string())],
-                left_out: Vec::new(),
-            });
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let mut planned = Planned {
+/// Looks at an asset: its versions as items, or why it is left out.
+pub(super) async fn look(
+    systems: &Systems,
+    intake: &Intake,
+    wanted: &Wanted,
+) -> Result<Looked, Error> {
+    let id = &wanted.asset;
+    let planned = wanted.planned.as_deref();
+    let mut looked = Looked {
+        title: id.0.clone(),
+        collections: Vec::new(),
+        views: 0,
         items: Vec::new(),
-        left_out: Vec::new(),
+        left_out: None,
+        changes: Vec::new(),
     };
+    match examine(systems, intake, id, &mut looked).await {
+        Ok(()) => {}
+        Err(Error::Iconik(error)) if error.is_not_found() || error.is_forbidden() => {
+            let was_there = |planned: &Decision| {
+                let mut versions = planned.versions.iter().flatten();
+                !versions.any(|version| version.fingerprint == MISSING)
+            };
+            if planned.is_some_and(was_there) {
+                let change = ("gone", format!("{id}/-"), error.to_string());
+                looked.changes.push(change);
+            }
+            looked.items = vec![(missing(systems, id, &error.to_string()), None)];
+            return Ok(looked);
+        }
+        Err(error) => return Err(error),
+    }
+    if let Some(planned) = planned {
+        compare(intake, planned, &mut looked);
+    }
+    Ok(looked)
+}
+
+async fn examine(
+    systems: &Systems,
+    intake: &Intake,
+    id: &AssetId,
+    looked: &mut Looked,
+) -> Result<(), Error> {
+    let asset = systems.iconik.asset(id).await?;
+    looked.title.clone_from(&asset.title);
+    looked.collections.clone_from(&asset.in_collections);
+    if let Err(refused) = intake.filter.asset(&asset) {
+        looked.left_out = Some((refused.why, refused.detail));
+        return Ok(());
+    }
+    let mut current_metadata = None;
+    if intake.filter.needs_metadata() {
+        let metadata = systems.iconik.metadata_of(&asset, None).await?;
+        if let Err(refused) = intake.filter.metadata(&metadata) {
+            looked.left_out = Some((refused.why, refused.detail));
+            return Ok(());
+        }
+        current_metadata = Some(metadata);
+    }
+    // All versions even when one is wanted: the others' markers tell whose document it is.
+    let plan = systems.iconik.plan_of(asset, &Versions::All).await?;
+    if let Some(newest) = plan.masters.last() {
+        let name = match &newest.storage {
+            Some(storage) if !intake.filter.storage.is_empty() => {
+                systems.iconik.storage(storage).await?
+            }
+            _ => None,
+        };
+        let name = name.as_ref().map(|storage| storage.label());
+        if let Err(refused) = intake.filter.master(newest, name) {
+            looked.left_out = Some((refused.why, refused.detail));
+            return Ok(());
+        }
+    }
     for out in &plan.out {
         match out.why {
             // Nothing to move, and nothing that a person must see to.
-            Why::Deleted | Why::NoBytes | Why::Subclip => planned.left_out.push(json!({
-                "asset": id, "title": plan.asset.title, "why": out.why.as_str(), "detail": out.detail,
-            })),
-            _ => planned.items.push(refused(systems, &plan.asset, out)),
+            Why::Deleted | Why::NoBytes | Why::Subclip => {
+                looked.left_out = Some((out.why.as_str(), out.detail.clone()));
+            }
+            _ => looked
+                .items
+                .push((refused(systems, &plan.asset, out), None)),
         }
+    }
+    if !intake.sidecar {
+        looked.views = systems.iconik.views_of(&plan.asset).await?;
     }
     let kin: Vec<String> = plan
         .masters
@@ -177,19 +295,32 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
     } else {
         plan.masters.len().saturating_sub(1)
     };
-    for master in plan.masters.iter().skip(wanted) {
-        let mut item = item(systems, master, &kin);
+    let newest = plan
+        .asset
+        .current_version()
+        .map(|version| version.id.clone());
+    for master in plan.masters.into_iter().skip(wanted) {
+        let mut item = item(systems, &master, &kin);
         if intake.sidecar {
-            let metadata = systems
-                .iconik
-                .metadata_of(&plan.asset, Some(&master.version))
-                .await?;
+            // An asset's own metadata is its newest version's.
+            let read = current_metadata
+                .take_if(|_| newest.as_ref() == Some(&master.version))
+                .map(Ok);
+            let metadata = match read {
+                Some(read) => read,
+                None => {
+                    systems
+                        .iconik
+                        .metadata_of(&plan.asset, Some(&master.version))
+                        .await
+                }
+            }?;
             let content = master
                 .describe(&systems.domain, &plan.asset, &metadata, &[])
                 .to_json();
             let sidecar = NewFile {
                 role: Role::Metadata.name(),
-                marker: marker(systems, master, &Role::Metadata),
+                marker: marker(systems, &master, &Role::Metadata),
                 name: systems
                     .destination
                     .map_name(&format!("{}.metadata.json", item.name)),
@@ -203,9 +334,102 @@ async fn plan(systems: &Systems, intake: &Intake, id: &AssetId) -> Result<Planne
         item.after = before
             .replace(item.key.clone())
             .filter(|_| item.kind == "document");
-        planned.items.push(item);
+        looked.items.push((item, Some(master)));
     }
-    Ok(planned)
+    Ok(())
+}
+
+/// What has changed since the plan that is followed. A version that the plan does not know is left
+/// for another run; one whose content changed is filed as it is now.
+fn compare(intake: &Intake, planned: &Decision, looked: &mut Looked) {
+    let key = format!("{}/-", planned.asset);
+    if let Some((why, detail)) = &looked.left_out {
+        let change = match *why {
+            "deleted" => "gone",
+            _ => "no-longer-selected",
+        };
+        looked.changes.push((change, key, detail.clone()));
+        return;
+    }
+    let moved_out = intake.in_collections
+        && !planned.collections.is_empty()
+        && !planned
+            .collections
+            .iter()
+            .any(|collection| looked.collections.contains(collection));
+    if moved_out {
+        let detail = "it is in none of the collections that it was in".to_owned();
+        looked.items.clear();
+        looked.left_out = Some(("no-longer-selected", detail.clone()));
+        looked.changes.push(("no-longer-selected", key, detail));
+        return;
+    }
+    // A quick count knows no versions: there is nothing to compare with.
+    let Some(versions) = &planned.versions else {
+        return;
+    };
+    let mut gone: Vec<&str> = versions
+        .iter()
+        .map(|version| version.key.as_str())
+        .collect();
+    let changes = &mut looked.changes;
+    looked.items.retain(|(item, _)| {
+        gone.retain(|key| *key != item.key);
+        let bytes: u64 = master_bytes(item);
+        match versions.iter().find(|version| version.key == item.key) {
+            None => {
+                let detail = format!(
+                    "a version of {} that the plan does not know; another run files it",
+                    display_bytes(bytes)
+                );
+                changes.push(("new-version", item.key.clone(), detail));
+                false
+            }
+            Some(then) if then.fingerprint != item.fingerprint => {
+                let detail = if item.refused.is_some() {
+                    "it can no longer be filed".to_owned()
+                } else if then.bytes == bytes {
+                    format!("{}, with another checksum or date", display_bytes(bytes))
+                } else {
+                    format!(
+                        "{} when it was planned, now {}",
+                        display_bytes(then.bytes),
+                        display_bytes(bytes)
+                    )
+                };
+                changes.push(("content-changed", item.key.clone(), detail));
+                true
+            }
+            Some(_) => true,
+        }
+    });
+    for key in gone {
+        let detail = "a version that the asset no longer has".to_owned();
+        changes.push(("version-gone", key.to_owned(), detail));
+    }
+    // What came before a version that is left for later is not waited for.
+    let kept: Vec<String> = looked
+        .items
+        .iter()
+        .map(|(item, _)| item.key.clone())
+        .collect();
+    let mut before: Option<String> = None;
+    for (item, _) in &mut looked.items {
+        if item
+            .after
+            .as_ref()
+            .is_some_and(|after| !kept.contains(after))
+        {
+            item.after.clone_from(&before);
+        }
+        before = Some(item.key.clone());
+    }
+}
+
+/// Bytes of an item without its sidecars.
+pub(super) fn master_bytes(item: &NewItem) -> u64 {
+    let masters = item.files.iter().filter(|file| file.content.is_none());
+    masters.map(|file| file.size).sum()
 }
 
 fn marker(systems: &Systems, master: &Master, role: &Role) -> String {
@@ -341,7 +565,7 @@ fn missing(systems: &Systems, id: &AssetId, message: &str) -> NewItem {
         title: id.0.clone(),
         parent: systems.target.0,
         name: id.0.clone(),
-        fingerprint: "missing".into(),
+        fingerprint: MISSING.into(),
         source: "{}".into(),
         refused: Some((
             FailureClass::ItemIsWrong.as_str().into(),

@@ -1,5 +1,6 @@
 //! Migration of a legacy library: what a saved search, a query, an id list or a CSV names.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,11 @@ use std::path::{Path, PathBuf};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{Error, Systems};
-use crate::iconik::Selection;
+use crate::iconik::{Found, Selection};
 use crate::types::AssetId;
+
+/// Ids that one search asks for.
+const ASKED_AT_ONCE: usize = 100;
 
 /// Where the assets of a migration come from.
 #[derive(Clone, Debug)]
@@ -46,6 +50,65 @@ pub fn assets(
         .select(&selection)
         .map_err(Error::from)
         .boxed())
+}
+
+/// The ids of a list with an id on each line, one at a time.
+pub(super) fn ids(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<AssetId, Error>> + use<>, Error> {
+    Ids::open(path, None)
+}
+
+/// The assets of a library as the search index knows them; lists are asked for by the hundred.
+///
+/// # Errors
+///
+/// Like those of [`assets`].
+pub fn found(
+    systems: &Systems,
+    library: &Library,
+) -> Result<BoxStream<'static, Result<Found, Error>>, Error> {
+    let selection = match library {
+        Library::SavedSearch(id) => Selection::SavedSearch(id.clone()),
+        Library::Query(query) => Selection::Query(query.clone()),
+        Library::Ids(_) | Library::Csv(..) => {
+            return Ok(found_of_ids(systems, assets(systems, library)?));
+        }
+    };
+    Ok(systems
+        .iconik
+        .select_found(&selection)
+        .map_err(Error::from)
+        .boxed())
+}
+
+/// What the index knows of these assets; those it does not know are named with their id alone.
+pub fn found_of_ids(
+    systems: &Systems,
+    ids: BoxStream<'static, Result<AssetId, Error>>,
+) -> BoxStream<'static, Result<Found, Error>> {
+    let client = systems.iconik.clone();
+    ids.try_chunks(ASKED_AT_ONCE)
+        .map_err(|broken| broken.1)
+        .and_then(move |ids| {
+            let client = client.clone();
+            async move {
+                let rows: Vec<Found> = client
+                    .select_found(&Selection::Assets(ids.clone()))
+                    .try_collect()
+                    .await?;
+                let mut known: HashMap<String, Found> =
+                    rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+                let rows = ids.into_iter().map(move |id| {
+                    Ok(known
+                        .remove(id.as_str())
+                        .unwrap_or_else(|| Found::unknown(id)))
+                });
+                Ok(stream::iter(rows))
+            }
+        })
+        .try_flatten()
+        .boxed()
 }
 
 fn ids_of_list(

@@ -5,18 +5,21 @@
 //! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //!
-//! All flows share [`intake`] (which masters, as ledger items), [`drive`] (the engine, the
-//! enumeration and the reports side by side) and [`write_back`] (what iconik is told afterwards).
+//! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
+//! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
+//! [`write_back`] (what iconik is told afterwards). [`plan`] says what a flow would do.
 
 pub mod archive;
 pub mod drive;
+pub mod filter;
 pub mod intake;
 pub mod migrate;
+pub mod plan;
 pub mod write_back;
 
 use std::sync::Arc;
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt as _};
 
 use crate::iconik;
 use crate::transfer::Destination;
@@ -64,14 +67,59 @@ pub enum Error {
         /// What is wrong with it, and what to write instead.
         what: String,
     },
+    /// A saved plan cannot be written, read or followed.
+    #[error("{path} {what}")]
+    Plan {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// The engine stopped.
     #[error(transparent)]
     Engine(#[from] Failure),
 }
 
+/// An asset to look at.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The asset.
+    pub asset: AssetId,
+    /// What the plan that is followed says of it.
+    pub planned: Option<Box<plan::Decision>>,
+}
+
+impl From<AssetId> for Wanted {
+    fn from(asset: AssetId) -> Self {
+        Self {
+            asset,
+            planned: None,
+        }
+    }
+}
+
 /// Begins an enumeration: every call gives all its assets from the start.
 pub type Enumerate =
-    Box<dyn Fn() -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> + Send + Sync>;
+    Box<dyn Fn() -> Result<BoxStream<'static, Result<Wanted, Error>>, Error> + Send + Sync>;
+
+/// The assets of a saved plan that a run has to look at.
+///
+/// # Errors
+///
+/// A plan that cannot be read any more.
+pub fn follow(
+    saved: &plan::saved::Saved,
+) -> Result<BoxStream<'static, Result<Wanted, Error>>, Error> {
+    let decisions = saved.decisions()?.filter_map(|decision| match decision {
+        Ok(decision) if !decision.is_wanted() => None,
+        Ok(decision) => Some(Ok(Wanted {
+            asset: decision.asset.clone(),
+            planned: Some(Box::new(decision)),
+        })),
+        Err(error) => Some(Err(error)),
+    });
+    Ok(futures::stream::iter(decisions).boxed())
+}
 
 impl Error {
     /// Whether the same may well succeed later.
@@ -88,7 +136,7 @@ impl Error {
                 Reason::Ledger,
                 error.to_string(),
             ),
-            Self::List { .. } | Self::Unopened { .. } => Failure::new(
+            Self::List { .. } | Self::Unopened { .. } | Self::Plan { .. } => Failure::new(
                 FailureClass::StopEverything,
                 Reason::Other,
                 self.to_string(),

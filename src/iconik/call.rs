@@ -147,6 +147,9 @@ impl Client {
         if let Some(repeat) = call.repeat {
             request = request.repeat(repeat);
         }
+        self.0
+            .made
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let answer = self
             .0
             .http

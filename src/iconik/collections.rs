@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::call::Call;
 use super::pages::{Rows, Style};
 use super::search::Found;
-use super::tolerant::{date, id, text, texts, words};
+use super::tolerant::{date, id, size, text, texts, words};
 use super::{AssetStatus, Client, Error};
-use crate::types::{AssetId, CollectionId};
+use crate::types::{AssetId, ByteCount, CollectionId};
 
 words! {
     /// Whether a collection is in the recycle bin.
@@ -65,6 +65,35 @@ impl Client {
             format!("reading collection {collection}"),
         );
         self.json(&call).await
+    }
+
+    /// Bytes of the originals in a collection and below it, by iconik's own account; `None` when it
+    /// does not say.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn collection_size(
+        &self,
+        collection: &CollectionId,
+    ) -> Result<Option<ByteCount>, Error> {
+        #[derive(Deserialize)]
+        struct Stated {
+            #[serde(default, deserialize_with = "size")]
+            size: Option<u64>,
+        }
+        let call = Call::get(
+            &["assets", "v1", "collections", collection.as_str(), "size"],
+            "can_read_collections",
+            format!("asking for the size of collection {collection}"),
+        )
+        .query("format_name", "ORIGINAL")
+        .query("include_subcollections", true);
+        match self.json::<Stated>(&call).await {
+            Ok(stated) => Ok(stated.size),
+            Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is directly in a collection: assets and collections, as the search index knows them,

@@ -192,6 +192,16 @@ impl Client {
         Ok(metadata)
     }
 
+    /// How many views the asset's metadata is in: as many calls reading it takes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn views_of(&self, asset: &Asset) -> Result<u64, Error> {
+        let categories = self.categories().await?.unwrap_or_default();
+        Ok(views_for(categories, asset.category.as_deref()).len() as u64)
+    }
+
     /// Writes values into a view's fields. Safe to repeat unless values are appended.
     ///
     /// # Errors

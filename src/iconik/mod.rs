@@ -126,6 +126,7 @@ struct Inner {
     views: metadata::ViewCache,
     addresses: signed::Addresses,
     restores: restore::Restores,
+    made: std::sync::atomic::AtomicU64,
 }
 
 impl fmt::Debug for Client {
@@ -166,6 +167,7 @@ impl Client {
             views: metadata::ViewCache::default(),
             addresses: signed::Addresses::default(),
             restores: restore::Restores::default(),
+            made: std::sync::atomic::AtomicU64::new(0),
             config,
         })))
     }
@@ -173,6 +175,11 @@ impl Client {
     /// The limit on calls, shared by all clones.
     pub fn calls(&self) -> &Arc<Calls> {
         &self.0.calls
+    }
+
+    /// Calls made so far, all clones together; repeats of one call count once.
+    pub fn calls_made(&self) -> u64 {
+        self.0.made.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The settings in force.

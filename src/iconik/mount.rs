@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use super::{Client, Locator};
+use super::{Client, Locator, Master};
 use crate::transfer::{ByteStream, Opened, Validator};
 use crate::types::{ByteRange, Failure, FailureClass, Reason};
 
@@ -20,6 +20,18 @@ use crate::types::{ByteRange, Failure, FailureClass, Reason};
 const READ: usize = 1 << 20;
 
 impl Client {
+    /// Looks whether the storage of a master is mounted here, as far as the settings say.
+    ///
+    /// # Errors
+    ///
+    /// What to mount and where to write it down.
+    pub async fn check_mount(&self, master: &Master) -> Result<(), Failure> {
+        match master.files.first() {
+            Some(file) => self.mount_of(&master.locator(file)).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Where the locator's storage is mounted, by its id or name.
     pub(super) async fn mount_of(&self, at: &Locator) -> Result<&Path, Failure> {
         let mounts = &self.config().mounts;

@@ -10,7 +10,7 @@ use super::choice::{self, Candidate};
 use super::reader::complete;
 use super::{
     ArchiveStatus, Asset, AssetKind, AssetStatus, AssetVersion, Client, Error, FileSet,
-    FileSetKind, FileSetStatus, FileStatus, FileType, Format, FormatStatus, Locator, Method,
+    FileSetKind, FileSetStatus, FileStatus, FileType, Format, FormatStatus, Found, Locator, Method,
     VersionStatus,
 };
 use crate::transfer::SourceFile;
@@ -205,7 +205,15 @@ impl Client {
         asset: &AssetId,
         versions: &Versions,
     ) -> Result<AssetPlan, Error> {
-        let asset = self.asset(asset).await?;
+        self.plan_of(self.asset(asset).await?, versions).await
+    }
+
+    /// Finds the masters of an asset that was just read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn plan_of(&self, asset: Asset, versions: &Versions) -> Result<AssetPlan, Error> {
         let mut plan = AssetPlan {
             masters: Vec::new(),
             out: Vec::new(),
@@ -462,22 +470,32 @@ impl Client {
 }
 
 fn no_master(asset: &Asset) -> Option<(Why, String)> {
-    if asset.status == AssetStatus::Deleted {
+    match (&asset.kind, &asset.original_asset_id) {
+        (AssetKind::Subclip, Some(original)) if asset.status != AssetStatus::Deleted => {
+            Some((Why::Subclip, format!("a subclip of asset {original}")))
+        }
+        (kind, _) => without_master(&asset.status, kind),
+    }
+}
+
+/// What can be said without a look at the formats.
+fn without_master(status: &AssetStatus, kind: &AssetKind) -> Option<(Why, String)> {
+    if *status == AssetStatus::Deleted {
         return Some((Why::Deleted, "the asset is in the recycle bin".to_owned()));
     }
-    match asset.kind {
-        AssetKind::Link | AssetKind::Placeholder => Some((
-            Why::NoBytes,
-            format!("assets of type {} have no bytes", asset.kind),
-        )),
-        AssetKind::Subclip => Some((
-            Why::Subclip,
-            match &asset.original_asset_id {
-                Some(original) => format!("a subclip of asset {original}"),
-                None => "a subclip of another asset".to_owned(),
-            },
-        )),
+    match kind {
+        AssetKind::Link | AssetKind::Placeholder => {
+            Some((Why::NoBytes, format!("assets of type {kind} have no bytes")))
+        }
+        AssetKind::Subclip => Some((Why::Subclip, "a subclip of another asset".to_owned())),
         _ => None,
+    }
+}
+
+impl Found {
+    /// Why the asset has no master, as far as the index knows.
+    pub fn without_master(&self) -> Option<(Why, String)> {
+        without_master(&self.status, &self.kind)
     }
 }
 

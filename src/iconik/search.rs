@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::call::Call;
 use super::pages::{Rows, Style};
-use super::tolerant::{date, id, text, words};
+use super::tolerant::{date, id, text, texts, words};
 use super::{ArchiveStatus, AssetKind, AssetStatus, Client, Error};
 use crate::types::{AssetId, CollectionId};
 
@@ -46,12 +46,33 @@ pub struct Found {
     /// Whether it is archived; the index lags.
     #[serde(default)]
     pub archive_status: ArchiveStatus,
+    /// When it was made.
+    #[serde(default, deserialize_with = "date")]
+    pub date_created: Option<Timestamp>,
     /// When it was changed last.
     #[serde(default, deserialize_with = "date")]
     pub date_modified: Option<Timestamp>,
+    /// The collections it is in, as far as the listing says.
+    #[serde(default, deserialize_with = "texts")]
+    pub in_collections: Vec<String>,
 }
 
 impl Found {
+    /// An asset that the index does not know, or not yet.
+    pub fn unknown(id: AssetId) -> Self {
+        Self {
+            id: id.0,
+            object_type: ObjectType::Assets,
+            title: None,
+            kind: AssetKind::default(),
+            status: AssetStatus::default(),
+            archive_status: ArchiveStatus::default(),
+            date_created: None,
+            date_modified: None,
+            in_collections: Vec::new(),
+        }
+    }
+
     /// Whether the row is a collection.
     pub fn is_collection(&self) -> bool {
         self.object_type == ObjectType::Collections
@@ -81,29 +102,40 @@ pub enum Selection {
 impl Client {
     /// The assets of a selection, each once, without those in the recycle bin.
     pub fn select(&self, selection: &Selection) -> Rows<AssetId> {
+        if let Selection::Assets(ids) = selection {
+            let mut seen = HashSet::new();
+            let ids: Vec<_> = ids
+                .iter()
+                .filter(|id| seen.insert(id.as_str()))
+                .cloned()
+                .map(Ok)
+                .collect();
+            return stream::iter(ids).boxed();
+        }
+        self.select_found(selection)
+            .map_ok(|row| AssetId(row.id))
+            .boxed()
+    }
+
+    /// The same as the index knows them: a call for a hundred assets rather than for each.
+    pub fn select_found(&self, selection: &Selection) -> Rows<Found> {
         let found = match selection {
-            Selection::Assets(ids) => {
-                let mut seen = HashSet::new();
-                let ids: Vec<_> = ids
-                    .iter()
-                    .filter(|id| seen.insert(id.as_str()))
-                    .cloned()
-                    .map(Ok)
-                    .collect();
-                return stream::iter(ids).boxed();
-            }
-            Selection::Collection(collection) => self.walk(collection),
+            Selection::Assets(ids) => self.search(json!({
+                "filter": {"operator": "AND", "terms": [{"name": "id", "value_in": ids}]}
+            })),
+            // A walk finds each once by itself.
+            Selection::Collection(collection) => return self.walk(collection),
             Selection::Query(query) => self.search(json!({ "query": query })),
             Selection::Criteria(criteria) => self.search(criteria.clone()),
             Selection::SavedSearch(search) => self.saved_search(search),
         };
         let mut seen = HashSet::new();
         found
-            .try_filter_map(move |row| {
+            .try_filter(move |row| {
                 let wanted = row.is_asset()
                     && row.status != AssetStatus::Deleted
                     && seen.insert(xxh3_128(row.id.as_bytes()));
-                std::future::ready(Ok(wanted.then_some(AssetId(row.id))))
+                std::future::ready(wanted)
             })
             .boxed()
     }
@@ -149,14 +181,16 @@ impl Client {
 }
 
 /// What [`Found`] holds.
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 9] = [
     "id",
     "object_type",
     "title",
     "type",
     "status",
     "archive_status",
+    "date_created",
     "date_modified",
+    "in_collections",
 ];
 
 /// The criteria inside a saved search, wherever that generation of the API keeps them.

@@ -130,6 +130,20 @@ impl Reader {
         )
     }
 
+    /// Up to `limit` items whose key begins with `prefix`, which does not end in the last
+    /// character there is.
+    pub fn items_below(&self, prefix: &str, limit: usize) -> Result<Vec<Item>, Error> {
+        self.many(
+            &format!(
+                "SELECT {} FROM item WHERE key >= ?1 AND key < ?1 || char(0x10FFFF)
+                 ORDER BY key LIMIT ?2",
+                decode::ITEM
+            ),
+            params![prefix, limit_of(limit)],
+            decode::item,
+        )
+    }
+
     /// The nodes found to hold a version with one of these markers.
     pub fn adopted(&self, markers: &[String]) -> Result<Vec<NodeId>, Error> {
         adopted::nodes(&self.conn, markers)

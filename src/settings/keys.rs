@@ -228,6 +228,21 @@ pub const KEYS: &[Key] = &[
         "pace.calendar",
         "other rates at other times: { days, from, to, zone, bandwidth }, first match holds; bandwidth `pause` begins nothing",
     ),
+    key(
+        "prices.egress",
+        None,
+        "what reading from cloud storages costs, such as `0.09 EUR/GB`; plans state it",
+    ),
+    key(
+        "prices.restore",
+        None,
+        "what restoring archived masters costs, such as `0.02 EUR/GB`; plans state it",
+    ),
+    key(
+        "prices.storage",
+        None,
+        "what keeping filed masters costs a month, such as `0.03 EUR/GB`; plans state it",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

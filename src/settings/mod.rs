@@ -20,6 +20,7 @@
 pub(crate) mod fuzz;
 mod keys;
 mod layers;
+mod price;
 mod problem;
 mod raw;
 mod secret;
@@ -28,11 +29,12 @@ mod words;
 
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
+pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
-    PaceSettings, SourceSettings, Target, TransferSettings,
+    PaceSettings, PriceSettings, SourceSettings, Target, TransferSettings,
 };
 pub use words::{
     CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_duration,
@@ -61,6 +63,8 @@ pub struct Resolved {
     pub network: NetworkSettings,
     /// How fast, and when.
     pub pace: PaceSettings,
+    /// What bytes cost.
+    pub prices: PriceSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -131,6 +135,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             transfer: sections.transfer,
             network: sections.network,
             pace: sections.pace,
+            prices: sections.prices,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

@@ -12,6 +12,7 @@ use url::{Host, Url};
 
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
+use super::price::Price;
 use super::raw::{Located, Raw};
 use super::secret::SecretRef;
 use super::words::{
@@ -151,6 +152,17 @@ pub struct PaceSettings {
     pub calendar: Vec<CalendarRule>,
 }
 
+/// `[prices]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriceSettings {
+    /// Reading from cloud storages.
+    pub egress: Option<Price>,
+    /// Restoring archived masters.
+    pub restore: Option<Price>,
+    /// Keeping filed masters for a month.
+    pub storage: Option<Price>,
+}
+
 /// All sections. A system's is `None` when something it needs is missing.
 pub(super) struct Sections {
     pub(super) iconik: Option<IconikSettings>,
@@ -160,6 +172,7 @@ pub(super) struct Sections {
     pub(super) transfer: TransferSettings,
     pub(super) network: NetworkSettings,
     pub(super) pace: PaceSettings,
+    pub(super) prices: PriceSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -171,6 +184,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let transfer = transfer(reader);
     let network = network(reader);
     let pace = pace(reader);
+    let prices = prices(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -203,6 +217,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         transfer: transfer?,
         network,
         pace: pace?,
+        prices: prices?,
     })
 }
 
@@ -367,6 +382,17 @@ fn pace(reader: &mut Reader) -> Result<PaceSettings, Reported> {
     Ok(PaceSettings {
         bandwidth: bandwidth?,
         calendar: calendar?.unwrap_or_default(),
+    })
+}
+
+fn prices(reader: &mut Reader) -> Result<PriceSettings, Reported> {
+    let egress = reader.optional("prices.egress", word::<Price>);
+    let restore = reader.optional("prices.restore", word::<Price>);
+    let storage = reader.optional("prices.storage", word::<Price>);
+    Ok(PriceSettings {
+        egress: egress?,
+        restore: restore?,
+        storage: storage?,
     })
 }
 

@@ -147,6 +147,8 @@ fn every_setting_of_the_full_fixture_arrives() {
     assert_eq!(resolved.network.plain_http, ["storage.example.com"]);
     assert_eq!(resolved.network.allow[1].to_string(), "192.168.7.9/32");
     assert_eq!(resolved.pace.bandwidth, Rate::BytesPerSecond(600 * MIB));
+    let egress = resolved.prices.egress.as_ref().map(ToString::to_string);
+    assert_eq!(egress.as_deref(), Some("0.09 EUR/GB"));
     assert_eq!(resolved.pace.calendar.len(), 2);
     assert_eq!(resolved.pace.calendar[0].days.len(), 5);
     assert_eq!(resolved.pace.calendar[1].bandwidth, Some(Rate::Unlimited));

@@ -286,7 +286,8 @@ pub(super) struct Hashed {
 
 /// Puts the hash between a stream of chunks in file order and whoever sends them on.
 ///
-/// `expected` is the number of bytes to come; short streams are hashed inline. A failure in
+/// `expected` is the number of bytes to come; short streams are hashed inline, and all but those
+/// with an MD5 when `inline` says so. A failure in
 /// `chunks` comes out after everything hashed before it. Dropping the result stops the thread at
 /// the next chunk. MD5 takes nearly three times as long as SHA-256, so it has a thread of its own
 /// behind the first.
@@ -295,12 +296,14 @@ pub(super) fn through(
     expected: ByteCount,
     chunks: ByteStream,
     progress: Arc<Progress>,
+    inline: bool,
 ) -> BoxStream<'static, Result<Hashed, Failure>> {
     let mut state = state;
-    if expected < INLINE_BELOW {
+    if expected < INLINE_BELOW || (inline && !state.has_md5()) {
         return chunks
             .map(move |chunk| {
                 chunk.map(|bytes| {
+                    let _busy = Gauge::up(&progress.hashing);
                     state.update(&bytes);
                     Hashed {
                         bytes,
@@ -467,13 +470,14 @@ mod tests {
             .chunks(100_000)
             .map(|c| Ok(Bytes::copy_from_slice(c)))
             .collect();
-        for with_md5 in [false, true] {
+        for (with_md5, inline) in [(false, false), (true, false), (false, true)] {
             let chunks = chunks.clone();
             let out: Vec<_> = through(
                 HashState::new(with_md5),
                 3 * MIB,
                 futures::stream::iter(chunks).boxed(),
                 Arc::default(),
+                inline,
             )
             .collect()
             .await;
@@ -502,6 +506,7 @@ mod tests {
                 expected,
                 chunks.boxed(),
                 Arc::default(),
+                false,
             )
             .collect()
             .await;

@@ -43,6 +43,7 @@ mod tuner;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -55,7 +56,7 @@ pub use ends::{
 pub use hash::{BadState, HashState};
 pub use hold::{End, Outage};
 pub use item::suffixed;
-pub use plan::{JoinManifest, JoinSegment};
+pub use plan::{JoinManifest, JoinSegment, pieces};
 pub use progress::{Progress, Waiting};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
@@ -217,6 +218,8 @@ pub(crate) struct Shared {
     pub(crate) steer: Arc<Steer>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) stop: Stop,
+    /// Threads that the machine runs at once.
+    cores: usize,
     pub(crate) started: tokio::time::Instant,
     /// The calendar's time then, in Unix milliseconds.
     pub(crate) started_ms: i64,
@@ -231,9 +234,23 @@ impl Shared {
         self.started_ms.saturating_add(ran)
     }
 
-    /// Parts of one file under way at once: those being read, those being sent.
+    /// Parts of one file under way at once: those being read, those being sent. Several files
+    /// share them: what waits too long in memory is out of the cache when it is hashed.
     pub(crate) fn read_ahead(&self) -> usize {
-        self.streams.target() + self.uploads.target().max(3)
+        let all = self.streams.target() + self.uploads.target().max(3);
+        all.div_ceil(self.active()).max(2)
+    }
+
+    /// Items in hand.
+    fn active(&self) -> usize {
+        let active = self.progress.items_active.load(Ordering::Relaxed);
+        usize::try_from(active).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Whether there are so many files in hand that threads of their own for hashing would only
+    /// take turns on the cores.
+    pub(crate) fn hash_inline(&self) -> bool {
+        self.active() >= self.cores
     }
 
     /// Most of them there can ever be.
@@ -289,6 +306,7 @@ impl Engine {
                 streams,
                 steer,
                 progress: Arc::default(),
+                cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
                 started: tokio::time::Instant::now(),
                 started_ms: jiff::Timestamp::now().as_millisecond(),
                 hold: hold::Hold::default(),

@@ -95,6 +95,24 @@ pub(super) fn way_in(
     }
 }
 
+/// In how many pieces a file of `size` bytes would be filed: 1 as a rule, more when it has to be
+/// split.
+///
+/// # Errors
+///
+/// A failure of class `ItemIsWrong` with the administrator's remedy when there is no way in.
+pub fn pieces(
+    size: ByteCount,
+    window: Option<Window>,
+    post_max: Option<ByteCount>,
+    oversize: Oversize,
+) -> Result<u64, Failure> {
+    Ok(match way_in(size, window, post_max, oversize, None)? {
+        Way::Split(largest) => size.div_ceil(largest),
+        Way::Small | Way::Session | Way::Post => 1,
+    })
+}
+
 /// The way in for a file whose storage gives it only as a whole: one streamed POST.
 ///
 /// # Errors

@@ -144,7 +144,13 @@ impl Mover<'_> {
             .await?;
         let _claim = self.claim(PIECE).await;
         let chunks = reader.ordered(self.at_source(ByteRange::new(0, frontier)), PIECE);
-        let mut hashed = hash::through(self.first_state()?, frontier, chunks, self.progress());
+        let mut hashed = hash::through(
+            self.first_state()?,
+            frontier,
+            chunks,
+            self.progress(),
+            self.shared.hash_inline(),
+        );
         let mut last = None;
         while let Some(chunk) = hashed.next().await {
             last = Some(chunk?.state);
@@ -254,7 +260,13 @@ impl Mover<'_> {
                 }
             },
         );
-        let mut hashed = hash::through(state.clone(), left, flat.boxed(), self.progress());
+        let mut hashed = hash::through(
+            state.clone(),
+            left,
+            flat.boxed(),
+            self.progress(),
+            self.shared.hash_inline(),
+        );
         let mut last = state;
         let mut part: Option<Assembling> = None;
         loop {
@@ -363,9 +375,15 @@ impl Mover<'_> {
         let file = self.file.id;
         let expected = expected.map(<[u8]>::to_vec);
         let hashed: BoxStream<'static, Result<(Bytes, Option<HashState>), Failure>> = match state {
-            Some(state) => hash::through(state, range.len(), chunks, self.progress())
-                .map(|hashed| hashed.map(|hashed| (hashed.bytes, Some(hashed.state))))
-                .boxed(),
+            Some(state) => hash::through(
+                state,
+                range.len(),
+                chunks,
+                self.progress(),
+                self.shared.hash_inline(),
+            )
+            .map(|hashed| hashed.map(|hashed| (hashed.bytes, Some(hashed.state))))
+            .boxed(),
             None => chunks.map(|chunk| chunk.map(|bytes| (bytes, None))).boxed(),
         };
         let digest = Xxh3::new();
@@ -456,7 +474,13 @@ impl Mover<'_> {
         } else {
             reader.chunks(range)
         };
-        let hashed = hash::through(self.first_state()?, size, chunks, self.progress());
+        let hashed = hash::through(
+            self.first_state()?,
+            size,
+            chunks,
+            self.progress(),
+            self.shared.hash_inline(),
+        );
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);
         let stream = futures::stream::try_unfold(hashed, move |mut hashed| {

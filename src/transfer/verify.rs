@@ -58,7 +58,7 @@ async fn read_on(
         let from = state.position();
         let outcome = async {
             let body = destination.read(node, version, from).await?;
-            let mut hashed = hash::through(state.clone(), size - from, body, Arc::default());
+            let mut hashed = hash::through(state.clone(), size - from, body, Arc::default(), false);
             while let Some(chunk) = hashed.next().await {
                 let chunk = chunk?;
                 let len = chunk.bytes.len() as u64;

@@ -12,6 +12,7 @@ mod faults;
 mod filing;
 mod kills;
 mod long;
+mod plan;
 mod secrets;
 mod settings_command;
 mod steering;

@@ -542,3 +542,21 @@ fn handles_can_be_shared_between_threads() {
     sent::<Reader>();
     let _: fn(&Path) -> Result<Reader, Error> = Reader::open;
 }
+
+#[tokio::test]
+async fn items_of_one_asset_are_found_by_what_their_keys_begin_with() {
+    let place = Place::new();
+    let ledger = place.open();
+    let run = ledger.start_run(NewRun::default()).await.unwrap();
+    let keys = ["a/1", "a/2", "a/\u{10fffe}", "ab/1", "A/1", "a", "b/a/1"];
+    let items = keys.iter().map(|key| new_item(key)).collect();
+    ledger.add_items(run, items).await.unwrap();
+    let reader = Reader::open(&place.path()).unwrap();
+    let found = |prefix: &str, limit| -> Vec<String> {
+        let items = reader.items_below(prefix, limit).unwrap();
+        items.into_iter().map(|item| item.key).collect()
+    };
+    assert_eq!(found("a/", 10), ["a/1", "a/2", "a/\u{10fffe}"]);
+    assert_eq!(found("a/", 2), ["a/1", "a/2"]);
+    assert!(found("c/", 10).is_empty());
+}

@@ -1,0 +1,436 @@
+//! `plan`: what a run would do, without doing it.
+//!
+//! Reads iconik, Content Server and the ledger, and changes none of them. Asset by asset as
+//! decisions come, then the numbers.
+
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use futures::stream;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
+
+use super::exit::{Ended, Exit};
+use super::output::{BAD, BOLD, DIM, GOOD, styled};
+use super::run::Moving;
+use super::select::{Filters, Selection};
+use super::words::brief;
+use super::{Context, archive, connect, migrate, signals};
+use crate::flows::plan::saved::{FORMAT, Header, Writing};
+use crate::flows::plan::{
+    Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version,
+};
+use crate::flows::{self, Systems, Wanted};
+use crate::ledger::Reader;
+use crate::settings::{self, Resolved};
+use crate::transfer::Oversize;
+use crate::types::{AssetId, display_bytes};
+
+/// Say what a run would do: what moves, why each asset is in or out, how long it takes and what it
+/// costs. Changes nothing at either end.
+///
+/// Examples:
+///   longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002
+///   longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002 --depth listing --summary
+///   longhaul plan migrate --query 'title:promo*' --min-size 1GiB --out friday.jsonl
+///   longhaul plan migrate --csv library.csv --explain 0b1c2d3e-0000-11ee-8000-0242ac120002
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Planned,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Planned {
+    /// Plan what `archive` would do
+    ///
+    /// Example: longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002 --out friday.jsonl
+    #[command(verbatim_doc_comment)]
+    Archive {
+        #[command(flatten)]
+        what: archive::What,
+        #[command(flatten)]
+        planning: Planning,
+        #[command(flatten)]
+        moving: Moving,
+        #[command(flatten)]
+        filters: Filters,
+    },
+    /// Plan what `migrate` would do
+    ///
+    /// Example: longhaul plan migrate --query 'title:promo*' --where region=AT --summary
+    #[command(verbatim_doc_comment)]
+    Migrate {
+        #[command(flatten)]
+        what: migrate::What,
+        #[command(flatten)]
+        planning: Planning,
+        #[command(flatten)]
+        moving: Moving,
+        #[command(flatten)]
+        filters: Filters,
+    },
+}
+
+/// How often somebody who waits is told how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// The search index alone: a call for a hundred assets; no bytes, no files
+    Listing,
+    /// Every asset's formats and files, and the destination: four calls an asset and more
+    #[default]
+    Full,
+}
+
+/// Flags of a plan.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Planning {
+    /// How closely to look at each asset
+    #[arg(long, value_enum, default_value = "full")]
+    depth: How,
+    /// Save the plan here, for `archive --plan` or `migrate --plan`; the file must not be there yet
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Say of this one asset why it is in or out, with its files and names
+    #[arg(long, value_name = "ASSET", conflicts_with_all = ["out", "depth"])]
+    explain: Option<String>,
+    /// Print the numbers alone, not a line for each asset
+    #[arg(long)]
+    summary: bool,
+    /// End with exit code 4 when nothing would move
+    #[arg(long)]
+    fail_if_empty: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let (selection, planning, moving) = match arguments.command {
+        Planned::Archive {
+            what,
+            planning,
+            moving,
+            filters,
+        } => (what.selection(filters)?, planning, moving),
+        Planned::Migrate {
+            what,
+            planning,
+            moving,
+            filters,
+        } => (what.selection(filters)?, planning, moving),
+    };
+    go(context, selection, &moving, &planning).await
+}
+
+/// The plan of a selection, instead of its run.
+pub(crate) async fn dry_run(
+    context: &Context,
+    selection: Selection,
+    moving: &Moving,
+) -> anyhow::Result<Exit> {
+    go(context, selection, moving, &Planning::default()).await
+}
+
+async fn go(
+    context: &Context,
+    selection: Selection,
+    moving: &Moving,
+    planning: &Planning,
+) -> anyhow::Result<Exit> {
+    let settings = moving.settings(context)?;
+    settings.systems()?;
+    if planning.depth == How::Listing {
+        let needed = selection.filter.needs_detail();
+        if !needed.is_empty() {
+            return Err(Ended::usage(format!(
+                "--depth listing does not see what {} asks for; leave it out or use --depth full",
+                needed.join(", ")
+            )));
+        }
+    }
+    // A file without content is what a run leaves that was cut short before it began.
+    let ledger = match std::fs::metadata(&settings.ledger.path) {
+        Ok(facts) if facts.len() > 0 => Some(Reader::open(&settings.ledger.path)?),
+        _ => None,
+    };
+    let known = match &ledger {
+        Some(ledger) => Known::of(ledger)?,
+        None => Known::default(),
+    };
+    let connected = connect::connect(&settings).await?;
+    let systems = connected.systems;
+    selection.check(&systems).await?;
+    let (_, server) = settings.systems()?;
+    let rules = Rules {
+        single_post_max: server.single_post_max,
+        oversize: match settings.transfer.oversize {
+            settings::Oversize::Refuse => Oversize::Refuse,
+            settings::Oversize::Split => Oversize::Split,
+        },
+        staging: connected.staging,
+    };
+    let intake = selection.intake(&settings);
+    let planner = Planner::new(systems.clone(), intake.clone(), rules, ledger).await?;
+    if let Some(asset) = &planning.explain {
+        return explain(context, &selection, &systems, &planner, asset).await;
+    }
+    let depth = match planning.depth {
+        How::Listing => Depth::Listing,
+        How::Full => Depth::Full,
+    };
+    let header = Header {
+        format: FORMAT.to_owned(),
+        longhaul: env!("CARGO_PKG_VERSION").to_owned(),
+        made: jiff::Timestamp::now(),
+        command: selection.command.to_owned(),
+        selection: selection.source(),
+        filter: selection.filter.clone(),
+        depth,
+        all_versions: intake.all_versions,
+        domain: systems.domain.clone(),
+        instance: systems.instance.clone(),
+        target: systems.target.0,
+    };
+    let mut file = match &planning.out {
+        Some(path) => Some(Writing::begin(path, &header)?),
+        None => None,
+    };
+    let mut decisions = match depth {
+        Depth::Full => planner.decisions(selection.enumerate(&systems)()?, selection.may_repeat()),
+        Depth::Listing => planner.quick(selection.found(&systems)?, selection.may_repeat()),
+    };
+    let stop = signals::listen(Arc::clone(&context.output))?;
+    let begun = tokio::time::Instant::now();
+    let mut totals = Totals::default();
+    let mut tick = tokio::time::interval_at(begun + TOLD_EVERY, TOLD_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let decision = tokio::select! {
+            biased;
+            () = stop.drain.cancelled() => {
+                return Err(Ended(
+                    Exit::Stopped,
+                    "the plan is not complete and was not saved".to_owned(),
+                )
+                .into());
+            }
+            _ = tick.tick() => {
+                let calls = systems.iconik.calls_made();
+                context.output.note(styled(DIM, format!(
+                    "  {} assets looked at so far, {calls} calls, {}", totals.assets, brief(begun.elapsed())
+                )));
+                continue;
+            }
+            decision = decisions.try_next() => decision?,
+        };
+        let Some(decision) = decision else { break };
+        totals.add(&decision, intake.sidecar);
+        if let Some(file) = &mut file {
+            file.add(&decision)?;
+        }
+        if !planning.summary {
+            show(context, &decision);
+        }
+    }
+    drop(decisions);
+    let end = file.map(Writing::finish).transpose()?;
+    let stated = match (&selection.from, depth) {
+        (super::select::From::Collections(ids), Depth::Listing) => {
+            let mut sum = Some(0);
+            for id in ids {
+                let size = systems.iconik.collection_size(id).await?;
+                sum = sum.zip(size).map(|(sum, size): (u64, u64)| sum + size);
+            }
+            sum
+        }
+        _ => None,
+    };
+    let facts = report::Facts {
+        settings: &settings,
+        totals: &totals,
+        known: &known,
+        depth,
+        stated,
+        made: systems.iconik.calls_made(),
+        took: begun.elapsed(),
+        window: planner.window(),
+        saved: planning.out.as_deref().zip(end.as_ref()),
+        changed: matches!(selection.from, super::select::From::Plan(_)),
+    };
+    report::report(context, selection.command, &facts);
+    if planning.fail_if_empty && totals.assets_in == 0 {
+        return Ok(Exit::Empty);
+    }
+    Ok(Exit::Done)
+}
+
+/// A decision as its JSON line.
+fn event(decision: &Decision) -> Value {
+    serde_json::to_value(decision).unwrap_or_default()
+}
+
+/// One asset on one line.
+fn show(context: &Context, decision: &Decision) {
+    let output = &context.output;
+    output.event("plan_item", event(decision));
+    if output.json() {
+        return;
+    }
+    let (style, word) = match decision.verdict {
+        Verdict::In => (GOOD, "in     "),
+        Verdict::Out => (DIM, "out    "),
+        Verdict::Blocked => (BAD, "blocked"),
+    };
+    let title = if decision.title.is_empty() {
+        decision.asset.as_str()
+    } else {
+        &decision.title
+    };
+    let mut line = format!("{} {title}: {}", styled(style, word), decision.why);
+    if !decision.detail.is_empty() {
+        line.push_str(&format!(" ({})", decision.detail));
+    }
+    output.say(line);
+    for version in decision.versions.iter().flatten() {
+        if version.action.moves() {
+            output.say(styled(DIM, format!("          {}", moves(version))));
+        }
+    }
+}
+
+/// What becomes of a version that moves.
+fn moves(version: &Version) -> String {
+    let what = match (version.action, version.node) {
+        (Action::NewVersion, Some(node)) => format!("new version of node {node}"),
+        (Action::NewVersion, None) => "new version of the document before it".to_owned(),
+        (Action::NewFolder, _) => format!("new folder of {} files", version.files),
+        _ => "new document".to_owned(),
+    };
+    let mut text = format!("{what}, {}: {}", display_bytes(version.bytes), version.name);
+    if let Some(from) = &version.renamed_from {
+        text.push_str(&format!(" (from {from:?})"));
+    }
+    if let Some(other) = &version.filed_as {
+        text.push_str(&format!(", but that name is taken: {other}"));
+    }
+    if version.segments > 0 {
+        text.push_str(&format!(", in {} segments", version.segments));
+    }
+    if version.archived {
+        text.push_str(", archived: a restore comes first");
+    }
+    text
+}
+
+/// Everything about one asset.
+async fn explain(
+    context: &Context,
+    selection: &Selection,
+    systems: &Systems,
+    planner: &Planner,
+    asset: &str,
+) -> anyhow::Result<Exit> {
+    let asset = uuid::Uuid::try_parse(asset).map_err(|_| {
+        Ended::usage(format!(
+            "{asset:?} is no asset id; ids look like 0b1c2d3e-0000-11ee-8000-0242ac120002"
+        ))
+    })?;
+    let asset = AssetId(asset.hyphenated().to_string());
+    // The selection itself answers whether it names the asset, however it is written.
+    let mut all: BoxStream<'_, Result<Wanted, flows::Error>> = selection.enumerate(systems)()?;
+    let mut named = None;
+    while let Some(wanted) = all.next().await.transpose()? {
+        if wanted.asset == asset {
+            named = Some(wanted);
+            break;
+        }
+    }
+    drop(all);
+    let selected = named.is_some();
+    let wanted = named.unwrap_or_else(|| Wanted::from(asset.clone()));
+    let decision = planner
+        .decisions(stream::iter([Ok(wanted.clone())]).boxed(), false)
+        .try_next()
+        .await?;
+    let mut decision =
+        decision.ok_or_else(|| Ended::usage(format!("nothing is known of asset {asset}")))?;
+    let mut by_itself = None;
+    if !selected {
+        by_itself = Some(format!("{} ({})", decision.why, decision.detail));
+        decision.verdict = Verdict::Out;
+        decision.why = "not-selected".to_owned();
+        decision.detail = "the selection does not name it; the search index may lag a little, and what is in the recycle bin is in no selection".to_owned();
+    }
+    let files = planner.files(&wanted).await?;
+    let output = &context.output;
+    let mut line = event(&decision);
+    line["files"] = json!(files);
+    line["selected"] = selected.into();
+    line["by_itself"] = json!(by_itself);
+    output.event("plan_item", line);
+    let word = match decision.verdict {
+        Verdict::In => styled(GOOD, "in"),
+        Verdict::Out => styled(DIM, "out"),
+        Verdict::Blocked => styled(BAD, "blocked"),
+    };
+    output.say(format!(
+        "{} is {word}: {}",
+        styled(BOLD, &decision.title),
+        decision.why
+    ));
+    if !decision.detail.is_empty() {
+        output.say(format!("  {}", decision.detail));
+    }
+    if let Some(by_itself) = &by_itself {
+        output.say(format!("  by itself it would be: {by_itself}"));
+    }
+    for version in decision.versions.iter().flatten() {
+        let number = match version.number {
+            0 => version.key.clone(),
+            number => format!("version {number}"),
+        };
+        let what = if version.action.moves() {
+            moves(version)
+        } else {
+            format!("{}: {}", version.why, version.detail)
+        };
+        output.say(format!("  {}: {what}", styled(BOLD, number)));
+        if let Some(storage) = &version.storage {
+            output.say(format!(
+                "    from {storage}, into folder {}",
+                systems.target
+            ));
+        }
+        for file in files.iter().filter(|file| file.key == version.key) {
+            let dir = match file.dir.as_str() {
+                "" => String::new(),
+                dir => format!("{dir}/"),
+            };
+            let renamed = if file.name == file.source {
+                String::new()
+            } else {
+                format!(" as {:?}", file.name)
+            };
+            output.say(format!(
+                "    {dir}{}{renamed}, {}",
+                file.source,
+                display_bytes(file.bytes)
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The settings' own word for what happens to files that fit no way in.
+fn oversize(settings: &Resolved) -> &'static str {
+    match settings.transfer.oversize {
+        settings::Oversize::Refuse => "refuse",
+        settings::Oversize::Split => "split",
+    }
+}
