@@ -202,9 +202,7 @@ impl Climber {
         }
         let usual = *self.usual.get_or_insert(window.goodput);
         if window.goodput < usual * 0.7 && self.level > 1 {
-            if self.doubt.replace(window.goodput).is_none() {
-                return None;
-            }
+            self.doubt.replace(window.goodput)?;
             self.before = Some((self.level, window.goodput));
             return self.go(
                 self.lower(),
@@ -294,9 +292,15 @@ impl End<'_> {
         };
         let from = self.permits.target();
         if let Some((to, why)) = self.climber.judge(started.elapsed(), window) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate for the log: finite and not negative"
+            )]
+            let goodput = window.goodput as u64;
             tracing::info!(
                 end = self.name, from, to, cap = self.permits.cap(), why,
-                goodput = %format_args!("{}/s", display_bytes(window.goodput as u64)),
+                goodput = %format_args!("{}/s", display_bytes(goodput)),
                 refusals = window.refusals, "streams changed",
             );
             self.permits.set(to);
