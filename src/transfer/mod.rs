@@ -54,7 +54,7 @@ pub use ends::{
 pub use hash::{BadState, HashState};
 pub use item::suffixed;
 pub use plan::{JoinManifest, JoinSegment, pieces};
-pub use progress::{Progress, Waiting};
+pub use progress::{Progress, Waiting, limiting_stage};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
 pub use survey::{Seen, SetAside, set_aside, set_aside_name, survey};
