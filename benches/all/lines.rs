@@ -1,13 +1,14 @@
 //! Lines that are slow, ends that are busy, and limits that are set: what the tuner and the pace
 //! make of them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longhaul::simulator::Simulator;
 use longhaul::simulator::server::LinkSettings;
 use longhaul::simulator::workload::Workload;
 use longhaul::types::{GIB, MIB};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::Plan;
 use crate::ours::{Longhaul, Told, figures};

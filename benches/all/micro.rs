@@ -1,11 +1,10 @@
 //! The parts by themselves: hash, form framing, ledger commit.
 
-use std::time::Instant;
-
 use longhaul::ledger::{Change, Entry, Ledger, NewRun};
 use longhaul::transfer::HashState;
 use longhaul::types::{GIB, MIB};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::Plan;
 use crate::report::{Row, median};

@@ -16,7 +16,7 @@ use crate::report::Figures;
 pub(crate) struct Told {
     pub(crate) memory: ByteCount,
     pub(crate) uploads: u32,
-    pub(crate) items: u32,
+    pub(crate) items: usize,
     pub(crate) verify: &'static str,
     /// More lines of settings.
     pub(crate) more: String,

@@ -1,6 +1,6 @@
 //! Memory whatever the size and number, a million items, a resume, a read-back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longhaul::ledger::{Ledger, NewFile, NewItem, NewRun};
 use longhaul::simulator::Simulator;
@@ -8,6 +8,7 @@ use longhaul::simulator::workload::Workload;
 use longhaul::transfer::HashState;
 use longhaul::types::{GIB, KIB, MIB, display_bytes};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::Plan;
 use crate::ours::{Longhaul, Told};
@@ -131,7 +132,7 @@ pub(crate) async fn items(plan: &Plan) -> anyhow::Result<Row> {
         target: "≥ 20,000 items/s; < 100 ms; < 5 s".into(),
         came_to: String::new(),
         met: Some(rate >= 20_000.0 && status.as_millis() < 100 && open.as_secs() < 5),
-        runs: json!({"items_per_second": rate, "status_ms": status.as_millis() as u64, "open_ms": open.as_millis() as u64}),
+        runs: json!({"items_per_second": rate, "status_ms": status.as_secs_f64() * 1000.0, "open_ms": open.as_secs_f64() * 1000.0}),
     })
 }
 
@@ -234,7 +235,7 @@ pub(crate) async fn resume(plan: &Plan) -> anyhow::Result<Row> {
         ),
         came_to: String::new(),
         met: Some(first < Duration::from_secs(1) && twice <= in_flight),
-        runs: json!({"first_ms": first.as_millis() as u64, "twice": twice}),
+        runs: json!({"first_ms": first.as_secs_f64() * 1000.0, "twice": twice}),
     })
 }
 

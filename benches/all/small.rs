@@ -6,7 +6,6 @@
 //! at the simulated systems and printed, so that anybody sees whether it was the same.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use longhaul::telemetry::Resources;
 use longhaul::types::KIB;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::Plan;
 use crate::ours::{Longhaul, Told};
@@ -92,7 +92,7 @@ async fn longhaul(count: u64) -> anyhow::Result<(Figures, f64)> {
     let workload = workload(count);
     let told = Told {
         uploads: 8,
-        items: AT_ONCE as u32,
+        items: AT_ONCE,
         ..Told::default()
     };
     let simulator = Simulator::start(workload.options()).await?;

@@ -57,7 +57,7 @@ pub use hash::{BadState, HashState};
 pub use hold::{End, Outage};
 pub use item::suffixed;
 pub use plan::{JoinManifest, JoinSegment, pieces};
-pub use progress::{Progress, Waiting};
+pub use progress::{Progress, Waiting, limiting_stage};
 pub use run::Outcome;
 pub use state::{Intent, Step, Target};
 pub use steer::{Places, Steer};

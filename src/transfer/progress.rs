@@ -161,24 +161,25 @@ impl Progress {
             .unwrap_or_default()
     }
 
-    fn stages(&self) -> [(&'static str, &Waiting); STAGES] {
+    fn stages(&self) -> [&Waiting; STAGES] {
         [
-            ("source", &self.waiting_source),
-            ("stream", &self.waiting_stream),
-            ("memory", &self.waiting_memory),
-            ("hash", &self.hashing),
-            ("pace", &self.waiting_pace),
-            ("upload", &self.waiting_upload),
-            ("destination", &self.waiting_destination),
-            ("commit", &self.waiting_commit),
-            ("ledger", &self.waiting_ledger),
+            &self.waiting_source,
+            &self.waiting_stream,
+            &self.waiting_memory,
+            &self.hashing,
+            &self.waiting_pace,
+            &self.waiting_upload,
+            &self.waiting_destination,
+            &self.waiting_commit,
+            &self.waiting_ledger,
         ]
     }
 
     /// Task time spent at each stage so far, by its name in reports: waiting for it, or, in the
     /// hash, at work.
     pub fn waited(&self) -> [(&'static str, Duration); STAGES] {
-        self.stages().map(|(name, stage)| (name, stage.waited()))
+        let stages = self.stages();
+        std::array::from_fn(|stage| (NAMES[stage], stages[stage].waited()))
     }
 
     /// What holds the rate back now, as a text for people; `None` when nothing is in hand. Looks
@@ -188,14 +189,14 @@ impl Progress {
             return None;
         }
         let now = Instant::now();
-        let spent = self.stages().map(|(_, stage)| stage.spent(now));
+        let spent = self.stages().map(|stage| stage.spent(now));
         let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
         let shares = match &mut *sampled {
             Some(sample) if now.duration_since(sample.at) < SAMPLE => sample.shares,
             before => {
                 let shares = match before {
                     Some(sample) => sample.shares_until(now, spent),
-                    None => self.stages().map(|(_, stage)| stage.tasks() as f64),
+                    None => self.stages().map(|stage| stage.tasks() as f64),
                 };
                 *before = Some(Sample {
                     at: now,
@@ -209,11 +210,19 @@ impl Progress {
     }
 }
 
-/// What the rate is held back by, from how many tasks were at each stage on average.
+fn limit(shares: [f64; STAGES]) -> &'static str {
+    limiting_stage(|name| {
+        let stage = NAMES.iter().position(|stage| *stage == name);
+        stage.map_or(0.0, |stage| shares[stage])
+    })
+}
+
+/// What holds the rate back, from how many tasks were at each stage on average: `share` of a name
+/// that [`Progress::waited`] reports, which is its time divided by the time that passed.
 ///
 /// A stage that is full makes those before it wait, so the last full one counts: for its own
 /// permits (`stream`, `memory`, `upload`) nobody waits unless what is behind them is slow.
-fn limit(shares: [f64; STAGES]) -> &'static str {
+pub fn limiting_stage(share: impl Fn(&str) -> f64) -> &'static str {
     let [
         source,
         stream,
@@ -224,7 +233,7 @@ fn limit(shares: [f64; STAGES]) -> &'static str {
         destination,
         commit,
         ledger,
-    ] = shares;
+    ] = NAMES.map(share);
     if pace > 0.25 {
         return "the bandwidth limit";
     }
@@ -251,7 +260,20 @@ fn limit(shares: [f64; STAGES]) -> &'static str {
 }
 
 /// Stages that are watched.
-const STAGES: usize = 9;
+const STAGES: usize = NAMES.len();
+
+/// Their names in reports.
+const NAMES: [&str; 9] = [
+    "source",
+    "stream",
+    "memory",
+    "hash",
+    "pace",
+    "upload",
+    "destination",
+    "commit",
+    "ledger",
+];
 
 /// Time over which stages are compared.
 const SAMPLE: Duration = Duration::from_secs(1);

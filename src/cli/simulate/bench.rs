@@ -18,6 +18,7 @@ use crate::cli::output::{BOLD, DIM, styled};
 use crate::simulator::Simulator;
 use crate::simulator::server::LinkSettings;
 use crate::simulator::workload::Workload;
+use crate::transfer;
 use crate::types::{ByteCount, GIB, MIB, display_bytes, parse_size};
 
 /// Measure how fast masters go through on this machine.
@@ -149,7 +150,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         display_bytes(arguments.memory)
     ));
     let limit = limit(&median);
-    output.say(format!("  most time was spent {limit}"));
+    output.say(format!("  limited by {limit}: {}", advice(limit)));
+    for (stage, share) in shares(&median) {
+        output.note(styled(
+            DIM,
+            format!("    {stage:<12} {share:>5.1} tasks on average"),
+        ));
+    }
     output.event(
         "bench",
         json!({
@@ -247,25 +254,41 @@ fn peak(memory: Option<ByteCount>) -> String {
     )
 }
 
-/// What tasks waited for longest; the hash when nothing kept them waiting for as long as the run
-/// took.
-fn limit(measured: &Measured) -> &'static str {
-    let longest = measured
+/// How many tasks were at each stage on average, waiting for it (or hashing), most first.
+fn shares(measured: &Measured) -> Vec<(&str, f64)> {
+    let mut shares: Vec<(&str, f64)> = measured
         .waited_seconds
         .iter()
-        .map(|(name, seconds)| (name.as_str(), seconds.as_f64().unwrap_or(0.0)))
-        // Memory is waited for because of whatever is slow behind it.
-        .filter(|(name, _)| *name != "memory")
-        .max_by(|a, b| a.1.total_cmp(&b.1));
-    match longest {
-        Some((name, seconds)) if seconds > measured.seconds * 0.5 => match name {
-            "source" => "waiting for the source",
-            "upload" => "waiting for an upload permit (`--uploads` raises the cap)",
-            "destination" => "waiting for the destination",
-            "pace" => "waiting for the bandwidth limit",
-            _ => "hashing and moving bytes",
-        },
-        _ => "hashing and moving bytes",
+        .map(|(stage, seconds)| {
+            let share = seconds.as_f64().unwrap_or(0.0) / measured.seconds;
+            (stage.as_str(), share)
+        })
+        .filter(|(_, share)| *share >= 0.05)
+        .collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+}
+
+fn limit(measured: &Measured) -> &'static str {
+    transfer::limiting_stage(|stage| {
+        let seconds = measured.waited_seconds.get(stage).and_then(Value::as_f64);
+        seconds.unwrap_or(0.0) / measured.seconds
+    })
+}
+
+/// What would make it faster.
+fn advice(limit: &str) -> &'static str {
+    match limit {
+        "the source" => "a faster line to the storage, or more `source.streams`",
+        "the upload cap" => {
+            "a higher `content_server.uploads` (`--uploads` here), if the server's people agree"
+        }
+        "the destination" => "a faster line to Content Server, or larger parts there",
+        "the memory budget" => "a larger `transfer.memory` (`--memory` here)",
+        "the bandwidth limit" => "a higher `pace.bandwidth`",
+        "the commit" => "more `transfer.items`, so that others move meanwhile",
+        "the ledger" => "a faster disk under the ledger, or more `transfer.items`",
+        _ => "only faster cores; several masters at once use more of them",
     }
 }
 
@@ -312,17 +335,15 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_is_the_limit_and_memory_is_only_a_symptom() {
+    fn what_limits_the_rate_is_named_with_what_would_help() {
         let of = |waited| limit(&measured(waited));
-        assert_eq!(
-            of(json!({"source": 9.0, "destination": 3.0, "memory": 30.0})),
-            "waiting for the source"
-        );
-        assert_eq!(
-            of(json!({"source": 1.0, "memory": 30.0})),
-            "hashing and moving bytes"
-        );
-        assert_eq!(of(json!({})), "hashing and moving bytes");
+        let source = of(json!({"source": 9.0, "hash": 3.0, "memory": 0.0}));
+        assert!(advice(source).contains("source.streams"), "{source}");
+        let hash = of(json!({"source": 1.0, "memory": 30.0, "hash": 9.5}));
+        assert!(advice(hash).contains("cores"), "{hash}");
+        assert!(advice(of(json!({"upload": 20.0}))).contains("--uploads"));
+        let measured = measured(json!({"hash": 9.5, "source": 1.0, "pace": 0.1}));
+        assert_eq!(shares(&measured), [("hash", 0.95), ("source", 0.1)]);
     }
 
     #[test]
