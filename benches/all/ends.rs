@@ -1,4 +1,4 @@
-//! What the bytes go between: the simulated systems, a sink that discards, TLS in front of either.
+//! What stands around the simulated systems: addresses for the yardstick, TLS in front.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use longhaul::simulator::Simulator;
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::masters::Master;
 use longhaul::simulator::workload::Workload;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,50 +36,6 @@ where
         address,
         _task: AbortOnDropHandle::new(task),
     })
-}
-
-/// A server that reads POSTs of known length and forgets them.
-pub(crate) async fn sink() -> anyhow::Result<Listening> {
-    listen(discard).await
-}
-
-async fn discard<I: AsyncRead + AsyncWrite + Unpin>(mut io: I) -> std::io::Result<()> {
-    let mut buffer = vec![0; BUFFER];
-    let mut have = 0;
-    loop {
-        let head = loop {
-            if let Some(end) = find(&buffer[..have], b"\r\n\r\n") {
-                break end + 4;
-            }
-            let read = io.read(&mut buffer[have..]).await?;
-            if read == 0 {
-                return Ok(());
-            }
-            have += read;
-        };
-        let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-        let length: usize = text
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:"))
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or(0);
-        let mut left = length.saturating_sub(have - head);
-        while left > 0 {
-            let most = left.min(BUFFER);
-            let read = io.read(&mut buffer[..most]).await?;
-            if read == 0 {
-                return Ok(());
-            }
-            left -= read;
-        }
-        have = 0;
-        io.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n")
-            .await?;
-    }
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
 }
 
 /// A certificate for `localhost`, and the server side that shows it.

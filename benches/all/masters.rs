@@ -9,6 +9,7 @@ use crate::Plan;
 use crate::ends::{self, Tls};
 use crate::ours::{Longhaul, Told};
 use crate::report::{Figures, Row, median};
+use crate::small;
 use crate::yardstick::{self, Job};
 
 /// One large master.
@@ -201,26 +202,32 @@ async fn longhaul(kind: &Kind) -> anyhow::Result<Figures> {
 
 async fn relay(kind: &Kind) -> anyhow::Result<Figures> {
     let simulator = Simulator::start(kind.workload.options()).await?;
-    let sink = ends::sink().await?;
     let tls = kind.tls.then(Tls::new).transpose()?;
-    let mut address = format!("http://{}/", sink.address);
+    let mut address = simulator.content_server_url();
     let mut fronts = Vec::new();
     if let Some(tls) = &tls {
         let bucket = tls
             .front(ends::address_of(&simulator.bucket_url())?)
             .await?;
-        let front = tls.front(sink.address).await?;
+        let plain = ends::address_of(&address)?;
+        let front = tls.front(plain).await?;
         simulator
             .parts()
             .bucket
             .set_url(&format!("https://localhost:{}", bucket.address.port()));
-        address = format!("https://localhost:{}/", front.address.port());
+        let secret = format!("https://localhost:{}", front.address.port());
+        address = address.replace(&format!("http://{plain}"), &secret);
         fronts.extend([bucket, front]);
     }
+    let connection = simulator.connection_json();
     let job = Job {
         sources: ends::addresses(&simulator, &kind.workload),
         size: kind.workload.size,
-        sink: address,
+        sink: format!("{address}/api/v2/nodes"),
+        ticket: small::sign_in(&connection).await?,
+        folder: connection["content_server"]["staging"]
+            .as_i64()
+            .unwrap_or(0),
         streams: kind.streams,
         md5: kind.workload.md5,
         ca: tls.as_ref().map(|tls| tls.pem.clone()),

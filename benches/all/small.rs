@@ -113,13 +113,13 @@ async fn yardstick(count: u64) -> anyhow::Result<(Figures, f64)> {
     let done = tokio::process::Command::new(std::env::current_exe()?)
         .arg("yardstick-small")
         .arg(serde_json::to_string(&job)?)
-        .stderr(std::process::Stdio::inherit())
         .output()
         .await?;
     anyhow::ensure!(
         done.status.success(),
-        "the yardstick ended with {}",
-        done.status
+        "the yardstick ended with {}: {}",
+        done.status,
+        String::from_utf8_lossy(&done.stderr)
     );
     let calls = simulator.history().count() as f64 / count as f64;
     simulator.stop().await;
@@ -163,6 +163,23 @@ struct Bare {
     staging: i64,
 }
 
+/// A ticket of Content Server.
+pub(crate) async fn sign_in(connection: &Value) -> anyhow::Result<String> {
+    let text = |key: &str| {
+        connection["content_server"][key]
+            .as_str()
+            .unwrap_or_default()
+    };
+    let form = format!("username={}&password={}", text("user"), text("password"));
+    let request = http::Request::post(format!("{}/api/v1/auth", text("url")))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::from(form))?;
+    let http = Client::builder(TokioExecutor::new()).build_http();
+    let answer = read(&http, request).await?;
+    let ticket = answer["ticket"].as_str().context("a ticket")?;
+    Ok(ticket.to_owned())
+}
+
 async fn file_all(job: Job) -> anyhow::Result<()> {
     let text = |system: &str, key: &str| {
         job.connection[system][key]
@@ -186,23 +203,18 @@ async fn file_all(job: Job) -> anyhow::Result<()> {
             .as_i64()
             .unwrap_or(0),
     };
-    let form = format!(
-        "username={}&password={}",
-        text("content_server", "user"),
-        text("content_server", "password")
-    );
-    let request = http::Request::post(format!("{}/api/v1/auth", bare.server))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::from(form))?;
-    bare.ticket = read(&bare.http, request).await?["ticket"]
-        .as_str()
-        .context("a ticket")?
-        .to_owned();
+    bare.ticket = sign_in(&job.connection).await?;
     let bare = Arc::new(bare);
     let collection = text("iconik", "collection");
-    let pages = futures::stream::try_unfold((Arc::clone(&bare), 1), move |(bare, page)| {
-        let path = format!("assets/v1/collections/{collection}/contents/?per_page=100&page={page}");
+    let first = Some((Arc::clone(&bare), 1));
+    let pages = futures::stream::try_unfold(first, move |next| {
+        let collection = collection.clone();
         async move {
+            let Some((bare, page)) = next else {
+                return Ok(None);
+            };
+            let path =
+                format!("assets/v1/collections/{collection}/contents/?per_page=100&page={page}");
             let answer = bare.ask("GET", &path, None).await?;
             let ids: Vec<anyhow::Result<String>> = answer["objects"]
                 .as_array()
@@ -211,7 +223,8 @@ async fn file_all(job: Job) -> anyhow::Result<()> {
                 .filter(|row| row["object_type"] == "assets")
                 .filter_map(|row| row["id"].as_str().map(|id| Ok(id.to_owned())))
                 .collect();
-            anyhow::Ok((!ids.is_empty()).then(|| (futures::stream::iter(ids), (bare, page + 1))))
+            let next = answer["next_url"].is_string().then_some((bare, page + 1));
+            anyhow::Ok(Some((futures::stream::iter(ids), next)))
         }
     });
     pages

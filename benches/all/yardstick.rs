@@ -1,4 +1,5 @@
-//! The yardstick: a bare relay. A ranged GET whose frames become a POST, SHA-256 on a thread of
+//! The yardstick: a bare relay between the same ends. A ranged GET whose frames become the file of
+//! one POST to a Content Server that counts and discards, SHA-256 on a thread of
 //! its own (inline when there are as many streams as cores), no ledger, no states, no retries.
 //!
 //! It runs as a child process, as longhaul does, so that the kernel counts its CPU time and memory
@@ -30,6 +31,9 @@ use crate::report::Figures;
 /// Buffer of a TLS connection, each way.
 const TLS_BUFFER: usize = 256 << 10;
 
+/// Between the fields of a form.
+const BOUNDARY: &str = "----yardstick-4bb1b2c9";
+
 /// What one relay is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
@@ -37,8 +41,12 @@ pub(crate) struct Job {
     pub(crate) sources: Vec<String>,
     /// Bytes of each.
     pub(crate) size: u64,
-    /// Where everything is posted.
+    /// Where everything is posted, as a form with a file.
     pub(crate) sink: String,
+    /// Ticket of a session there.
+    pub(crate) ticket: String,
+    /// Folder there.
+    pub(crate) folder: i64,
     /// Streams at once.
     pub(crate) streams: usize,
     /// Whether an MD5 is computed too.
@@ -60,6 +68,9 @@ struct Relay {
     from: Incoming,
     left: u64,
     hashing: Hashing,
+    /// What goes before and after them.
+    head: Option<Bytes>,
+    tail: Option<Bytes>,
 }
 
 impl Body for Relay {
@@ -71,6 +82,10 @@ impl Body for Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        if let Some(head) = this.head.take() {
+            this.left -= head.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(head))));
+        }
         if let Hashing::Threads(senders) = &mut this.hashing {
             for sender in senders {
                 match sender.poll_reserve(cx) {
@@ -81,7 +96,10 @@ impl Body for Relay {
         }
         match Pin::new(&mut this.from).poll_frame(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => Poll::Ready(this.tail.take().map(|tail| {
+                this.left -= tail.len() as u64;
+                Ok(Frame::data(tail))
+            })),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(bytes) = frame.data_ref() {
@@ -188,6 +206,25 @@ where
     Ok(sender)
 }
 
+/// What surrounds a file in the form that creates a document.
+fn form(folder: i64, source: &str) -> (Bytes, Bytes) {
+    let name = hex::encode(Sha256::digest(source));
+    let mut head = String::new();
+    for (field, value) in [
+        ("type", "144"),
+        ("parent_id", &folder.to_string()),
+        ("name", &name),
+    ] {
+        head += &format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n"
+        );
+    }
+    head += &format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/mxf\r\n\r\n"
+    );
+    (head.into(), format!("\r\n--{BOUNDARY}--\r\n").into())
+}
+
 async fn one(
     job: &Job,
     source: &str,
@@ -219,13 +256,21 @@ async fn one(
         }
         Hashing::Threads(senders)
     };
+    let (head, tail) = form(job.folder, source);
     let body = Relay {
         from: answer.into_body(),
-        left: job.size,
+        left: (head.len() + tail.len()) as u64 + job.size,
         hashing,
+        head: Some(head),
+        tail: Some(tail),
     };
     let post = http::Request::post(&to.path)
         .header("host", format!("{}:{}", to.host, to.port))
+        .header("otcsticket", &job.ticket)
+        .header(
+            "content-type",
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        )
         .body(body)?;
     let answer = writing.send_request(post).await?;
     if !answer.status().is_success() {
@@ -290,13 +335,13 @@ pub(crate) async fn run(job: &Job) -> anyhow::Result<Figures> {
     let done = tokio::process::Command::new(std::env::current_exe()?)
         .arg("yardstick")
         .arg(serde_json::to_string(job)?)
-        .stderr(std::process::Stdio::inherit())
         .output()
         .await?;
     anyhow::ensure!(
         done.status.success(),
-        "the yardstick ended with {}",
-        done.status
+        "the yardstick ended with {}: {}",
+        done.status,
+        String::from_utf8_lossy(&done.stderr)
     );
     Ok(serde_json::from_slice(&done.stdout)?)
 }
