@@ -223,7 +223,10 @@ async fn file_all(job: Job) -> anyhow::Result<()> {
                 .filter(|row| row["object_type"] == "assets")
                 .filter_map(|row| row["id"].as_str().map(|id| Ok(id.to_owned())))
                 .collect();
-            let next = answer["next_url"].is_string().then_some((bare, page + 1));
+            let more = answer["next_url"]
+                .as_str()
+                .is_some_and(|url| !url.is_empty());
+            let next = more.then_some((bare, page + 1));
             anyhow::Ok(Some((futures::stream::iter(ids), next)))
         }
     });

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -269,12 +271,31 @@ impl Mover<'_> {
         );
         let mut last = state;
         let mut part: Option<Assembling> = None;
-        loop {
+        // Parts that are hashed wait here for their rows, which are written in order and together;
+        // the hash goes on meanwhile.
+        let mut complete = Vec::new();
+        let mut recording: Option<BoxFuture<'_, Result<Vec<Assembling>, Failure>>> = None;
+        let mut more = true;
+        while more || recording.is_some() || !complete.is_empty() {
+            if recording.is_none() && !complete.is_empty() {
+                recording = Some(self.record_parts(std::mem::take(&mut complete)).boxed());
+            }
             tokio::select! {
                 biased;
                 Some(sent) = sends.join_next(), if !sends.is_empty() => joined(sent)?,
-                next = hashed.next() => {
-                    let Some(next) = next else { break };
+                recorded = async { recording.as_mut().expect("asked for above").await },
+                    if recording.is_some() =>
+                {
+                    recording = None;
+                    for part in recorded? {
+                        sends.spawn(sender.clone().send(part.number, part.chunks, part.claim, part.place));
+                    }
+                }
+                next = hashed.next(), if more => {
+                    let Some(next) = next else {
+                        more = false;
+                        continue;
+                    };
                     let Hashed { bytes, state } = next?;
                     let mut assembling = match part.take() {
                         Some(assembling) => assembling,
@@ -284,11 +305,13 @@ impl Mover<'_> {
                     last = state;
                     if assembling.complete() {
                         crash_point("part-hashed");
-                        let digest = assembling.digest.digest128().to_be_bytes().to_vec();
-                        let row = Part { number: assembling.number, digest, state: last.save(), acked: false };
-                        let _waiting = Gauge::up(&self.shared.progress.waiting_ledger);
-                        self.shared.ledger.apply(Change::new().part(self.file.id, row)).await.map_err(ledger_failure)?;
-                        sends.spawn(sender.clone().send(assembling.number, assembling.chunks, assembling.claim, assembling.place));
+                        let row = Part {
+                            number: assembling.number,
+                            digest: assembling.digest.digest128().to_be_bytes().to_vec(),
+                            state: last.save(),
+                            acked: false,
+                        };
+                        complete.push((row, assembling));
                     } else {
                         part = Some(assembling);
                     }
@@ -302,6 +325,26 @@ impl Mover<'_> {
             return Err(stopped());
         }
         Ok(last)
+    }
+
+    /// Makes parts durable before they are sent.
+    async fn record_parts(
+        &self,
+        complete: Vec<(Part, Assembling)>,
+    ) -> Result<Vec<Assembling>, Failure> {
+        let mut change = Change::new();
+        let mut parts = Vec::with_capacity(complete.len());
+        for (row, part) in complete {
+            change = change.part(self.file.id, row);
+            parts.push(part);
+        }
+        let _waiting = Gauge::up(&self.shared.progress.waiting_ledger);
+        self.shared
+            .ledger
+            .apply(change)
+            .await
+            .map_err(ledger_failure)?;
+        Ok(parts)
     }
 
     /// One part streamed through a window, tried again by reading it again.
