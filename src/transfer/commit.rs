@@ -59,11 +59,17 @@ impl Mover<'_> {
             sha256: Some(sha256.map(|digest| digest.0.to_vec())),
             ..with
         };
-        self.advance(
-            patch,
-            Some(("intent", json!({"target": intent.target, "sha256": sha256}))),
-        )
-        .await
+        let facts = json!({"target": intent.target, "sha256": sha256});
+        if self.held.is_some() {
+            // A small file's bytes are at hand, so it is sent at once: what is announced here is
+            // written with the moment it is sent. Until then nothing has happened outside.
+            self.file.step = "intent".into();
+            self.file.intent = Some(text(&intent)?);
+            self.file.sha256 = sha256.map(|digest| digest.0.to_vec());
+            self.announced = Some((patch, self.entry("intent", facts)));
+            return Ok(());
+        }
+        self.advance(patch, Some(("intent", facts))).await
     }
 
     /// Sends the announced commit, or finds out that it was done.
@@ -178,14 +184,21 @@ impl Mover<'_> {
     }
 
     /// What is recorded here is read again only by another process or after the next step.
-    async fn record(&self, intent: &Intent) -> Result<(), Failure> {
+    async fn record(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let announced = self.announced.take();
+        let (patch, entry) =
+            announced.map_or_else(Default::default, |(patch, entry)| (patch, Some(entry)));
         let patch = FilePatch {
             intent: Some(Some(text(intent)?)),
-            ..Default::default()
+            ..patch
         };
+        let mut change = Change::new().file(self.file.id, patch);
+        if let Some(entry) = entry {
+            change = change.journal(entry);
+        }
         self.shared
             .ledger
-            .apply(Change::new().file(self.file.id, patch))
+            .apply(change)
             .await
             .map_err(ledger_failure)
     }
@@ -248,7 +261,7 @@ impl Mover<'_> {
 
     /// Records that the commit is sent, then sends it.
     async fn call(
-        &self,
+        &mut self,
         intent: &mut Intent,
         content: NewContent,
         sha256: Option<Sha256Digest>,

@@ -85,6 +85,7 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
             placement: Placement::Alone,
             outer: None,
             held: None,
+            announced: None,
             created: false,
         };
         let done = mover.run().await?;
@@ -287,6 +288,7 @@ async fn folder_files(
                 placement: Placement::Inside(container),
                 outer: None,
                 held: None,
+                announced: None,
                 created: false,
             };
             mover.run().await.map(|ready| ready.level)
@@ -392,6 +394,7 @@ async fn split_files(
                 placement: Placement::Inside(top),
                 outer: segment.then(|| outer.clone()),
                 held: None,
+                announced: None,
                 created: false,
             };
             let ready = mover.run().await?;

@@ -234,10 +234,12 @@ impl Shared {
         self.started_ms.saturating_add(ran)
     }
 
-    /// Parts of one file under way at once: those being read, those being sent. Several files
+    /// Parts of one file under way at once: those being read, those being sent, and half as many
+    /// as are read that wait for the hash: streams of one speed end together. Several files
     /// share them: what waits too long in memory is out of the cache when it is hashed.
     pub(crate) fn read_ahead(&self) -> usize {
-        let all = self.streams.target() + self.uploads.target().max(3);
+        let reads = self.streams.target();
+        let all = reads + reads / 2 + self.uploads.target().max(3);
         all.div_ceil(self.active()).max(2)
     }
 
@@ -255,7 +257,7 @@ impl Shared {
 
     /// Most of them there can ever be.
     pub(crate) fn most_ahead(&self) -> usize {
-        self.streams.cap() + self.uploads.cap().max(3)
+        self.streams.cap() * 2 + self.uploads.cap().max(3)
     }
 
     /// Waits until something new may be begun: no pause, no closed window. A drain does not wait.

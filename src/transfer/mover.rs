@@ -42,6 +42,8 @@ pub(super) struct Mover<'a> {
     pub(super) outer: Option<Vec<u8>>,
     /// A small file's bytes between being hashed and being sent.
     pub(super) held: Option<Whole>,
+    /// What is to be written with the moment it is sent.
+    pub(super) announced: Option<(FilePatch, Entry)>,
     /// Whether this mover created the document: then nobody else knows of it.
     pub(super) created: bool,
 }
