@@ -18,6 +18,9 @@ pub(crate) struct Arguments {
     /// Walk this folder too (node id): where people may have moved documents to
     #[arg(long, value_name = "NODE")]
     folder: Vec<i64>,
+    /// Only count what would be recorded; a ledger that is not there is not made
+    #[arg(long)]
+    dry_run: bool,
 }
 
 const PAGE: usize = 200;
@@ -27,7 +30,11 @@ const SHOWN: u64 = 20;
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let server = settings.content_server()?;
-    let ledger = connect::open_ledger(&settings.ledger.path, "adopt")?;
+    let ledger = if arguments.dry_run {
+        None
+    } else {
+        Some(connect::open_ledger(&settings.ledger.path, "adopt")?)
+    };
     let http = connect::http_client(&settings)?;
     let destination = connect::content_server(&settings, &http).await?;
     let output = &context.output;
@@ -57,7 +64,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             ));
             output.event("closed", json!({"node": node}));
         }
-        ledger.adopt(seen.versions).await?;
+        if let Some(ledger) = &ledger {
+            ledger.adopt(seen.versions).await?;
+        }
         if documents > 0 && documents.is_multiple_of(1000) {
             output.note(format!("{documents} documents looked at"));
         }
@@ -65,6 +74,20 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     })
     .await?;
 
+    let Some(ledger) = ledger else {
+        output.event(
+            "adopted",
+            json!({"folders": folders, "documents": documents, "versions": versions, "closed": closed, "doubled": null, "dry_run": true}),
+        );
+        output.say(format!(
+            "{documents} documents in {folders} folders looked at: {versions} versions of longhaul's would be recorded"
+        ));
+        return Ok(if closed > 0 {
+            Exit::SomeFailed
+        } else {
+            Exit::Done
+        });
+    };
     let mut doubled = 0u64;
     let mut after = String::new();
     loop {
@@ -92,7 +115,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             );
         }
     }
-    let facts = json!({"folders": folders, "documents": documents, "versions": versions, "closed": closed, "doubled": doubled});
+    let facts = json!({"folders": folders, "documents": documents, "versions": versions, "closed": closed, "doubled": doubled, "dry_run": false});
     ledger
         .apply(Change::new().journal(Entry {
             event: "adopted".into(),

@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Why, for the journal
     #[arg(long, value_name = "TEXT")]
     because: String,
+    /// Only say what would be decided
+    #[arg(long)]
+    dry_run: bool,
 }
 
 const PAGE: usize = 200;
@@ -72,6 +75,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     } else {
         "decline"
     };
+    if arguments.dry_run {
+        for item in &items {
+            let (id, key, title, state) = (item.id, &item.key, &item.title, &item.state);
+            context.output.event(
+                "decided",
+                json!({"item": id, "key": key, "title": title, "decision": decision, "state": state, "dry_run": true}),
+            );
+            context
+                .output
+                .say(format!("would decide {title}: {decision}, is {state}"));
+        }
+        return Ok(Exit::Done);
+    }
     for item in items {
         let mut change = Change::new();
         if arguments.afresh {
@@ -111,7 +127,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         ledger.apply(change).await?;
         context.output.event(
             "decided",
-            json!({"item": item.id, "key": item.key, "title": item.title, "decision": decision, "state": state}),
+            json!({"item": item.id, "key": item.key, "title": item.title, "decision": decision, "state": state, "dry_run": false}),
         );
         context.output.say(format!(
             "{} {}: {decision}, was {}",

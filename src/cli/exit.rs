@@ -45,6 +45,28 @@ const ORDER: [Exit; 11] = [
     Exit::Done,
 ];
 
+/// Every code with what it means: the manual pages have it from here, and a test holds the README
+/// to it.
+pub(crate) const TABLE: [(Exit, &str); 11] = [
+    (Exit::Done, "everything asked for is done"),
+    (
+        Exit::SomeFailed,
+        "some items failed or are parked; `status` says which and why",
+    ),
+    (Exit::Usage, "the command line or settings are wrong"),
+    (Exit::Held, "records on hold or final take no new content"),
+    (
+        Exit::Empty,
+        "nothing matched (only with the flag that asks for it)",
+    ),
+    (Exit::Mismatch, "a digest or size differs from the record"),
+    (Exit::Unreachable, "a system cannot be reached"),
+    (Exit::Defect, "a defect of longhaul"),
+    (Exit::Ledger, "the ledger cannot be read or written"),
+    (Exit::Stopped, "stopped on request; `resume` goes on"),
+    (Exit::Refused, "a sign-in or a permission is refused"),
+];
+
 impl Exit {
     /// The process's exit code.
     pub(crate) fn code(self) -> u8 {
@@ -174,6 +196,38 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_readme_prints_this_table() {
+        let readme = include_str!("../../README.md");
+        let (_, rest) = readme
+            .split_once("| Code | Name | Means |\n|---|---|---|\n")
+            .expect("the table of exit codes");
+        let printed: Vec<&str> = rest
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let rows: Vec<String> = TABLE
+            .iter()
+            .map(|(exit, means)| format!("| {} | {} | {means} |", exit.code(), exit.name()))
+            .collect();
+        assert_eq!(printed, rows);
+        assert!(
+            ORDER
+                .iter()
+                .all(|exit| TABLE.iter().any(|(of, _)| of == exit))
+        );
+        let order: Vec<String> = ORDER
+            .iter()
+            .filter(|exit| !matches!(exit, Exit::Usage | Exit::Empty | Exit::Done))
+            .map(|exit| exit.code().to_string())
+            .collect();
+        let sentence = format!(
+            "If several apply, the first of {} counts.",
+            order.join(", ")
+        );
+        assert!(readme.contains(&sentence), "{sentence}");
+    }
 
     #[test]
     fn the_most_serious_of_several_counts() {

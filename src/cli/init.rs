@@ -68,8 +68,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
 fn text() -> String {
     let mut text = String::from(
         "# Settings of longhaul. Each can also be set in the environment: iconik.app_id is\n\
-         # LONGHAUL_ICONIK_APP_ID. Secrets: { file = \"…\" } (mode 0600), { env = \"…\" } or\n\
-         # { command = \"…\" }.\n",
+         # LONGHAUL_ICONIK_APP_ID. Secrets: { file = \"…\" } (mode 0600), { env = \"…\" },\n\
+         # { command = \"…\" } or { credential = \"…\" } of the systemd unit.\n",
     );
     let mut sections: Vec<&str> = Vec::new();
     for key in KEYS {

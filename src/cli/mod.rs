@@ -9,9 +9,11 @@ mod audit;
 mod connect;
 mod decide;
 mod doctor;
+mod examples;
 mod exit;
 mod export;
 mod init;
+mod manual;
 mod migrate;
 mod output;
 mod plan;
@@ -39,7 +41,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::exit::Exit;
 use self::output::Output;
@@ -113,7 +115,6 @@ enum Command {
     Init(init::Arguments),
     /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
-    /// Say what a run would do, how long it takes and what it costs; changes nothing
     Plan(plan::Arguments),
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
@@ -139,6 +140,8 @@ enum Command {
     /// Show or check the settings
     #[command(subcommand)]
     Settings(settings::Command),
+    Completions(manual::Completions),
+    Man(manual::Manual),
     /// Serve simulators of iconik, its storage and Content Server until stopped
     #[cfg(feature = "simulator")]
     Simulate(simulate::Arguments),
@@ -172,9 +175,17 @@ pub(crate) fn flag(name: &str, key: &str, value: impl ToString) -> Flag {
     }
 }
 
+/// The command line's one definition: help, completions and manual pages come from it.
+fn command() -> clap::Command {
+    examples::with_examples(Cli::command())
+}
+
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
@@ -266,6 +277,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Audit(arguments) => audit::run(context, &arguments),
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
         Command::Settings(command) => settings::run(context, &command).await,
+        Command::Completions(arguments) => manual::completions(context, &arguments),
+        Command::Man(arguments) => manual::man(context, &arguments),
         #[cfg(feature = "simulator")]
         Command::Simulate(arguments) => Box::pin(simulate::run(context, arguments)).await,
     }
@@ -347,29 +360,4 @@ fn report_panics(output: &Arc<Output>) {
 )]
 fn leave(code: i32) {
     std::process::exit(code);
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn every_command_of_the_desk_has_an_example_in_its_help() {
-        let mut cli = Cli::command();
-        cli.build();
-        for name in [
-            "archive", "migrate", "status", "top", "pause", "resume", "drain", "limit", "retry",
-        ] {
-            let command = cli.find_subcommand_mut(name).expect("a command");
-            let help = command.render_long_help().to_string();
-            assert!(help.contains("Example"), "{name}: {help}");
-            assert!(
-                help.contains(&format!("  longhaul {name}"))
-                    || help.contains(&format!(": longhaul {name}")),
-                "{name}"
-            );
-        }
-    }
 }

@@ -30,8 +30,9 @@ use crate::settings::{self, Resolved};
 use crate::transfer::Oversize;
 use crate::types::{AssetId, display_bytes};
 
-/// Say what a run would do: what moves, why each asset is in or out, how long it takes and what it
-/// costs. Changes nothing at either end.
+/// Say what a run would do, how long it takes and what it costs; changes nothing
+///
+/// What moves, and why each asset is in or out. Changes nothing at either end.
 ///
 /// Examples:
 ///   longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002

@@ -5,13 +5,17 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{DIM, styled};
 use super::{Context, explain};
-use crate::settings::{ContentServerAuth, Problem, Problems};
+use crate::settings::{self, ContentServerAuth, Origin, Problem, Problems, Shown};
 
 /// What to do with the settings.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Show every setting with its value and where it came from; secrets only as "set"
-    Show,
+    Show {
+        /// Also say what was overruled, and the variable that would set it
+        #[arg(long)]
+        origin: bool,
+    },
     /// Check the settings, secrets included, and name everything that is wrong or missing at once
     Check,
 }
@@ -20,7 +24,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> anyhow::Result<
     let settings = context.settings(Vec::new())?;
     let output = &context.output;
     match command {
-        Command::Show => {
+        Command::Show { origin } => {
             let width = settings
                 .shown
                 .iter()
@@ -32,11 +36,14 @@ pub(crate) async fn run(context: &Context, command: &Command) -> anyhow::Result<
                 output.say(format!(
                     "{:width$}  {value}  {}",
                     shown.key,
-                    styled(DIM, format!("# {}", shown.origin))
+                    styled(DIM, format!("# {}", origin_of(shown, *origin)))
                 ));
                 output.event(
                     "setting",
-                    json!({"key": shown.key, "value": shown.value, "secret": shown.secret, "origin": shown.origin.to_string()}),
+                    json!({
+                        "key": shown.key, "value": shown.value, "secret": shown.secret, "origin": shown.origin.to_string(),
+                        "replaces": shown.replaces.iter().map(Origin::to_string).collect::<Vec<_>>(), "variable": variable(shown),
+                    }),
                 );
             }
         }
@@ -73,4 +80,23 @@ pub(crate) async fn run(context: &Context, command: &Command) -> anyhow::Result<
         }
     }
     Ok(Exit::Done)
+}
+
+/// Where a value came from; in full with what was overruled and how to overrule it.
+fn origin_of(shown: &Shown, full: bool) -> String {
+    let mut text = shown.origin.to_string();
+    if !full {
+        return text;
+    }
+    for replaced in &shown.replaces {
+        text.push_str(&format!(", over {replaced}"));
+    }
+    if !matches!(shown.origin, Origin::Environment(_) | Origin::Flag(_)) {
+        text.push_str(&format!(" ({})", variable(shown).unwrap_or_default()));
+    }
+    text
+}
+
+fn variable(shown: &Shown) -> Option<String> {
+    settings::find(shown.key).map(settings::Key::variable)
 }

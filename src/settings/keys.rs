@@ -10,7 +10,7 @@ pub enum Kind {
     Plain,
     /// A TOML value: a table or an array of tables.
     Structured,
-    /// A secret: the text itself, or `…_FILE`, `…_ENV`, `…_COMMAND` saying where it is.
+    /// A secret: the text itself, or `…_FILE`, `…_ENV`, `…_COMMAND`, `…_CREDENTIAL` saying where it is.
     Secret,
 }
 
@@ -247,7 +247,7 @@ pub const KEYS: &[Key] = &[
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a
 /// suffix.
-pub(super) const SECRET_PLACES: [&str; 3] = ["file", "env", "command"];
+pub(super) const SECRET_PLACES: [&str; 4] = ["file", "env", "command", "credential"];
 
 /// The key with that path.
 pub fn find(path: &str) -> Option<&'static Key> {

@@ -97,6 +97,8 @@ pub(super) struct Layers {
     /// Why a literal secret in the file is refused, `None` when the file is private.
     file_not_private: Option<String>,
     values: BTreeMap<&'static str, Value>,
+    /// Who set a value that a stronger layer replaced, strongest first.
+    replaced: BTreeMap<&'static str, Vec<Origin>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
 }
@@ -157,7 +159,7 @@ impl Layers {
             };
             if let Some(key) = keys::find(&path) {
                 let raw = value.raw.clone();
-                self.values.insert(key.path, Value { raw, origin });
+                self.put(key, Value { raw, origin });
             } else if !keys::is_section(&path) {
                 self.problems
                     .push(Problem::at(origin, unknown(&path, "setting")));
@@ -279,7 +281,16 @@ impl Layers {
                 Raw::Table(vec![(place.to_owned(), located(value))])
             }
         };
-        self.values.insert(key.path, Value { raw, origin });
+        self.put(key, Value { raw, origin });
+    }
+
+    fn put(&mut self, key: &'static Key, value: Value) {
+        if let Some(weaker) = self.values.insert(key.path, value) {
+            self.replaced
+                .entry(key.path)
+                .or_default()
+                .insert(0, weaker.origin);
+        }
     }
 }
 
@@ -351,6 +362,8 @@ pub struct Shown {
     pub secret: bool,
     /// Where the value came from.
     pub origin: Origin,
+    /// Who set it too, and was overruled; strongest first.
+    pub replaces: Vec<Origin>,
 }
 
 /// Takes typed values out of the layers and records what is wrong or missing.
@@ -436,6 +449,7 @@ impl Reader {
                 value: None,
                 secret,
                 origin: Origin::Default,
+                replaces: Vec::new(),
             });
             return Ok(None);
         };
@@ -446,6 +460,7 @@ impl Reader {
                     value: Some(show(&parsed, &value)),
                     secret,
                     origin: value.origin,
+                    replaces: self.layers.replaced.get(path).cloned().unwrap_or_default(),
                 });
                 Ok(Some(parsed))
             }
@@ -613,7 +628,9 @@ fn secret_place(value: &Value, file_not_private: Option<&str>) -> Result<Place, 
             message,
         }]
     };
-    let expected = || wrong("expects { file = … }, { env = … } or { command = … }".to_owned());
+    let expected = || {
+        wrong("expects { file = … }, { env = … }, { command = … } or { credential = … }".to_owned())
+    };
     match &value.raw {
         Raw::Word(secret) => Ok(Place::Literal(SecretString::from(secret.clone()))),
         Raw::Text(secret) => match (file_not_private, &value.origin) {
@@ -655,6 +672,14 @@ fn secret_place(value: &Value, file_not_private: Option<&str>) -> Result<Place, 
                             )
                         })
                 }
+                ("credential", raw) if raw.as_text().is_some_and(secret::is_credential) => {
+                    let name = raw.as_text().unwrap_or_default();
+                    Ok(Place::Credential(name.to_owned()))
+                }
+                ("credential", _) => Err(wrong(
+                    ".credential expects the name of a systemd credential, without a folder"
+                        .to_owned(),
+                )),
                 ("file" | "env" | "command", _) => Err(expected()),
                 (other, _) => Err(match keys::nearest(other, SECRET_PLACES) {
                     Some(meant) => wrong(format!(

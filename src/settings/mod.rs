@@ -3,8 +3,8 @@
 //! One file, `longhaul.toml`, found at `--config`, `LONGHAUL_CONFIG`, `./longhaul.toml` or
 //! `$XDG_CONFIG_HOME/longhaul/longhaul.toml`. Every key is also an environment variable: its path
 //! in capitals after `LONGHAUL_`, so `iconik.app_id` is `LONGHAUL_ICONIK_APP_ID`. A secret's
-//! variable holds the secret itself, or with `_FILE`, `_ENV` or `_COMMAND` behind its name says
-//! where it is. Every value remembers where it came from.
+//! variable holds the secret itself, or with `_FILE`, `_ENV`, `_COMMAND` or `_CREDENTIAL`
+//! behind its name says where it is. Every value remembers where it came from.
 //!
 //! ```text
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types

@@ -1,7 +1,7 @@
 //! Where a secret is, and reading it when it is needed.
 //!
 //! Settings hold a [`SecretRef`], not the secret: a file only its owner can read, an environment
-//! variable, a command that prints it, or a literal. No error and no `Debug` shows a secret.
+//! variable, a command that prints it, a credential of the service manager, or a literal. No error and no `Debug` shows a secret.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -54,7 +54,12 @@ pub enum Place {
     Environment(String),
     /// A program and its arguments, run without a shell; it prints the secret.
     Command(Vec<String>),
+    /// A credential that systemd hands to the service, by name.
+    Credential(String),
 }
+
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 impl Place {
     /// The place in words.
@@ -67,6 +72,7 @@ impl Place {
                 let program = argv.first().map_or("", String::as_str);
                 format!("from command {program} …")
             }
+            Self::Credential(name) => format!("from systemd credential {name}"),
         }
     }
 }
@@ -124,6 +130,33 @@ pub enum SecretError {
         /// The variable.
         variable: String,
     },
+    /// No service manager has handed credentials to this process.
+    #[error(
+        "the secret for `{key}` should be the systemd credential {name}, but {CREDENTIALS} is not \
+         set: it is set only for a service; give the unit LoadCredential={name}:/path/of/the/secret, \
+         or use {{ file = … }} outside of it"
+    )]
+    NoCredentials {
+        /// The setting.
+        key: &'static str,
+        /// The credential.
+        name: String,
+    },
+    /// The unit hands over other credentials, but not this one.
+    #[error(
+        "the secret for `{key}` should be the systemd credential {name}, which this service was not \
+         given ({path}: {source}); give the unit LoadCredential={name}:/path/of/the/secret"
+    )]
+    NoCredential {
+        /// The setting.
+        key: &'static str,
+        /// The credential.
+        name: String,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
     /// The command could not be run, took too long or failed.
     #[error("the command `{program} …` that prints the secret for `{key}` {why}")]
     Command {
@@ -172,6 +205,10 @@ impl SecretRef {
                 Err(std::env::VarError::NotUnicode(_)) => return Err(self.unusable("not text")),
             },
             Place::Command(argv) => self.text(run(self.key, argv).await?)?,
+            Place::Credential(name) => {
+                let folder = std::env::var_os(CREDENTIALS).map(PathBuf::from);
+                read_credential(self.key, name, folder.as_deref())?
+            }
         };
         self.checked(text)
     }
@@ -255,6 +292,57 @@ fn read_file(key: &'static str, path: &Path) -> Result<String, SecretError> {
             fail(source)
         }
     })
+}
+
+/// The folder is its service's alone; systemd has seen to the rights of what is in it (a mode like
+/// 0440 with an access list), so they are not looked at here.
+fn read_credential(
+    key: &'static str,
+    name: &str,
+    folder: Option<&Path>,
+) -> Result<String, SecretError> {
+    let Some(folder) = folder.filter(|folder| folder.is_absolute()) else {
+        return Err(SecretError::NoCredentials {
+            key,
+            name: name.to_owned(),
+        });
+    };
+    let path = folder.join(name);
+    let fail = |source| SecretError::NoCredential {
+        key,
+        name: name.to_owned(),
+        path: path.clone(),
+        source,
+    };
+    let unusable = |why| SecretError::Unusable {
+        key,
+        place: format!("from systemd credential {name}"),
+        why,
+    };
+    let file = std::fs::File::open(&path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if !metadata.is_file() {
+        return Err(unusable("not in a regular file"));
+    }
+    if metadata.len() > SIZE_LIMIT {
+        return Err(unusable("far too large"));
+    }
+    io::read_to_string(io::Read::take(file, SIZE_LIMIT)).map_err(|source| {
+        if source.kind() == io::ErrorKind::InvalidData {
+            unusable("not text")
+        } else {
+            fail(source)
+        }
+    })
+}
+
+/// Whether this can be a credential's name: a file's name, and nothing that leads elsewhere.
+pub(super) fn is_credential(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && name != "."
+        && name != ".."
+        && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
 async fn run(key: &'static str, argv: &[String]) -> Result<Vec<u8>, SecretError> {
@@ -391,6 +479,30 @@ mod tests {
                 error.to_string().contains(&format!("{mode:04o}")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_credential_is_read_from_the_services_folder() {
+        let (dir, _) = file(0o440, &format!("{CANARY}\n"));
+        let key = "iconik.token";
+        let read = read_credential(key, "secret", Some(dir.path())).unwrap();
+        assert_eq!(read, format!("{CANARY}\n"), "whatever its mode");
+        let error = read_credential(key, "other", Some(dir.path())).unwrap_err();
+        assert!(
+            error.to_string().contains("LoadCredential=other:"),
+            "{error}"
+        );
+        for none in [None, Some(Path::new("")), Some(Path::new("relative"))] {
+            let error = read_credential(key, "secret", none).unwrap_err();
+            assert!(
+                error.to_string().contains("CREDENTIALS_DIRECTORY"),
+                "{error}"
+            );
+        }
+        assert!(is_credential("iconik-token") && is_credential("a..b"));
+        for name in ["", ".", "..", "../secret", "a/b", "/etc/shadow", "a\nb"] {
+            assert!(!is_credential(name), "{name:?}");
         }
     }
 
