@@ -85,7 +85,7 @@ pub(super) struct Refusal {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The server refused.
-    #[error("content server answered {}: {}", .0.status, .0.text)]
+    #[error("content server answered {}: {}{}", .0.status, .0.text, .0.advice())]
     Refused(Refusal),
     /// No complete answer came. `not_done` when the server cannot have acted.
     #[error("{failure}")]
@@ -96,6 +96,20 @@ pub(super) enum Error {
     /// Signing in was refused or impossible; the call itself was not carried out.
     #[error("{0}")]
     SignIn(Failure),
+}
+
+impl Refusal {
+    /// What to do about a refusal whose own words do not say it.
+    fn advice(&self) -> &'static str {
+        match self.meaning {
+            Meaning::TooLarge => {
+                "; a web server or proxy before it takes no body of that size in one request: raise \
+                 its limit, or have upload sessions (Large File Upload) turned on for that size; \
+                 nothing was stored"
+            }
+            _ => "",
+        }
+    }
 }
 
 impl Error {

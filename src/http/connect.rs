@@ -241,7 +241,7 @@ impl Parts {
             // hyper-util keeps the error's type to itself; its text is all there is.
             let cause = chain(&error);
             let permanent = cause.contains("proxy authorization required");
-            fail(cause, permanent)
+            fail(in_words(&cause), permanent)
         })?;
         Ok((stream.into_inner(), false))
     }
@@ -268,6 +268,22 @@ impl Parts {
             })?;
         Ok(Conn::Tls(Box::new(TokioIo::new(stream))))
     }
+}
+
+/// What a proxy's refusal means, and what to do.
+fn in_words(cause: &str) -> String {
+    let advice = if cause.contains("proxy authorization required") {
+        "it wants another name and password than it was given; put them into the proxy's variable, \
+         as http://user:password@host:port"
+    } else if cause.contains("unsuccessful") {
+        "it refuses to connect to that host; have the host allowed there, or name it in NO_PROXY \
+         when it can be reached directly"
+    } else if cause.contains("failed to create underlying connection") {
+        "it cannot be reached; check HTTPS_PROXY and HTTP_PROXY, or set network.proxy = \"none\""
+    } else {
+        return cause.to_owned();
+    };
+    format!("{advice} ({cause})")
 }
 
 /// Judges what a name resolves to here, though the proxy will resolve it for itself. A name that

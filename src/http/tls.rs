@@ -97,7 +97,9 @@ pub(super) fn explain(error: &std::io::Error) -> Option<String> {
             "its certificate is not valid yet; is the clock of this machine right?".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name".to_owned()
+            "its certificate is for another name; write the address with the name that the \
+             certificate is for, or have one issued for this name"
+                .to_owned()
         }
         CertificateError::UnknownIssuer => "its certificate comes from an authority this machine \
              does not know; for a company's own, set network.ca_file to its PEM file"

@@ -311,7 +311,9 @@ fn found(raw: &Raw, secret: bool) -> String {
 fn unknown(path: &str, what: &str) -> String {
     match keys::near(path) {
         Some(meant) => format!("unknown {what} `{path}`; did you mean `{meant}`?"),
-        None => format!("unknown {what} `{path}`"),
+        None => {
+            format!("unknown {what} `{path}`; `longhaul init` writes a file with all there are")
+        }
     }
 }
 
@@ -636,7 +638,7 @@ fn secret_place(value: &Value, file_not_private: Option<&str>) -> Result<Place, 
         Raw::Text(secret) => match (file_not_private, &value.origin) {
             (Some(why), Origin::File { path, .. }) => Err(wrong(format!(
                 "is written in a file that is not private ({why}); chmod 600 {}, or put \
-                 {{ file = … }}, {{ env = … }} or {{ command = … }} here",
+                 {{ file = … }}, {{ env = … }}, {{ command = … }} or {{ credential = … }} here",
                 path.display()
             ))),
             _ => Ok(Place::Literal(SecretString::from(secret.clone()))),

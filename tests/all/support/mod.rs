@@ -1,6 +1,7 @@
 //! Helpers: a `longhaul` in its own directory with a clean environment, and its JSON lines.
 
 pub(crate) mod audit;
+pub(crate) mod schema;
 mod systems;
 
 use std::path::{Path, PathBuf};
@@ -57,8 +58,7 @@ impl Place {
     }
 }
 
-/// Reads JSON lines and checks what holds for all of them: each has the schema and a type, and
-/// the last, and only the last, is the exit.
+/// Reads JSON lines and checks what holds for all of them: each is as the schema says, and the last, and only the last, is the exit.
 #[track_caller]
 pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(output).expect("JSON lines are UTF-8");
@@ -72,6 +72,9 @@ pub(crate) fn json_lines(output: &[u8]) -> Vec<Value> {
         assert_eq!(line["schema"], "longhaul/1", "{line}");
         assert!(line["type"].is_string(), "{line}");
         assert_eq!(line["type"] == "exit", i + 1 == lines.len(), "{line}");
+        if let Err(why) = schema::check_line(line) {
+            panic!("{why}, in {line}");
+        }
     }
     assert!(!lines.is_empty(), "at least the exit line");
     lines
