@@ -111,7 +111,7 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["audit"], 0);
     runs(&["audit", "verify"], 0);
     runs(&["reconcile", "--dry-run"], 0);
-    runs(&["verify"], 0);
+    runs(&["verify", "--run", "1"], 0);
     let node = systems.named("master.mxf")[0].node.to_string();
     runs(&["export", "--node", &node, "--to", "out.mxf"], 0);
     let decide = ["decide", &parked, "--decline", "--because", "it is lost"];
