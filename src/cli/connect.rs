@@ -108,16 +108,17 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     let destination: Arc<dyn Destination> = Arc::new(content_server.clone());
     let (iconik_url, server_url) = (settings.iconik()?.url.as_str(), server.url.as_str());
     let signed_in = async {
-        iconik.validate().await.map_err(|error| {
-            error
-                .into_failure()
-                .context(format!("iconik.url = {iconik_url}"))
-        })?;
-        iconik.domain().await.map_err(|error| {
-            error
-                .into_failure()
-                .context(format!("iconik.url = {iconik_url}"))
-        })
+        let explained = |error: crate::iconik::Error| {
+            let forbidden = error.is_forbidden();
+            let mut failure = error.into_failure();
+            // Here it is no item that is forbidden but the run.
+            if forbidden {
+                failure.reason = Reason::Refused;
+            }
+            failure.context(format!("iconik.url = {iconik_url}"))
+        };
+        iconik.validate().await.map_err(explained)?;
+        iconik.domain().await.map_err(explained)
     };
     let folders = async {
         for (id, setting) in [
@@ -150,10 +151,14 @@ async fn folder(
     id: NodeId,
     setting: &str,
 ) -> Result<(), Failure> {
-    let node = content_server
-        .node(id)
-        .await
-        .map_err(|failure| failure.context(format!("{setting} = {id}")))?;
+    let node = content_server.node(id).await.map_err(|mut failure| {
+        if matches!(failure.reason, Reason::NotFound | Reason::Inaccessible) {
+            failure
+                .message
+                .push_str("; check the node id, and that the user may see it");
+        }
+        failure.context(format!("{setting} = {id}"))
+    })?;
     let wrong = |reason, what: String| {
         Err(Failure::new(
             FailureClass::StopEverything,

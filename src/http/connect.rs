@@ -274,7 +274,7 @@ impl Parts {
 fn in_words(cause: &str) -> String {
     let advice = if cause.contains("proxy authorization required") {
         "it wants another name and password than it was given; put them into the proxy's variable, \
-         as http://user:password@host:port"
+         before its host, with a colon between and an @ behind"
     } else if cause.contains("unsuccessful") {
         "it refuses to connect to that host; have the host allowed there, or name it in NO_PROXY \
          when it can be reached directly"

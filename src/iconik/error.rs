@@ -56,7 +56,7 @@ pub enum Error {
         said: String,
     },
     /// A complete answer said that the object does not exist.
-    #[error("{doing}: not found in iconik{}", quoted(.said))]
+    #[error("{doing}: not found in iconik{}; check the id, deleted ones are not found either", quoted(.said))]
     NotFound {
         /// What was being done.
         doing: String,

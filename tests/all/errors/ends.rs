@@ -169,7 +169,7 @@ fn what_is_wrong_at_either_end_is_said_with_address_and_remedy() {
             "iconik forbids",
             System::Iconik,
             status(403, "{\"errors\":[\"Forbidden\"]}"),
-            1,
+            77,
         ),
         (
             "Content Server fails",
