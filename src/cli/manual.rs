@@ -16,11 +16,11 @@ use super::{Context, command};
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
-    shell: Shell,
+    shell: Kind,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Shell {
+enum Kind {
     Bash,
     Zsh,
     Fish,
@@ -55,12 +55,12 @@ pub(crate) fn completions(context: &Context, arguments: &Completions) -> anyhow:
     Ok(Exit::Done)
 }
 
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Kind) -> Vec<u8> {
     let shell = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
-        Shell::PowerShell => clap_complete::Shell::PowerShell,
+        Kind::Bash => clap_complete::Shell::Bash,
+        Kind::Zsh => clap_complete::Shell::Zsh,
+        Kind::Fish => clap_complete::Shell::Fish,
+        Kind::PowerShell => clap_complete::Shell::PowerShell,
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "longhaul", &mut script);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_shell_learns_every_command() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell] {
+        for shell in [Kind::Bash, Kind::Zsh, Kind::Fish, Kind::PowerShell] {
             let text = String::from_utf8(script(shell)).unwrap();
             for command in command().get_subcommands() {
                 assert!(
