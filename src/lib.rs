@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | edge | [`settings`], [`cli`] | how anything is done |
 //! | service | [`control`] | how bytes move; the terminal |
-//! | purpose | [`flows`] | sockets, SQL, terminal |
+//! | purpose | [`flows`], [`report`] | sockets, SQL, terminal |
 //! | systems | [`iconik`], [`content_server`] | each other; the ledger |
 //! | engine | [`transfer`] | vendors, HTTP |
 //! | wires, disk, documents | [`http`], [`ledger`], [`pace`], [`sidecar`] | transfers in progress |
@@ -67,6 +67,8 @@ pub mod iconik;
 pub mod content_server;
 
 pub mod flows;
+
+pub mod report;
 
 pub mod control;
 

@@ -19,6 +19,7 @@ mod output;
 mod plan;
 mod progress;
 mod reconcile;
+mod report;
 mod resume;
 mod retry;
 mod run;
@@ -129,8 +130,10 @@ enum Command {
     Verify(verify::Arguments),
     /// Decide what becomes of items that stopped
     Decide(decide::Arguments),
-    /// Compare the staging folder with the ledger
+    /// Compare source, destination and ledger; or look after the staging folder
     Reconcile(reconcile::Arguments),
+    /// Write down what a run came to: a page to sign, a table, or JSON lines
+    Report(report::Arguments),
     /// Learn from Content Server what a lost ledger knew
     Adopt(adopt::Arguments),
     /// Show the journal, or check that no line of it was changed
@@ -273,6 +276,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
         Command::Decide(arguments) => Box::pin(decide::run(context, arguments)).await,
         Command::Reconcile(arguments) => Box::pin(reconcile::run(context, arguments)).await,
+        Command::Report(arguments) => report::run(context, &arguments),
         Command::Adopt(arguments) => Box::pin(adopt::run(context, arguments)).await,
         Command::Audit(arguments) => audit::run(context, &arguments),
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,

@@ -1,22 +1,181 @@
-//! `reconcile`: compares the staging folder with the ledger.
+//! `reconcile`: compares source, destination and ledger; or looks after the staging folder.
+
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::exit::Exit;
-use super::output::{BAD, DIM, styled};
+use super::exit::{Ended, Exit};
+use super::output::{BAD, DIM, GOOD, WARN, styled};
+use super::select::Selection;
 use super::{Context, connect};
+use crate::flows::intake::Intake;
+use crate::flows::reconcile::{Class, Comparison, Finding, Sample, at_most};
 use crate::ledger::{Change, Entry, Ledger};
 use crate::transfer::{Destination, Node, set_aside_name};
-use crate::types::{ItemId, Marker};
+use crate::types::{ItemId, Marker, RunId, display_bytes};
 
-/// Compare the staging folder with the ledger: what is on its way, what a late request left
-/// behind, what another ledger's run owns. A twin of something that is already published is set
-/// aside under another name; nothing is ever deleted.
+/// Compare source, destination and ledger, and name every difference; changes nothing
+///
+/// Each item is equal, missing, extra, differs, changed-since (at the source), held or excluded. A
+/// difference ends it with 65. In full it enumerates the run's selection again and looks for documents
+/// in the target folder that the ledger does not know; a sample looks at items alone and says how sure
+/// that makes. With --staging it looks after the staging folder instead: what is on its way, what a late
+/// request left behind, what another ledger's run owns. A twin of something that is already published is
+/// set aside under another name; nothing is ever deleted.
+///
+/// Examples:
+///   longhaul reconcile
+///   longhaul reconcile --run 3 --level read-back --sample 300 --seed 7
+///   longhaul reconcile --staging --dry-run
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Only say what would be set aside
-    #[arg(long)]
+    /// The run [default: the last]
+    #[arg(long, value_name = "N")]
+    run: Option<i64>,
+    /// How far: size alone, or read back and hash what is stored
+    #[arg(long, value_name = "LEVEL", default_value = "size", value_parser = ["size", "read-back"])]
+    level: String,
+    /// Only this many items, chosen by lot
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    sample: Option<u32>,
+    /// Which lot; the same seed chooses the same items [default: by lot, and said]
+    #[arg(long, value_name = "S", requires = "sample")]
+    seed: Option<u64>,
+    /// Look after the staging folder instead; sets aside what a late request left behind
+    #[arg(long, conflicts_with_all = ["run", "sample"])]
+    staging: bool,
+    /// With --staging: only say what would be set aside
+    #[arg(long, requires = "staging")]
     dry_run: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    if arguments.staging {
+        return staging(context, arguments).await;
+    }
+    compare(context, arguments).await
+}
+
+async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let settings = context.settings(Vec::new())?;
+    let output = &context.output;
+    let ledger = connect::existing_ledger(&settings)?;
+    let run = ledger.run(arguments.run.map(RunId))?.ok_or_else(|| {
+        Ended::usage("the ledger has no such run; `longhaul status` shows the last")
+    })?;
+    let selection = match Selection::of_run(&run) {
+        Ok(selection) => Some(selection),
+        // A sample enumerates nothing.
+        Err(_) if arguments.sample.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    let connected = connect::connect(&settings).await?;
+    let pace = connect::pace(&settings);
+    let comparison = Comparison {
+        systems: &connected.systems,
+        ledger,
+        run: run.id,
+        intake: Intake {
+            // What a sidecar holds is not compared; its stored bytes are.
+            sidecar: false,
+            ..selection
+                .as_ref()
+                .map(|selection| selection.intake(&settings))
+                .unwrap_or_default()
+        },
+        pace: &pace,
+        read: arguments.level == "read-back",
+    };
+    let mut counts: BTreeMap<Class, (u64, u64)> = BTreeMap::new();
+    let mut each = |finding: Finding| {
+        let (items, bytes) = counts.entry(finding.class).or_default();
+        *items += 1;
+        *bytes += finding.bytes;
+        if let Ok(facts) = serde_json::to_value(&finding) {
+            output.event("reconciled_item", facts);
+        }
+        let style = match finding.class {
+            Class::Equal => return,
+            Class::Held => WARN,
+            Class::Excluded => DIM,
+            _ => BAD,
+        };
+        output.say(format!(
+            "{} {}: {}",
+            styled(style, finding.class.as_str()),
+            finding.title,
+            finding.detail
+        ));
+        if !finding.key.is_empty() {
+            output.say(styled(DIM, format!("         {}", finding.key)));
+        }
+    };
+    let sampled = match (arguments.sample, selection) {
+        (Some(items), _) => {
+            let seed = arguments.seed.unwrap_or_else(rand::random);
+            let sample = Sample {
+                items: items as usize,
+                seed,
+            };
+            let all = Box::pin(comparison.sample(sample, &mut each)).await?;
+            Some((seed, all))
+        }
+        (None, Some(selection)) => {
+            let assets = selection.enumerate(&connected.systems);
+            Box::pin(comparison.full(&assets, &mut each)).await?;
+            None
+        }
+        (None, None) => return Err(Ended::usage("the run does not say what it enumerates")),
+    };
+    let looked_at: u64 = counts.values().map(|(items, _)| items).sum();
+    let differences: u64 = counts
+        .iter()
+        .filter(|(class, _)| class.is_difference())
+        .map(|(_, (items, _))| items)
+        .sum();
+    let held = counts.contains_key(&Class::Held);
+    let confidence = sampled.map(|(seed, all)| {
+        let most = (differences == 0).then(|| at_most(looked_at, all));
+        json!({"seed": seed, "of": all, "at_most_differ": most, "confidence": 0.95})
+    });
+    let classes: Vec<_> = counts
+        .iter()
+        .map(|(class, (items, bytes))| json!({"class": class, "items": items, "bytes": bytes}))
+        .collect();
+    output.event(
+        "reconciliation",
+        json!({"run": run.id, "level": arguments.level, "looked_at": looked_at, "differences": differences, "classes": classes, "sample": confidence}),
+    );
+    output.say(styled(
+        if differences == 0 { GOOD } else { BAD },
+        format!("{looked_at} looked at, {differences} differ"),
+    ));
+    for (class, (items, bytes)) in &counts {
+        output.say(format!(
+            "  {items:>6} {} ({})",
+            class.as_str(),
+            display_bytes(*bytes)
+        ));
+    }
+    if let Some((seed, all)) = sampled {
+        let sure = if looked_at >= all {
+            "that is all of them".to_owned()
+        } else if differences == 0 {
+            format!(
+                "none differs, so at 95 % confidence at most {:.2} % of all {all} do",
+                at_most(looked_at, all) * 100.0
+            )
+        } else {
+            format!("{differences} differ: look at all {all}, without --sample")
+        };
+        output.say(format!("sample of {looked_at} items, seed {seed}: {sure}"));
+    }
+    Ok(match (differences, held) {
+        (0, false) => Exit::Done,
+        (0, true) => Exit::Held,
+        _ => Exit::Mismatch,
+    })
 }
 
 #[derive(Default)]
@@ -28,7 +187,7 @@ struct Tally {
     misplaced: u64,
 }
 
-pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+async fn staging(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let staging = settings.content_server()?.target.staging;
     let ledger = connect::open_ledger(connect::must_exist(&settings)?, "reconcile")?;

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod intake;
 pub mod migrate;
 pub mod plan;
+pub mod reconcile;
 pub mod write_back;
 
 use std::sync::Arc;

@@ -35,6 +35,7 @@ mod open;
 mod outbox;
 mod place;
 mod reader;
+mod report;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use journal::{Break, Chain, GENESIS};
 pub use lock::Owner;
 pub use open::Barrier;
 pub use reader::Reader;
+pub use report::FileTotals;
 pub use rows::{
     Added, Adopted, Doubled, Entry, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem,
     NewPost, NewRun, Part, Post, Run, StateCount,

@@ -144,11 +144,11 @@ fn a_twin_in_staging_is_set_aside_and_never_published() {
     make("somebody's notes.txt".into());
     make("a".repeat(26));
 
-    let lines = systems.must(&["reconcile", "--dry-run"]);
+    let lines = systems.must(&["reconcile", "--staging", "--dry-run"]);
     assert_eq!(of_type(&lines, "reconciled")["set_aside"], 1);
     let find = |name: &str| systems.simulator.content_server().child(staging, name);
     assert_eq!(find(&marker), Some(twin.0), "a dry run changes nothing");
-    let lines = systems.must(&["reconcile"]);
+    let lines = systems.must(&["reconcile", "--staging"]);
     let told = of_type(&lines, "reconciled");
     assert_eq!(
         (&told["set_aside"], &told["unknown"], &told["foreign"]),
@@ -157,7 +157,7 @@ fn a_twin_in_staging_is_set_aside_and_never_published() {
     assert_eq!(find(&marker), None);
     assert_eq!(find(&format!("set-aside {marker} {twin}")), Some(twin.0));
     // The next look finds it aside, and the next run publishes none of it.
-    let lines = systems.must(&["reconcile"]);
+    let lines = systems.must(&["reconcile", "--staging"]);
     assert_eq!(of_type(&lines, "reconciled")["set_aside"], 1);
     systems.archive(&[]);
     assert_eq!(systems.named("master-1.mxf").len(), 1);
@@ -310,7 +310,7 @@ fn what_was_damaged_on_its_way_is_quarantined_and_filed_afresh_by_decision() {
             Some(masters::sha256(seed, size))
         );
     }
-    let lines = systems.must(&["reconcile"]);
+    let lines = systems.must(&["reconcile", "--staging"]);
     assert_eq!(
         of_type(&lines, "reconciled")["set_aside"],
         2,

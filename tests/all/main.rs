@@ -15,6 +15,8 @@ mod kills;
 mod long;
 mod machine;
 mod plan;
+mod reconcile;
+mod report;
 mod secrets;
 mod settings_command;
 mod steering;

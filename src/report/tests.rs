@@ -1,0 +1,279 @@
+//! The three forms of a report agree, whatever the ledger holds.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::ledger::{
+    Change, Entry, FilePatch, ItemPatch, Ledger, NewFile, NewItem, NewRun, Reader,
+};
+use crate::types::{ItemId, NodeId, TransferId, VersionNumber};
+
+const STATES: [&str; 9] = [
+    "planned",
+    "waiting",
+    "done",
+    "failed",
+    "parked",
+    "held",
+    "conflict",
+    "quarantined",
+    "declined",
+];
+const LEVELS: [&str; 3] = ["read-back", "sent", "size"];
+
+#[derive(Clone, Debug)]
+struct Case {
+    title: String,
+    state: usize,
+    level: usize,
+    bytes: u64,
+    sent: u64,
+}
+
+fn cases() -> impl Strategy<Value = Vec<Case>> {
+    let title = prop_oneof![
+        Just("<script>alert(1)</script>".to_owned()),
+        Just("=HYPERLINK(\"http://x\")".to_owned()),
+        Just("Spot, \"30\"\nsecond line".to_owned()),
+        "[a-z ]{0,8}",
+    ];
+    let case = (
+        title,
+        0..STATES.len(),
+        0..LEVELS.len(),
+        0u64..1 << 40,
+        0u64..1 << 41,
+    );
+    let case = case.prop_map(|(title, state, level, bytes, sent)| Case {
+        title,
+        state,
+        level,
+        bytes,
+        sent,
+    });
+    prop::collection::vec(case, 0..12)
+}
+
+fn ledger(path: &std::path::Path, cases: &[Case]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let ledger = Ledger::open(path, "test").unwrap();
+        let run = ledger
+            .start_run(NewRun {
+                command: "archive".into(),
+                arguments: "{\"collections\":[\"c\"]}".into(),
+            })
+            .await
+            .unwrap();
+        let items = cases.iter().zip(0..).map(|(case, n)| NewItem {
+            key: format!("a{n}/v1"),
+            kind: "document".into(),
+            title: case.title.clone(),
+            name: case.title.clone(),
+            source: format!("{{\"asset\":\"a{n}\"}}"),
+            files: vec![NewFile {
+                role: "master".into(),
+                marker: format!("m{n}"),
+                name: "f".into(),
+                size: case.bytes,
+                ..NewFile::default()
+            }],
+            ..NewItem::default()
+        });
+        ledger
+            .add_page(run, items.collect(), None, true, 3)
+            .await
+            .unwrap();
+        for (case, id) in cases.iter().zip(1..) {
+            let done = STATES[case.state] == "done";
+            let proved = Entry {
+                run: Some(run),
+                item: Some(ItemId(id)),
+                file: Some(TransferId(id)),
+                event: "proved".into(),
+                data: format!("{{\"size\":{}}}", case.bytes),
+            };
+            let mut change = Change::new()
+                .item(
+                    ItemId(id),
+                    ItemPatch {
+                        state: Some(STATES[case.state].into()),
+                        proof: Some(LEVELS[case.level].into()),
+                        node: Some(done.then_some(NodeId(id))),
+                        version: Some(done.then_some(VersionNumber(1))),
+                        failure: Some((!done).then(|| {
+                            (
+                                "item-is-wrong".into(),
+                                "other".into(),
+                                "GET https://b/x?X-Amz-Signature=canary0123456789 <b>".into(),
+                            )
+                        })),
+                        ..ItemPatch::default()
+                    },
+                )
+                .file(
+                    TransferId(id),
+                    FilePatch {
+                        add_bytes_sent: case.sent,
+                        ..FilePatch::default()
+                    },
+                );
+            if done {
+                change = change.journal(proved);
+            }
+            ledger.apply(change).await.unwrap();
+        }
+    });
+}
+
+type Sums = BTreeMap<String, (u64, u64)>;
+
+fn attribute(tag: &str, name: &str) -> String {
+    let (_, rest) = tag
+        .split_once(&format!(" {name}=\""))
+        .expect("the attribute");
+    rest.split_once('"').expect("its end").0.to_owned()
+}
+
+/// Items and bytes by what the page's rows say they are.
+fn of_page(page: &str, kind: &str) -> Sums {
+    let rows = page
+        .split("<tr ")
+        .skip(1)
+        .filter(|row| attribute(row, "data-kind") == kind);
+    let number = |row: &str, name: &str| attribute(row, name).parse().unwrap();
+    rows.map(|row| {
+        (
+            attribute(row, "data-name"),
+            (number(row, "data-items"), number(row, "data-bytes")),
+        )
+    })
+    .collect()
+}
+
+fn of_json(report: &Value, list: &str) -> Sums {
+    let counts = report[list].as_array().unwrap().iter();
+    let number = |count: &Value, name: &str| count[name].as_u64().unwrap();
+    counts
+        .map(|count| {
+            (
+                count["name"].as_str().unwrap().to_owned(),
+                (number(count, "items"), number(count, "bytes")),
+            )
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_numbers_of_all_three_forms_agree(cases in cases()) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.db");
+        ledger(&path, &cases);
+        let reader = Reader::open(&path).unwrap();
+        let run = reader.run(None).unwrap().unwrap();
+
+        let mut table = Vec::new();
+        let mut lines = Vec::new();
+        let mut writer = csv::Writer::new(&mut table).unwrap();
+        let report = collect(&reader, &run, Vec::new(), &mut |row| {
+            lines.push(json::row(row));
+            writer.row(row)
+        })
+        .unwrap();
+        writer.finish().unwrap();
+        let page = html::page(&report);
+        let told = json::report(&report);
+
+        let (mut states, mut proofs, mut again) = (Sums::new(), Sums::new(), 0);
+        let mut rows = 0;
+        for record in ::csv::Reader::from_reader(&table[..]).deserialize::<BTreeMap<String, String>>() {
+            let record = record.unwrap();
+            let bytes: u64 = record["bytes"].parse().unwrap();
+            let mut add = |sums: &mut Sums, name: &str| {
+                let sum = sums.entry(record[name].clone()).or_default();
+                *sum = (sum.0 + 1, sum.1 + bytes);
+            };
+            add(&mut states, "state");
+            if record["state"] == "done" {
+                add(&mut proofs, "proof");
+            }
+            again += record["bytes_again"].parse::<u64>().unwrap();
+            rows += 1;
+            prop_assert!(record.values().all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
+        }
+        prop_assert_eq!(rows, cases.len());
+        prop_assert_eq!(lines.len(), cases.len());
+        let all = states.values().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+        prop_assert_eq!(of_page(&page, "total")["planned"], all);
+        prop_assert_eq!((told["planned"]["items"].as_u64(), told["planned"]["bytes"].as_u64()), (Some(all.0), Some(all.1)));
+        prop_assert_eq!(&of_page(&page, "state"), &states);
+        prop_assert_eq!(&of_json(&told, "states"), &states);
+        prop_assert_eq!(&of_page(&page, "proof"), &proofs);
+        prop_assert_eq!(&of_json(&told, "proofs"), &proofs);
+        prop_assert_eq!(told["bytes_again"].as_u64(), Some(again));
+        let moved: u64 = proofs.values().map(|(_, bytes)| bytes).sum();
+        prop_assert_eq!(report.speed.total(), moved, "what is done has moved");
+
+        prop_assert!(!page.contains("<script") && !page.contains("<b>"));
+        for text in [page, told.to_string(), String::from_utf8(table).unwrap(), format!("{lines:?}")] {
+            prop_assert!(!text.contains("canary"), "a signed address");
+        }
+    }
+}
+
+#[test]
+fn the_verdict_is_a_sentence_with_the_numbers_that_matter() {
+    let case = |state: &str, level: usize| Case {
+        title: "x".into(),
+        state: STATES.iter().position(|known| *known == state).unwrap(),
+        level,
+        bytes: 5,
+        sent: 5,
+    };
+    for (cases, verdict, standing) in [
+        (
+            vec![
+                case("done", 0),
+                case("done", 0),
+                case("held", 0),
+                case("parked", 0),
+            ],
+            "2 of 4 items are filed and read back; 2 need a decision.",
+            Standing::Open,
+        ),
+        (
+            vec![case("done", 0), case("done", 1)],
+            "All 2 items are filed (1 of them read back).",
+            Standing::Good,
+        ),
+        (
+            vec![case("quarantined", 0), case("failed", 0)],
+            "None of 2 items is filed; 1 needs a decision; 1 failed.",
+            Standing::Bad,
+        ),
+        (Vec::new(), "This run had nothing to file.", Standing::Good),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.db");
+        ledger(&path, &cases);
+        let reader = Reader::open(&path).unwrap();
+        let run = reader.run(None).unwrap().unwrap();
+        let report = collect(&reader, &run, Vec::new(), &mut |_| Ok(())).unwrap();
+        // The scan is not marked as done by adding a page alone.
+        let said = report.verdict.replace(
+            " The enumeration has not reached its end: there may be more.",
+            "",
+        );
+        assert_eq!(said, verdict);
+        if report.scan_done {
+            assert_eq!(report.standing, standing, "{verdict}");
+        }
+    }
+}
