@@ -135,7 +135,7 @@ type Sums = BTreeMap<String, (u64, u64)>;
 
 fn attribute(tag: &str, name: &str) -> String {
     let (_, rest) = tag
-        .split_once(&format!(" {name}=\""))
+        .split_once(&format!("{name}=\""))
         .expect("the attribute");
     rest.split_once('"').expect("its end").0.to_owned()
 }
@@ -196,7 +196,7 @@ proptest! {
         for record in ::csv::Reader::from_reader(&table[..]).deserialize::<BTreeMap<String, String>>() {
             let record = record.unwrap();
             let bytes: u64 = record["bytes"].parse().unwrap();
-            let mut add = |sums: &mut Sums, name: &str| {
+            let add = |sums: &mut Sums, name: &str| {
                 let sum = sums.entry(record[name].clone()).or_default();
                 *sum = (sum.0 + 1, sum.1 + bytes);
             };

@@ -3,7 +3,7 @@
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::transfer::{Content, Destination, NewContent};
-use longhaul::types::{KIB, NodeId};
+use longhaul::types::{KIB, MIB, NodeId};
 use serde_json::Value;
 
 use crate::support::{Systems, of_type, replace};
@@ -11,8 +11,12 @@ use crate::support::{Systems, of_type, replace};
 const MASTERS: u64 = 4;
 
 fn masters() -> Options {
+    of_size(70 * KIB)
+}
+
+fn of_size(size: u64) -> Options {
     let campaign = (1..=MASTERS).fold(Campaign::new(), |campaign, seed| {
-        let file = FileSpec::generated(&format!("master-{seed}.mxf"), seed, 70 * KIB + seed);
+        let file = FileSpec::generated(&format!("master-{seed}.mxf"), seed, size + seed);
         campaign.asset(AssetSpec::new(&format!("Master {seed}"), vec![file]))
     });
     Options::with(campaign)
@@ -120,14 +124,14 @@ fn every_kind_of_difference_is_named() {
 #[test]
 fn a_held_item_waits_and_an_unplanned_one_too() {
     let options = {
-        let mut options = masters();
+        let mut options = of_size(2 * MIB);
         options.content_server.multipart.enabled = false;
         options
     };
     let systems = Systems::with(
         options,
         crate::support::Extra {
-            content_server: "single_post_max = \"70KiB\"",
+            content_server: "single_post_max = \"1MiB\"",
             ..crate::support::Extra::default()
         },
     );
