@@ -163,7 +163,7 @@ fn failures(report: &Report) -> Markup {
                         (number(group.items)) @if group.items == 1 { " item" } @else { " items" }
                         ", "
                         (FailureClass::from_name(&group.class).map_or(group.class.as_str(), |class| class.title()))
-                        @if !group.reason.is_empty() { " (" (group.reason) ")" }
+                        @if !matches!(group.reason.as_str(), "" | "other") { " (" (group.reason) ")" }
                         span.means { (display_bytes(group.bytes)) }
                     }
                     @if !group.example.is_empty() { p.message { (group.example) } }

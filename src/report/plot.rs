@@ -7,7 +7,7 @@ use crate::types::{ByteCount, display_bytes};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 84.0;
+const LEFT: f64 = 116.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 34.0;
