@@ -278,10 +278,8 @@ impl Walk {
                 let (first, last) = self.verified_between.unwrap_or((line.at, line.at));
                 self.verified_between = Some((first.min(line.at), last.max(line.at)));
             }
-            "left-out" => {
-                if self.left_out_why.len() < EXAMPLES {
-                    self.left_out_why.insert(shown(&text("why")));
-                }
+            "left-out" if self.left_out_why.len() < EXAMPLES => {
+                self.left_out_why.insert(shown(&text("why")));
             }
             "outage" => {
                 let system = match text("system").as_str() {
