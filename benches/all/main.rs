@@ -4,9 +4,32 @@
 //! `cargo bench -- multipart tls` measures those two; `--quick` takes smaller masters and fewer
 //! runs, for a first look. Each row's constants stand on top of its file. longhaul runs as a child
 //! process as a user would run it, with a ledger on disk; so does the yardstick; the simulated
-//! systems and the sink run in this process. Both sides therefore share the machine's cores with
-//! the ends. Variants run in turn after one warm-up; a row quotes medians, and the ratio is the
-//! median of the ratios of runs side by side.
+//! systems run in this process. Both sides therefore share the machine's cores with the ends, and
+//! both go to the same ends. Variants run in turn after one warm-up; a row quotes medians, and the
+//! ratio is the median of the ratios of runs side by side: on a machine that is busy with other
+//! things the rates fall, the ratios hold.
+//!
+//! # Looking closer
+//!
+//! - A flame graph of one master: `perf record -F 499 -g target/release/longhaul bench --size 8GiB
+//!   --runs 1`, then `perf script` into any flame graph tool. The release profile keeps line tables.
+//!   Two processes show: the one with a thread called `ledger` is the transfer, the other the ends.
+//! - The tuner's decisions with their numbers: `BENCH_LOG=longhaul=info cargo bench -- slow-line`.
+//! - Where a run waited, by stage: `longhaul bench`, or `waited_seconds` of any run's summary.
+//!
+//! What dominates today, in the transfer's process. One large master: SHA-256 45 to 50 % (it is the
+//! limit), sending 20 %, receiving 7 %, copying each chunk out of the network's buffers 8 %, the
+//! part digests 3 %, the ledger 2 %. Small files: the ledger a quarter (the frames of its log and
+//! their sync), waking threads a tenth, sending and receiving 10 %, the rest JSON and HTTP in small
+//! pieces.
+//!
+//! # What was tried and kept, and what was not
+//!
+//! Kept: buffers of chunks used again (a tenth of the CPU of a large master was page faults), rows of
+//! parts written beside the hash instead of between its chunks, MD5 on its own thread, hashing on the
+//! thread that has the bytes once there are as many files as cores, one ledger record less before a
+//! small file's POST, no compilation of a statement for every other LIMIT. Not kept: reading further
+//! ahead than the streams need, because what waits is out of the cache when it is hashed.
 
 #![allow(
     clippy::print_stdout,
