@@ -56,13 +56,6 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "reconcile",
-        &[
-            "longhaul reconcile --dry-run                 # only says what it would set aside",
-            "longhaul reconcile",
-        ],
-    ),
-    (
         "adopt",
         &[
             "longhaul adopt",

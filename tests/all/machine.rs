@@ -110,7 +110,11 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["top"], 0);
     runs(&["audit"], 0);
     runs(&["audit", "verify"], 0);
-    runs(&["reconcile", "--dry-run"], 0);
+    runs(&["reconcile", "--staging", "--dry-run"], 0);
+    // The lost master waits for a person.
+    runs(&["reconcile", "--run", "1"], 3);
+    runs(&["report", "--run", "1"], 0);
+    runs(&["report", "--run", "1", "--out", "report.html"], 0);
     runs(&["verify", "--run", "1"], 0);
     let node = systems.named("master.mxf")[0].node.to_string();
     runs(&["export", "--node", &node, "--to", "out.mxf"], 0);
