@@ -130,9 +130,7 @@ enum Command {
     Verify(verify::Arguments),
     /// Decide what becomes of items that stopped
     Decide(decide::Arguments),
-    /// Compare source, destination and ledger; or look after the staging folder
     Reconcile(reconcile::Arguments),
-    /// Write down what a run came to: a page to sign, a table, or JSON lines
     Report(report::Arguments),
     /// Learn from Content Server what a lost ledger knew
     Adopt(adopt::Arguments),
