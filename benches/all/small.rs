@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use crate::Plan;
 use crate::ours::{Longhaul, Told};
 use crate::report::{Figures, Row, median};
+use crate::yardstick::apart;
 
 /// Files.
 const COUNT: u64 = 10_000;
@@ -110,20 +111,10 @@ async fn yardstick(count: u64) -> anyhow::Result<(Figures, f64)> {
         connection: simulator.connection_json(),
         count,
     };
-    let done = tokio::process::Command::new(std::env::current_exe()?)
-        .arg("yardstick-small")
-        .arg(serde_json::to_string(&job)?)
-        .output()
-        .await?;
-    anyhow::ensure!(
-        done.status.success(),
-        "the yardstick ended with {}: {}",
-        done.status,
-        String::from_utf8_lossy(&done.stderr)
-    );
+    let figures = apart("yardstick-small", &job).await?;
     let calls = simulator.history().count() as f64 / count as f64;
     simulator.stop().await;
-    Ok((serde_json::from_slice(&done.stdout)?, calls))
+    Ok((figures, calls))
 }
 
 /// What the yardstick's process is told.

@@ -332,8 +332,13 @@ pub(crate) fn child(text: &str) -> Result<(), Error> {
 
 /// Runs a job in a child process.
 pub(crate) async fn run(job: &Job) -> anyhow::Result<Figures> {
+    apart("yardstick", job).await
+}
+
+/// Runs a yardstick in a process of its own; its figures.
+pub(crate) async fn apart(which: &str, job: &impl Serialize) -> anyhow::Result<Figures> {
     let done = tokio::process::Command::new(std::env::current_exe()?)
-        .arg("yardstick")
+        .arg(which)
         .arg(serde_json::to_string(job)?)
         .output()
         .await?;
