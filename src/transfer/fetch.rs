@@ -246,7 +246,10 @@ impl Reading {
     /// Waits, renews, or gives up.
     async fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
         let shared = &self.reader.shared;
-        Progress::add(&shared.progress.refused_source, 1);
+        // An address that expired says nothing of how much the source can take.
+        if failure.class != FailureClass::Resign {
+            Progress::add(&shared.progress.refused_source, 1);
+        }
         if shared.draining() {
             // A drain does not wait for a source that does not answer.
             return Err(failure);
