@@ -78,16 +78,7 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         .map_err(ledger_failure)?;
     let mut ready = Vec::with_capacity(files.len());
     for file in files {
-        let mut mover = Mover {
-            shared: Arc::clone(shared),
-            item,
-            file,
-            placement: Placement::Alone,
-            outer: None,
-            held: None,
-            announced: None,
-            created: false,
-        };
+        let mut mover = Mover::new(shared, item, file, Placement::Alone, None);
         let done = mover.run().await?;
         ready.push((
             mover.file.name.clone(),
@@ -281,16 +272,7 @@ async fn folder_files(
             if shared.stop.drain.is_cancelled() && file.step == "planned" {
                 return Err(super::send::stopped());
             }
-            let mut mover = Mover {
-                shared: Arc::clone(shared),
-                item,
-                file,
-                placement: Placement::Inside(container),
-                outer: None,
-                held: None,
-                announced: None,
-                created: false,
-            };
+            let mut mover = Mover::new(shared, item, file, Placement::Inside(container), None);
             mover.run().await.map(|ready| ready.level)
         }))
         .buffer_unordered(FILES_AT_ONCE)
@@ -387,16 +369,13 @@ async fn split_files(
                     .ok_or_else(|| Failure::stop("a manifest vanished from the ledger"))?;
             }
             let segment = !join && file.content.is_none();
-            let mut mover = Mover {
-                shared: Arc::clone(shared),
+            let mut mover = Mover::new(
+                shared,
                 item,
                 file,
-                placement: Placement::Inside(top),
-                outer: segment.then(|| outer.clone()),
-                held: None,
-                announced: None,
-                created: false,
-            };
+                Placement::Inside(top),
+                segment.then(|| outer.clone()),
+            );
             let ready = mover.run().await?;
             level = level.min(ready.level);
             if join {

@@ -67,6 +67,28 @@ pub(super) struct Ready {
     pub(super) created: bool,
 }
 
+impl<'a> Mover<'a> {
+    /// Takes a file up where its row stands.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        item: &'a Item,
+        file: File,
+        placement: Placement,
+        outer: Option<Vec<u8>>,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            item,
+            file,
+            placement,
+            outer,
+            held: None,
+            announced: None,
+            created: false,
+        }
+    }
+}
+
 impl Mover<'_> {
     /// Takes the file to the step before publishing.
     pub(super) async fn run(&mut self) -> Result<Ready, Failure> {

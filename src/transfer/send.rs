@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::budget::Claim;
-use super::ends::{Content, PartReceipt, Session};
+use super::ends::{ByteStream, Content, PartReceipt, Session};
 use super::fetch::{CHUNK, PIECE, Reader};
 use super::hash::{self, HashState, Hashed, Outer};
 use super::mover::Mover;
@@ -146,13 +146,7 @@ impl Mover<'_> {
             .await?;
         let _claim = self.claim(PIECE).await;
         let chunks = reader.ordered(self.at_source(ByteRange::new(0, frontier)), PIECE);
-        let mut hashed = hash::through(
-            self.first_state()?,
-            frontier,
-            chunks,
-            self.progress(),
-            self.shared.hash_inline(),
-        );
+        let mut hashed = self.hashed(self.first_state()?, frontier, chunks);
         let mut last = None;
         while let Some(chunk) = hashed.next().await {
             last = Some(chunk?.state);
@@ -160,8 +154,15 @@ impl Mover<'_> {
         last.ok_or_else(|| Failure::transient("the prefix could not be read again"))
     }
 
-    fn progress(&self) -> Arc<Progress> {
-        Arc::clone(&self.shared.progress)
+    /// Chunks behind the hash.
+    fn hashed(
+        &self,
+        state: HashState,
+        expected: ByteCount,
+        chunks: ByteStream,
+    ) -> BoxStream<'static, Result<Hashed, Failure>> {
+        let progress = Arc::clone(&self.shared.progress);
+        hash::through(state, expected, chunks, progress, self.shared.hash_inline())
     }
 
     async fn claim(&self, bytes: ByteCount) -> Claim {
@@ -262,13 +263,7 @@ impl Mover<'_> {
                 }
             },
         );
-        let mut hashed = hash::through(
-            state.clone(),
-            left,
-            flat.boxed(),
-            self.progress(),
-            self.shared.hash_inline(),
-        );
+        let mut hashed = self.hashed(state.clone(), left, flat.boxed());
         let mut last = state;
         let mut part: Option<Assembling> = None;
         // Parts that are hashed wait here for their rows, which are written in order and together;
@@ -418,15 +413,10 @@ impl Mover<'_> {
         let file = self.file.id;
         let expected = expected.map(<[u8]>::to_vec);
         let hashed: BoxStream<'static, Result<(Bytes, Option<HashState>), Failure>> = match state {
-            Some(state) => hash::through(
-                state,
-                range.len(),
-                chunks,
-                self.progress(),
-                self.shared.hash_inline(),
-            )
-            .map(|hashed| hashed.map(|hashed| (hashed.bytes, Some(hashed.state))))
-            .boxed(),
+            Some(state) => self
+                .hashed(state, range.len(), chunks)
+                .map(|hashed| hashed.map(|hashed| (hashed.bytes, Some(hashed.state))))
+                .boxed(),
             None => chunks.map(|chunk| chunk.map(|bytes| (bytes, None))).boxed(),
         };
         let digest = Xxh3::new();
@@ -517,13 +507,7 @@ impl Mover<'_> {
         } else {
             reader.chunks(range)
         };
-        let hashed = hash::through(
-            self.first_state()?,
-            size,
-            chunks,
-            self.progress(),
-            self.shared.hash_inline(),
-        );
+        let hashed = self.hashed(self.first_state()?, size, chunks);
         let end = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&end);
         let stream = futures::stream::try_unfold(hashed, move |mut hashed| {
