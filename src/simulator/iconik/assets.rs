@@ -386,9 +386,7 @@ impl World {
         }
         let old = self.table(Kind::Asset).remove(asset);
         self.remember(asset, old);
-        for members in self.members.values_mut() {
-            members.retain(|m| m.id != asset);
-        }
+        self.members.remove_everywhere(asset);
         self.values.retain(|(_, object, ..), _| object != asset);
         self.event(
             ["assets", "entity", "purge"],

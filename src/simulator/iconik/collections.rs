@@ -103,9 +103,7 @@ impl World {
             }
             (&Method::DELETE, ["purge"]) => {
                 self.table(Kind::Collection).remove(collection);
-                for members in self.members.values_mut() {
-                    members.retain(|m| m.id != collection);
-                }
+                self.members.remove_everywhere(collection);
                 Ok((202, json!({})))
             }
             (_, ["contents", rest @ ..]) => self.contents(call, collection, rest),
@@ -247,9 +245,7 @@ impl World {
             }
             (&Method::DELETE, [_, object]) => {
                 call.need("can_write_collections")?;
-                if let Some(members) = self.members.get_mut(collection) {
-                    members.retain(|m| m.id != *object);
-                }
+                self.members.remove(collection, object);
                 let data = json!({"collection_id": collection, "object_id": object});
                 self.event(
                     ["collections", "contents", "delete"],
@@ -268,9 +264,10 @@ impl World {
         let types = call.param("object_types").unwrap_or("assets,collections");
         let wants = |kind: &str| types.split(',').any(|t| t.trim() == kind);
         let ids: Option<Vec<&str>> = call.param("object_ids").map(|ids| ids.split(',').collect());
+        let named = |id: &str| ids.as_ref().is_none_or(|ids| ids.contains(&id));
         let explicit: Vec<Value> = self
             .members(collection)
-            .filter(|m| wants(m.kind))
+            .filter(|m| wants(m.kind) && named(&m.id))
             .filter_map(|m| {
                 let kind = if m.kind == "assets" {
                     Kind::Asset
@@ -281,10 +278,8 @@ impl World {
             })
             .collect();
         let keep = |row: &Value| {
-            let ids = ids.as_ref();
             let same = |wanted: &str| row["external_id"] == wanted;
-            ids.is_none_or(|ids| ids.iter().any(|i| row["id"] == *i))
-                && call.param("external_id").is_none_or(same)
+            call.param("external_id").is_none_or(same)
         };
         let library = self.library_in(collection).filter(|_| wants("assets"));
         let Some(library) = library else {

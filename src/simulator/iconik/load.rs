@@ -151,9 +151,7 @@ impl World {
             self.load_asset(spec, own, &assets, &collections);
         }
         // What was there from the start is in the index.
-        for member in self.members.values_mut().flatten() {
-            member.since_ms = 0;
-        }
+        self.members.backdate();
     }
 
     fn load_users(&mut self) {

@@ -20,6 +20,7 @@ mod jobs;
 mod library;
 mod limits;
 mod load;
+mod members;
 mod metadata;
 mod notify;
 mod people;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::call::Token;
 use super::jobs::Button;
 use super::library::Library;
+use super::members::{Member, Memberships};
 use super::notify::Delivery;
 use super::table::{Kind, Row, Table, id, row, text};
 use crate::simulator::bucket::Bucket;
@@ -38,14 +39,6 @@ pub struct Write {
     pub body: Value,
 }
 
-/// A membership of a collection.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) kind: &'static str,
-    pub(super) id: String,
-    pub(super) since_ms: i64,
-}
-
 /// A row as it was before a change.
 pub(super) type Former = (i64, Option<Row>);
 
@@ -64,7 +57,7 @@ pub(super) struct World {
     pub(super) tables: HashMap<Kind, Table>,
     /// Rows of one kind that belong to a row, in order.
     pub(super) children: HashMap<(Kind, String), Vec<String>>,
-    pub(super) members: HashMap<String, Vec<Member>>,
+    pub(super) members: Memberships,
     pub(super) fields: Table,
     /// By object type and name.
     pub(super) categories: BTreeMap<(String, String), Row>,
@@ -113,7 +106,7 @@ impl World {
             root: String::new(),
             tables: HashMap::new(),
             children: HashMap::new(),
-            members: HashMap::new(),
+            members: Memberships::default(),
             fields: Table::default(),
             categories: BTreeMap::new(),
             values: HashMap::new(),
@@ -251,9 +244,7 @@ impl World {
         let until = self.clock.now_ms() - self.lag_ms;
         let lags = self.lag_ms > 0;
         self.members
-            .get(collection)
-            .into_iter()
-            .flatten()
+            .of(collection)
             .filter(move |member| !lags || member.since_ms <= until)
     }
 
@@ -270,26 +261,17 @@ impl World {
         wanted: &str,
     ) -> bool {
         let since_ms = self.clock.now_ms();
-        let members = self.members.entry(collection.to_owned()).or_default();
-        if members.iter().any(|m| m.id == wanted) {
-            return false;
-        }
-        members.push(Member {
+        let member = Member {
             kind,
             id: wanted.to_owned(),
             since_ms,
-        });
-        true
+        };
+        self.members.add(collection, member)
     }
 
     /// Collections that an object is in.
     pub(super) fn collections_of(&self, wanted: &str) -> Vec<String> {
-        let mut found: Vec<String> = self
-            .members
-            .iter()
-            .filter(|(_, members)| members.iter().any(|m| m.id == wanted))
-            .map(|(collection, _)| collection.clone())
-            .collect();
+        let mut found = self.members.homes_of(wanted);
         let library = self.library.as_ref();
         if library.is_some_and(|l| l.number(Kind::Asset, wanted).is_some()) {
             found.push(self.root.clone());
