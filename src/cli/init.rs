@@ -117,12 +117,7 @@ fn example(key: &Key) -> String {
         }
         (_, Some(value)) => format!("{value:?}"),
         (Kind::Secret, None) => "{ file = \"…\" }".into(),
-        (Kind::Structured, None) if key.path.ends_with("mounts") => {
-            "{ \"storage id\" = \"/mnt/storage\" }".into()
-        }
-        (Kind::Structured, None) => {
-            "[{ days = [\"mon\", \"fri\"], from = \"08:00\", to = \"18:00\", zone = \"Europe/Berlin\", bandwidth = \"200 MiB/s\" }]".into()
-        }
+        (Kind::Structured, None) => key.example.unwrap_or("{}").into(),
         (Kind::Plain, None) => "\"…\"".into(),
     }
 }

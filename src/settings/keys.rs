@@ -23,6 +23,8 @@ pub struct Key {
     pub kind: Kind,
     /// Its default as one would write it; `None` when there is none.
     pub default: Option<&'static str>,
+    /// What a value looks like, where the default does not say it.
+    pub example: Option<&'static str>,
     /// What it decides, in a sentence for people.
     pub about: &'static str,
 }
@@ -39,15 +41,17 @@ const fn key(path: &'static str, default: Option<&'static str>, about: &'static 
         path,
         kind: Kind::Plain,
         default,
+        example: None,
         about,
     }
 }
 
-const fn structured(path: &'static str, about: &'static str) -> Key {
+const fn structured(path: &'static str, example: &'static str, about: &'static str) -> Key {
     Key {
         path,
         kind: Kind::Structured,
         default: None,
+        example: Some(example),
         about,
     }
 }
@@ -57,6 +61,7 @@ const fn secret(path: &'static str, about: &'static str) -> Key {
         path,
         kind: Kind::Secret,
         default: None,
+        example: None,
         about,
     }
 }
@@ -83,6 +88,7 @@ pub const KEYS: &[Key] = &[
     ),
     structured(
         "iconik.mounts",
+        "{ \"storage id\" = \"/mnt/storage\" }",
         "where on-premise storages are mounted: storage id = path",
     ),
     key(
@@ -226,6 +232,7 @@ pub const KEYS: &[Key] = &[
     ),
     structured(
         "pace.calendar",
+        "[{ days = [\"mon\", \"fri\"], from = \"08:00\", to = \"18:00\", zone = \"Europe/Berlin\", bandwidth = \"200 MiB/s\" }]",
         "other rates at other times: { days, from, to, zone, bandwidth }, first match holds; bandwidth `pause` begins nothing",
     ),
     key(
@@ -242,6 +249,69 @@ pub const KEYS: &[Key] = &[
         "prices.storage",
         None,
         "what keeping filed masters costs a month, such as `0.03 EUR/GB`; plans state it",
+    ),
+    structured(
+        "map.fields",
+        "{ campaign = { iconik = \"campaign\", category = \"Media record\", attribute = \"Campaign\", required = true }, \
+           expiry_date = { category = \"Media record\", attribute = \"Expiry date\", type = \"date\" } }",
+        "which iconik field fills which category attribute: by name, { iconik, category, set, attribute, type, values, default, required, truth }",
+    ),
+    Key {
+        kind: Kind::Structured,
+        default: Some("review"),
+        ..structured(
+            "publish.approved",
+            "review",
+            "which assets are final: `review` (approved in iconik), `any`, or { field, values }",
+        )
+    },
+    key(
+        "publish.place",
+        None,
+        "folders below the target from metadata, such as `/{campaign}/{region}`; made when missing",
+    ),
+    structured(
+        "publish.workspace",
+        "{ type = \"Campaign\", name = \"{campaign}\" }",
+        "business workspace that records are filed in instead of the target folder: { type, template, name, external_system, external_type, external_id, create }",
+    ),
+    structured(
+        "publish.permissions",
+        "{ public = \"none\", group = 1001, group_rights = \"read\", custom = { 2002 = [\"see\", \"see_contents\"] } }",
+        "who may do what with a record: { owner, owner_rights, group, group_rights, public, custom }",
+    ),
+    key(
+        "publish.classifications",
+        Some(""),
+        "node ids of the classifications that a record gets",
+    ),
+    structured(
+        "publish.records_class",
+        "{ field = \"rights_status\", values = { cleared = 4711 }, default = 4712 }",
+        "records management classification that makes it a record: a node id, or { field, values, default }",
+    ),
+    key("publish.official", Some("false"), "mark records official"),
+    // It can refuse every later edit, so it is asked for.
+    key("publish.finalise", Some("false"), "finalise records"),
+    key(
+        "publish.locked",
+        Some("hold"),
+        "new content of a finalised or held record: `hold` (a person decides) or `supersede` (a document of its own)",
+    ),
+    key(
+        "publish.rename",
+        Some("false"),
+        "rename a record when its asset's file has another name",
+    ),
+    key(
+        "publish.relocate",
+        Some("false"),
+        "move a record when its place by metadata is another",
+    ),
+    structured(
+        "publish.write_back",
+        "{ view = \"view id\", record = \"record_id\", version = \"record_version\", link = \"record_link\" }",
+        "fields of an iconik metadata view that are told what was filed: { view, record, version, link, sha256, proof, filed }",
     ),
 ];
 

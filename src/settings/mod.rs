@@ -9,6 +9,7 @@
 //! ```text
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
+//!             │        table ── entries of tables inside a setting; record ── [map] and [publish]
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -23,14 +24,20 @@ mod layers;
 mod price;
 mod problem;
 mod raw;
+mod record;
 mod secret;
 mod sections;
+mod table;
 mod words;
 
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
+pub use record::{
+    Approved, FACTS, Locked, PermissionSettings, PublishSettings, RecordsClass, WorkspaceSettings,
+    WriteBackSettings,
+};
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
@@ -65,6 +72,10 @@ pub struct Resolved {
     pub pace: PaceSettings,
     /// What bytes cost.
     pub prices: PriceSettings,
+    /// Which field of the source fills which attribute.
+    pub map: Vec<crate::sidecar::mapping::FieldMap>,
+    /// How media become records.
+    pub publish: PublishSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -136,6 +147,8 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             network: sections.network,
             pace: sections.pace,
             prices: sections.prices,
+            map: sections.map,
+            publish: sections.publish,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

@@ -14,11 +14,13 @@ use super::keys;
 use super::layers::{Reader, Reported, Wrong};
 use super::price::Price;
 use super::raw::{Located, Raw};
+use super::record::{self, PublishSettings};
 use super::secret::SecretRef;
 use super::words::{
     CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_days,
     parse_duration, parse_time, parse_window_rate, parse_zone,
 };
+use crate::sidecar::mapping::FieldMap;
 use crate::types::{ByteCount, MIB, NodeId, StorageId, parse_size};
 
 /// `[iconik]`
@@ -173,6 +175,8 @@ pub(super) struct Sections {
     pub(super) network: NetworkSettings,
     pub(super) pace: PaceSettings,
     pub(super) prices: PriceSettings,
+    pub(super) map: Vec<FieldMap>,
+    pub(super) publish: PublishSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -185,6 +189,8 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let network = network(reader);
     let pace = pace(reader);
     let prices = prices(reader);
+    let map = record::map(reader);
+    let publish = record::publish(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -218,6 +224,8 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         network,
         pace: pace?,
         prices: prices?,
+        map: map?,
+        publish: publish?,
     })
 }
 
@@ -429,13 +437,13 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-type Parsed<T> = Result<T, Vec<Wrong>>;
+pub(super) type Parsed<T> = Result<T, Vec<Wrong>>;
 
-fn wrong<T>(expected: impl Display, raw: &Raw) -> Parsed<T> {
+pub(super) fn wrong<T>(expected: impl Display, raw: &Raw) -> Parsed<T> {
     Err(Wrong::new(&Expected(expected.to_string()), raw).into())
 }
 
-fn text(raw: &Raw) -> Parsed<String> {
+pub(super) fn text(raw: &Raw) -> Parsed<String> {
     match raw.as_text() {
         Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => {
             Ok(text.to_owned())
@@ -467,7 +475,7 @@ fn whole(least: u32, most: u32) -> impl Fn(&Raw) -> Parsed<u32> {
     }
 }
 
-fn node(raw: &Raw) -> Parsed<NodeId> {
+pub(super) fn node(raw: &Raw) -> Parsed<NodeId> {
     let id = match raw {
         Raw::Integer(number) => Some(*number),
         Raw::Word(word) => word.trim().parse().ok(),
@@ -479,7 +487,7 @@ fn node(raw: &Raw) -> Parsed<NodeId> {
     }
 }
 
-fn yes_or_no(raw: &Raw) -> Parsed<bool> {
+pub(super) fn yes_or_no(raw: &Raw) -> Parsed<bool> {
     match raw {
         Raw::Bool(flag) => Ok(*flag),
         Raw::Word(word) if word.trim() == "true" => Ok(true),
@@ -527,7 +535,7 @@ fn address(raw: &Raw) -> Parsed<Url> {
 }
 
 /// A list in TOML, or words between commas.
-fn list<T>(element: impl Fn(&Raw) -> Parsed<T>) -> impl Fn(&Raw) -> Parsed<Vec<T>> {
+pub(super) fn list<T>(element: impl Fn(&Raw) -> Parsed<T>) -> impl Fn(&Raw) -> Parsed<Vec<T>> {
     move |raw| {
         let elements: Vec<Located> = match raw {
             Raw::List(elements) => elements.clone(),
