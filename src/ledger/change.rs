@@ -168,6 +168,7 @@ fn patch_item(conn: &Connection, id: ItemId, patch: ItemPatch) -> Result<(), Err
     row.set("state", patch.state);
     row.set("kind", patch.kind);
     row.set("proof", patch.proof);
+    row.set("parent", patch.parent.map(|id| id.0));
     row.set("container", patch.container.map(|id| id.map(|id| id.0)));
     row.set("node", patch.node.map(|id| id.map(|id| id.0)));
     row.set("version", patch.version.map(|number| number.map(|n| n.0)));

@@ -14,7 +14,7 @@ pub(super) const RUN: &str = "id, command, arguments, started, ended, scan_done,
      already_done, left_out, outcome";
 pub(super) const ITEM: &str = "id, run, key, after, kind, title, parent, name, marker, kin, \
      fingerprint, source, state, container, node, version, proof, bytes, files, attempts, \
-     next_at, class, reason, message";
+     next_at, class, reason, message, record";
 pub(super) const FILE: &str = "id, item, seq, role, marker, name, dir, size, offset, mime, \
      locator, md5, content, step, validator, session_key, part_size, part_count, sha256, \
      outer_state, intent, node, version, proof, bytes_sent, restarts";
@@ -170,6 +170,7 @@ pub(super) fn item(row: &Row<'_>) -> Result<Item, Error> {
         class: cells.opt_text()?,
         reason: cells.opt_text()?,
         message: cells.opt_text()?,
+        record: cells.opt_text()?,
     })
 }
 

@@ -24,6 +24,9 @@ pub const STOPPED: [&str; 6] = [
     "waiting",
 ];
 
+/// The reason of items that are held until their source has what they lack.
+const INCOMPLETE: &str = "incomplete";
+
 /// The name as a container compares it: NFC, lower case.
 pub(super) fn folded(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
@@ -37,6 +40,8 @@ struct Known {
     fingerprint: String,
     node: Option<i64>,
     version: Option<i64>,
+    reason: Option<String>,
+    record: Option<String>,
     in_doubt: bool,
 }
 
@@ -44,7 +49,7 @@ impl Known {
     fn find(conn: &Connection, key: &str) -> Result<Option<Self>, Error> {
         Ok(conn
             .prepare_cached(
-                "SELECT id, run, state, fingerprint, node, version, EXISTS (
+                "SELECT id, run, state, fingerprint, node, version, reason, record, EXISTS (
                      SELECT 1 FROM file
                      WHERE item = item.id AND intent IS NOT NULL AND file.version IS NULL)
                  FROM item WHERE key = ?1",
@@ -57,10 +62,17 @@ impl Known {
                     fingerprint: row.get(3)?,
                     node: row.get(4)?,
                     version: row.get(5)?,
-                    in_doubt: row.get(6)?,
+                    reason: row.get(6)?,
+                    record: row.get(7)?,
+                    in_doubt: row.get(8)?,
                 })
             })
             .optional()?)
+    }
+
+    /// Whether it is held for what its source lacks.
+    fn is_incomplete(&self) -> bool {
+        self.state == "held" && self.reason.as_deref() == Some(INCOMPLETE)
     }
 
     /// Whether its files must stay as they are: the engine is at work on them, a commit of them
@@ -81,6 +93,14 @@ pub(super) fn add(tx: &mut Tx<'_>, run: RunId, items: &[NewItem]) -> Result<Adde
             None => {
                 added.new += 1;
                 Some(insert(tx, run, item)?)
+            }
+            Some(known)
+                if known.state == "done"
+                    && known.fingerprint == item.fingerprint
+                    && touch(tx, run, &known, item)? =>
+            {
+                added.reopened += 1;
+                Some(known.id)
             }
             Some(known) if known.state == "done" && known.fingerprint == item.fingerprint => {
                 added.already_done += 1;
@@ -119,8 +139,8 @@ fn insert(tx: &mut Tx<'_>, run: RunId, item: &NewItem) -> Result<i64, Error> {
     tx.conn
         .prepare_cached(
             "INSERT INTO item (run, key, kind, title, parent, name, folded, marker, kin,
-                 fingerprint, source, state, class, reason, message)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 fingerprint, source, state, class, reason, message, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             run.0,
@@ -138,6 +158,7 @@ fn insert(tx: &mut Tx<'_>, run: RunId, item: &NewItem) -> Result<i64, Error> {
             refused.map(|refused| &refused.0),
             refused.map(|refused| &refused.1),
             refused.map(|refused| &refused.2),
+            item.record,
         ])?;
     let id = tx.conn.last_insert_rowid();
     let (files, bytes) = insert_files(tx.conn, ItemId(id), &item.files)?;
@@ -182,7 +203,7 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
             "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
                  parent = iif(container IS NULL AND node IS NULL, ?6, parent),
                  name = iif(container IS NULL AND node IS NULL, ?7, name),
-                 folded = iif(container IS NULL AND node IS NULL, ?8, folded)
+                 folded = iif(container IS NULL AND node IS NULL, ?8, folded), record = ?9
              WHERE id = ?1",
         )?
         .execute(params![
@@ -194,17 +215,18 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
             item.parent,
             item.name,
             folded(&item.name),
+            item.record,
         ])?;
     let before_it_began = matches!(known.state.as_str(), "planned" | "waiting");
-    let stopped = matches!(known.state.as_str(), "failed" | "parked");
+    let stopped = matches!(known.state.as_str(), "failed" | "parked") || known.is_incomplete();
     if let Some((class, reason, message)) = &item.refused {
         if before_it_began || stopped {
             tx.conn
                 .prepare_cached(
-                    "UPDATE item SET state = 'parked', class = ?2, reason = ?3, message = ?4
+                    "UPDATE item SET state = ?5, class = ?2, reason = ?3, message = ?4
                      WHERE id = ?1",
                 )?
-                .execute(params![known.id, class, reason, message])?;
+                .execute(params![known.id, class, reason, message, state_of(item)])?;
         }
     } else if stopped && known.run != run.0 {
         // Another run is another chance; what waits for a person goes on waiting.
@@ -216,6 +238,73 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
             .execute([known.id])?;
     }
     Ok(())
+}
+
+/// Opens a done item again when its record or a document of its own (a sidecar) is another now;
+/// whether it did. What has not changed keeps its progress.
+fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<bool, Error> {
+    let followed: bool = tx
+        .conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM item WHERE after = ?1)")?
+        .query_row([known.id], |row| row.get(0))?;
+    if followed {
+        // A later version's record and documents are the ones that count by now.
+        return Ok(false);
+    }
+    let record = known.record != item.record;
+    let mut documents = Vec::new();
+    for file in item.files.iter().filter(|file| file.content.is_some()) {
+        let other: Option<i64> = tx
+            .conn
+            .prepare_cached(
+                "SELECT id FROM file WHERE item = ?1 AND marker = ?2 AND content IS NOT ?3",
+            )?
+            .query_row(params![known.id, file.marker, file.content], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if let Some(id) = other {
+            documents.push(&file.role);
+            let size = stored("a file's size", file.size)?;
+            tx.conn
+                .prepare_cached(
+                    "UPDATE item SET bytes = bytes + ?2 - (SELECT size FROM file WHERE id = ?3)
+                     WHERE id = ?1",
+                )?
+                .execute([known.id, size, id])?;
+            // The node stays: it says whose next version this is.
+            tx.conn
+                .prepare_cached(
+                    "UPDATE file SET step = 'planned', content = ?2, size = ?3, sha256 = NULL,
+                         intent = NULL, version = NULL, proof = 'none' WHERE id = ?1",
+                )?
+                .execute(params![id, file.content, size])?;
+        }
+    }
+    if !record && documents.is_empty() {
+        return Ok(false);
+    }
+    tx.conn
+        .prepare_cached(
+            "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5, record = ?6,
+                 state = 'planned', attempts = 0, next_at = 0 WHERE id = ?1",
+        )?
+        .execute(params![
+            known.id,
+            run.0,
+            item.title,
+            item.source,
+            kin(item),
+            item.record,
+        ])?;
+    journal(
+        tx,
+        run,
+        known.id,
+        "touched",
+        json!({ "node": known.node, "record": record, "documents": documents }),
+    )?;
+    Ok(true)
 }
 
 /// Plans a known item anew, with other content. Its node and the name it was published under
@@ -234,7 +323,8 @@ fn renew(
                  source = ?7, state = ?8, class = ?9, reason = ?10, message = ?11, marker = ?12,
                  parent = iif(node IS NULL, ?13, parent), name = iif(node IS NULL, ?14, name),
                  folded = iif(node IS NULL, ?15, folded),
-                 container = NULL, version = NULL, proof = 'none', attempts = 0, next_at = 0
+                 container = NULL, version = NULL, proof = 'none', attempts = 0, next_at = 0,
+                 record = ?16
              WHERE id = ?1",
         )?
         .execute(params![
@@ -253,6 +343,7 @@ fn renew(
             item.parent,
             item.name,
             folded(&item.name),
+            item.record,
         ])?;
     replace_files(tx.conn, ItemId(known.id), &item.files)?;
     journal(
@@ -301,10 +392,10 @@ fn kin(item: &NewItem) -> String {
 }
 
 fn state_of(item: &NewItem) -> &'static str {
-    if item.refused.is_some() {
-        "parked"
-    } else {
-        "planned"
+    match &item.refused {
+        Some((_, reason, _)) if reason == INCOMPLETE => "held",
+        Some(_) => "parked",
+        None => "planned",
     }
 }
 
@@ -363,9 +454,21 @@ pub(super) fn replace_files(
     files: &[NewFile],
 ) -> Result<(), Error> {
     exists(conn, "item", item.0)?;
+    // The documents of its own (sidecars) stay the same documents, with new versions.
+    let own: Vec<(String, i64)> = conn
+        .prepare_cached(
+            "SELECT marker, node FROM file
+             WHERE item = ?1 AND content IS NOT NULL AND node IS NOT NULL",
+        )?
+        .query_map([item.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
     conn.prepare_cached("DELETE FROM file WHERE item = ?1")?
         .execute([item.0])?;
     insert_files(conn, item, files)?;
+    for (marker, node) in own {
+        conn.prepare_cached("UPDATE file SET node = ?3 WHERE item = ?1 AND marker = ?2")?
+            .execute(params![item.0, marker, node])?;
+    }
     Ok(())
 }
 

@@ -65,6 +65,9 @@ pub struct NewItem {
     pub fingerprint: String,
     /// What the flows want to keep about it, as JSON.
     pub source: String,
+    /// What the destination is to make of it beyond its bytes, as JSON. A done item that comes
+    /// again with another one is opened again and keeps its content.
+    pub record: Option<String>,
     /// Why it cannot be done, when that is known already: class, reason, message.
     pub refused: Option<(String, String, String)>,
     /// Its files.
@@ -105,7 +108,7 @@ pub struct Added {
     pub new: u64,
     /// Done before, same fingerprint: nothing to do.
     pub already_done: u64,
-    /// Done before with another fingerprint: opened again as new content.
+    /// Done before with another fingerprint, record or document of its own: opened again.
     pub reopened: u64,
     /// Unfinished before; now this run's.
     pub taken_over: u64,
@@ -163,6 +166,8 @@ pub struct Item {
     pub reason: Option<String>,
     /// Message of the last failure.
     pub message: Option<String>,
+    /// What the destination is to make of it beyond its bytes, as JSON.
+    pub record: Option<String>,
 }
 
 /// A file's row.
@@ -285,6 +290,8 @@ pub struct ItemPatch {
     pub state: Option<String>,
     /// New kind (`split` once a master is too large for one document).
     pub kind: Option<String>,
+    /// The container it is published in.
+    pub parent: Option<NodeId>,
     /// The staged folder.
     pub container: Option<Option<NodeId>>,
     /// The published node.

@@ -115,7 +115,7 @@ fn state_means(state: &str) -> &'static str {
         "done" => "filed, proved and published",
         "failed" => "tried as often as makes sense",
         "parked" => "cannot be filed as it is",
-        "held" => "a record on hold or final",
+        "held" => "a record on hold or final, or something that must be there is missing",
         "conflict" => "the name is somebody else's",
         "quarantined" => "stored, but not what was sent; hidden",
         "declined" => "a person decided against it",

@@ -17,6 +17,29 @@ use crate::types::{ByteCount, ByteRange, Failure, Md5Digest, NodeId, UploadKey, 
 /// Bytes as they arrive, in order. An error ends the stream.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Failure>>;
 
+/// What a destination is to make of an item beyond its bytes; a ledger row keeps it as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// The name that what was published before gets, when it still has the one it was given.
+    pub rename: Option<String>,
+    /// Whether it is moved when its place is another now.
+    pub relocate: bool,
+    /// Whether new content of a record that takes none is filed as a document of its own.
+    pub supersede: bool,
+    /// Place, values, rights and marks; only the destination reads it.
+    pub filing: serde_json::Value,
+}
+
+/// Which document of an item is dressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The item itself: a master, or the folder of many.
+    Master,
+    /// What accompanies it, such as a sidecar: seen by the same people, no record of its own.
+    Companion,
+}
+
 /// The result of a call to one of the ends.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 
@@ -320,6 +343,37 @@ pub trait Destination: Send + Sync {
 
     /// Renames a node where it is. Safe to repeat.
     fn rename<'a>(&'a self, node: NodeId, name: &'a str) -> Answer<'a, ()>;
+
+    /// The container that a record belongs in, found or made. Safe to repeat.
+    fn place<'a>(&'a self, _filing: &'a serde_json::Value) -> Answer<'a, NodeId> {
+        Box::pin(async { Err(Failure::stop("the destination keeps no records")) })
+    }
+
+    /// Before new content of a published record: whether it takes any, and that only the right
+    /// people will see it. Writes nothing that is so already.
+    ///
+    /// A record that takes no content is a failure with reason
+    /// [`Held`](crate::types::Reason::Held).
+    fn prepare<'a>(&'a self, _node: NodeId, _filing: &'a serde_json::Value) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Rights and values, before people see it; again after it was moved, because a move may
+    /// change them. Writes nothing that is so already.
+    fn dress<'a>(
+        &'a self,
+        _node: NodeId,
+        _filing: &'a serde_json::Value,
+        _part: Part,
+    ) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What may refuse later changes (classification, official, final), last of all. Writes
+    /// nothing that is so already.
+    fn seal<'a>(&'a self, _node: NodeId, _filing: &'a serde_json::Value) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Reads a version's content from byte `from` to its end.
     fn read<'a>(

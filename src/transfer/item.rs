@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::ends::Part;
 use super::mover::{Mover, Placement};
 use super::plan::{JoinManifest, JoinSegment};
+use super::record::Dresser;
 use super::{Conflict, Shared, ledger_failure};
 use crate::ledger::{Change, Entry, FilePatch, Item, ItemPatch, NewPost};
 use crate::telemetry::crash_point;
@@ -31,14 +33,23 @@ pub fn suffixed(name: &str, marker: &str, map_name: impl Fn(&str) -> String) -> 
 
 /// Takes an item to done.
 pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure> {
+    let mut dresser = Dresser::of(shared, item)?;
+    let placed = dresser.place().await?;
+    let item = placed.as_ref().unwrap_or(item);
     let published = match item.kind.as_str() {
-        "folder" | "split" => folder(shared, item).await?,
-        _ => documents(shared, item).await?,
+        "folder" | "split" => folder(shared, item, &dresser).await?,
+        _ => documents(shared, item, &dresser).await?,
+    };
+    let (parent, renamed) = dresser.settle(&published).await?;
+    let published = Published {
+        name: renamed.unwrap_or(published.name),
+        ..published
     };
     let patch = ItemPatch {
         state: Some("done".into()),
         node: Some(Some(published.node)),
         version: Some(published.version),
+        parent,
         name: Some(published.name.clone()),
         proof: Some(published.level.as_str().into()),
         failure: Some(None),
@@ -46,7 +57,7 @@ pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure
     };
     let receipt = json!({
         "title": item.title, "node": published.node, "version": published.version, "name": published.name,
-        "parent": item.parent, "files": item.files, "bytes": item.bytes, "sha256": published.sha256, "proof": published.level,
+        "parent": parent.unwrap_or(item.parent), "files": item.files, "bytes": item.bytes, "sha256": published.sha256, "proof": published.level,
     });
     let change = Change::new()
         .item(item.id, patch)
@@ -61,16 +72,23 @@ pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure
     Ok(())
 }
 
-struct Published {
-    node: NodeId,
+/// An item where people see it.
+pub(super) struct Published {
+    pub(super) node: NodeId,
     version: Option<VersionNumber>,
-    name: String,
+    pub(super) name: String,
     level: ProofLevel,
     sha256: Option<Sha256Digest>,
+    /// The documents that accompany it.
+    pub(super) companions: Vec<NodeId>,
 }
 
 /// Every file is a document of its own: the sidecars are published before the master.
-async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failure> {
+async fn documents(
+    shared: &Arc<Shared>,
+    item: &Item,
+    dresser: &Dresser<'_>,
+) -> Result<Published, Failure> {
     let files = shared
         .ledger
         .files(item.id, 0, PAGE)
@@ -80,6 +98,12 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
     for file in files {
         let mut mover = Mover::new(shared, item, file, Placement::Alone, None);
         let done = mover.run().await?;
+        let part = if mover.is_master() {
+            Part::Master
+        } else {
+            Part::Companion
+        };
+        dresser.dress(done.node, part).await?;
         ready.push((
             mover.file.name.clone(),
             mover.suffixed_name(),
@@ -94,6 +118,7 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         .min()
         .unwrap_or(ProofLevel::None);
     let mut published = None;
+    let mut companions = Vec::new();
     for (name, other, master, done) in ready {
         let name = if done.visible {
             name
@@ -102,6 +127,8 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         };
         if master {
             published = Some((name, done));
+        } else {
+            companions.push(done.node);
         }
     }
     let (name, done) =
@@ -112,11 +139,16 @@ async fn documents(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failu
         name,
         level,
         sha256: Some(done.sha256),
+        companions,
     })
 }
 
 /// Many files in one folder: staged under the item's marker, published by one move.
-async fn folder(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failure> {
+async fn folder(
+    shared: &Arc<Shared>,
+    item: &Item,
+    dresser: &Dresser<'_>,
+) -> Result<Published, Failure> {
     let top = match item.container {
         Some(top) => top,
         None => {
@@ -140,6 +172,7 @@ async fn folder(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failure>
     } else {
         (folder_files(shared, item, &mut folders).await?, None)
     };
+    dresser.dress(top, Part::Master).await?;
     let other = suffixed(&item.name, &item.marker, |name| {
         shared.destination.map_name(name)
     });
@@ -150,6 +183,7 @@ async fn folder(shared: &Arc<Shared>, item: &Item) -> Result<Published, Failure>
         name,
         level,
         sha256,
+        companions: Vec::new(),
     })
 }
 
@@ -495,7 +529,7 @@ async fn publish(
     }
 }
 
-fn entry(item: &Item, event: &str, data: &serde_json::Value) -> Entry {
+pub(super) fn entry(item: &Item, event: &str, data: &serde_json::Value) -> Entry {
     Entry {
         run: Some(item.run),
         item: Some(item.id),

@@ -32,6 +32,7 @@ mod item;
 mod mover;
 mod plan;
 mod progress;
+mod record;
 mod run;
 mod send;
 mod state;
@@ -50,8 +51,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::{Budget, Claim};
 pub use ends::{
-    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Opened, PartReceipt,
-    Restore, Session, Source, SourceFile, Validator, Version, Window,
+    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Opened, Part,
+    PartReceipt, Record, Restore, Session, Source, SourceFile, Validator, Version, Window,
 };
 pub use hash::{BadState, HashState};
 pub use hold::{End, Outage};

@@ -326,6 +326,9 @@ impl Mover<'_> {
                         .and_then(|item| item.node),
                 );
             }
+        } else if self.file.content.is_some() {
+            // A sidecar filed before, wherever its record has been moved since.
+            known.extend(self.file.node);
         }
         let mut documents = Vec::new();
         for id in &known {
@@ -383,6 +386,25 @@ impl Mover<'_> {
         Ok(None)
     }
 
+    /// Whether a record takes no new content and policy files it as a document of its own.
+    async fn is_superseded(&self, node: NodeId) -> Result<bool, Failure> {
+        let record = super::record::read(self.item)?.filter(|record| record.supersede);
+        let Some(record) = record.filter(|_| self.is_master()) else {
+            return Ok(false);
+        };
+        match self.shared.destination.prepare(node, &record.filing).await {
+            Err(failure) if failure.reason == Reason::Held => {
+                self.journal(
+                    "superseded",
+                    serde_json::json!({"node": node, "why": failure.message}),
+                )
+                .await?;
+                Ok(true)
+            }
+            other => other.map(|()| false),
+        }
+    }
+
     /// Whether a published document is this asset's: then our version is there, or belongs there.
     async fn belongs_to(
         &self,
@@ -411,6 +433,10 @@ impl Mover<'_> {
             ours |= own || self.item.kin.iter().any(|kin| kin == note.marker.as_str());
         }
         ours |= self.item.node == Some(node);
+        ours |= !self.is_master() && self.file.node == Some(node);
+        if ours && self.is_superseded(node).await? {
+            return Ok(None);
+        }
         let base = versions.iter().map(|version| version.number).max();
         Ok(base
             .filter(|_| ours)

@@ -241,7 +241,7 @@ fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str,
         }
         FailureClass::ItemIsWrong => {
             let state = match failure.reason {
-                Reason::Held => "held",
+                Reason::Held | Reason::Incomplete => "held",
                 Reason::NameTaken => "conflict",
                 Reason::Mismatch => "quarantined",
                 _ => "parked",

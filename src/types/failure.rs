@@ -177,6 +177,8 @@ pub enum Reason {
     Locked,
     /// A record that takes no new content: finalised, official or on hold.
     Held,
+    /// The source lacks what must be there: a required value, a paper, an approval.
+    Incomplete,
     /// No space left at the destination.
     Full,
     /// The source changed while it was read: other entity tag, size or date.
@@ -211,6 +213,7 @@ impl Reason {
                 | Self::Inaccessible
                 | Self::Locked
                 | Self::Held
+                | Self::Incomplete
                 | Self::Full
                 | Self::TooLarge
                 | Self::Unsupported
