@@ -2,14 +2,16 @@
 //! of them are commits.
 
 use futures::future::{BoxFuture, FutureExt};
+use serde_json::Value;
 
 use super::Client;
 use super::categories::CategoryValues;
 use super::errors::{Effect, Error};
+use super::filing;
 use super::upload::session_failure;
 use crate::transfer::{
-    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, PartReceipt, Session,
-    Version, Window,
+    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Part, PartReceipt,
+    Session, Version, Window,
 };
 use crate::types::{ByteCount, Failure, NodeId, VersionNumber};
 
@@ -195,6 +197,18 @@ impl Destination for Client {
                 )))
         }
         .boxed()
+    }
+
+    fn place<'a>(&'a self, filing: &'a Value) -> Answer<'a, NodeId> {
+        async move { self.place_of(&filing::read(filing)?).await }.boxed()
+    }
+
+    fn prepare<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
+        async move { self.set_rights(node, &filing::read(filing)?).await }.boxed()
+    }
+
+    fn dress<'a>(&'a self, node: NodeId, filing: &'a Value, part: Part) -> Answer<'a, ()> {
+        async move { self.dress_node(node, &filing::read(filing)?, part).await }.boxed()
     }
 
     fn rename<'a>(&'a self, node: NodeId, name: &'a str) -> Answer<'a, ()> {

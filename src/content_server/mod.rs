@@ -18,6 +18,7 @@
 //! | `server.rs`, `nodes.rs`, `versions.rs` | reading: server facts, nodes, versions, content |
 //! | `upload.rs`, `commit.rs` | writing: upload sessions; new documents, versions and folders |
 //! | `permissions.rs`, `categories.rs` | who may do what; attributes |
+//! | `filing.rs` | what makes a document a record: its place, values and rights |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
 //! where, and the proof of content by reading it back. Nothing here deletes a node or a version.
@@ -28,6 +29,7 @@ mod categories;
 mod commit;
 mod destination;
 mod errors;
+mod filing;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -50,6 +52,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
+pub use filing::{Filing, Rights};
 pub use names::{MAX_NAME, fold, map_name};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
 pub use server::{CurrentUser, ServerInfo};

@@ -8,7 +8,7 @@ use serde_json::json;
 use tracing::debug;
 
 use super::Client;
-use super::errors::{Effect, Error};
+use super::errors::{Effect, Error, Meaning};
 use super::wire;
 use crate::types::{Failure, FailureClass, NodeId};
 
@@ -245,6 +245,32 @@ impl Client {
                 "setting the permissions of {:?} on node {node}",
                 grant.holder
             ))
+        })
+    }
+
+    /// Takes a user's or group's own grant away. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_permissions`](Self::set_permissions).
+    pub async fn remove_permissions(&self, node: NodeId, id: i64) -> Result<(), Failure> {
+        let remove = async {
+            let path = format!("v2/nodes/{node}/permissions/custom/{id}");
+            let call = self.call(Method::DELETE, &path).repeatable();
+            match self.json(call).await {
+                // A reply that was lost, and the call that took it away.
+                Err(error) if error.meaning() == Some(Meaning::Inaccessible) => {
+                    let there = self.list_permissions(node).await?;
+                    let gone = there.iter().all(|grant| grant.holder != Holder::Custom(id));
+                    if gone { Ok(()) } else { Err(error) }
+                }
+                other => other.map(drop),
+            }
+        };
+        remove.await.map_err(|error: Error| {
+            error
+                .into_failure(Effect::Repeatable)
+                .context(format!("removing the permissions of {id} on node {node}"))
         })
     }
 
