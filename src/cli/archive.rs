@@ -50,16 +50,22 @@ impl What {
         if let Some(path) = self.plan {
             return Selection::new(command, Selection::plan(command, path)?, filters);
         }
-        for id in &self.collections {
-            if uuid::Uuid::try_parse(id).is_err() {
-                return Err(Ended::usage(format!(
-                    "{id:?} is no collection id; ids look like 8ae2c3d4-0000-11ee-8000-0242ac120002 (the end of the collection's address in iconik)"
-                )));
-            }
-        }
-        let collections = self.collections.into_iter().map(CollectionId).collect();
-        Selection::new(command, From::Collections(collections), filters)
+        Selection::new(command, collections(&self.collections)?, filters)
     }
+}
+
+/// Collections as people write them.
+pub(crate) fn collections(ids: &[String]) -> anyhow::Result<From> {
+    for id in ids {
+        if uuid::Uuid::try_parse(id).is_err() {
+            return Err(Ended::usage(format!(
+                "{id:?} is no collection id; ids look like 8ae2c3d4-0000-11ee-8000-0242ac120002 (the end of the collection's address in iconik)"
+            )));
+        }
+    }
+    Ok(From::Collections(
+        ids.iter().cloned().map(CollectionId).collect(),
+    ))
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {

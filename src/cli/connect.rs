@@ -16,6 +16,8 @@ use crate::{content_server, http, iconik};
 /// Both systems, signed in and looked at once.
 pub(crate) struct Connected {
     pub(crate) systems: Systems,
+    /// Content Server, for what the engine has no word for.
+    pub(crate) content_server: content_server::Client,
     pub(crate) staging: NodeId,
 }
 
@@ -133,12 +135,14 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     };
     let (domain, ()) = tokio::try_join!(signed_in, folders)?;
     Ok(Connected {
+        content_server,
         systems: Systems {
             iconik,
             destination,
             instance: server.name.clone(),
             domain,
             target: server.target.folder,
+            told: super::record::told(settings, server)?,
         },
         staging: server.target.staging,
     })

@@ -18,7 +18,9 @@ mod migrate;
 mod output;
 mod plan;
 mod progress;
+mod publish;
 mod reconcile;
+mod record;
 mod report;
 mod resume;
 mod retry;
@@ -119,6 +121,7 @@ enum Command {
     Plan(plan::Arguments),
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
+    Publish(publish::Arguments),
     Status(status::Arguments),
     Resume(resume::Arguments),
     Top(top::Arguments),
@@ -264,6 +267,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
+        Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,
         Command::Top(arguments) => top::run(context, &arguments).await,

@@ -19,7 +19,7 @@ use super::output::{BAD, BOLD, DIM, GOOD, styled};
 use super::run::Moving;
 use super::select::{Filters, Selection};
 use super::words::brief;
-use super::{Context, archive, connect, migrate, signals};
+use super::{Context, archive, connect, migrate, publish, signals};
 use crate::flows::plan::saved::{FORMAT, Header, Writing};
 use crate::flows::plan::{
     Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version,
@@ -76,6 +76,20 @@ enum Planned {
         #[command(flatten)]
         filters: Filters,
     },
+    /// Plan what `publish` would do
+    ///
+    /// Example: longhaul plan publish 8ae2c3d4-0000-11ee-8000-0242ac120002
+    #[command(verbatim_doc_comment)]
+    Publish {
+        #[command(flatten)]
+        what: publish::What,
+        #[command(flatten)]
+        planning: Planning,
+        #[command(flatten)]
+        moving: Moving,
+        #[command(flatten)]
+        filters: Filters,
+    },
 }
 
 /// How often somebody who waits is told how far it is.
@@ -125,6 +139,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             moving,
             filters,
         } => (what.selection(filters)?, planning, moving),
+        Planned::Publish {
+            what,
+            planning,
+            moving,
+            filters,
+        } => (what.selection(filters)?, planning, moving),
     };
     go(context, selection, &moving, &planning).await
 }
@@ -165,7 +185,7 @@ async fn go(
         None => Known::default(),
     };
     let connected = connect::connect(&settings).await?;
-    let systems = connected.systems;
+    let systems = connected.systems.clone();
     selection.check(&systems).await?;
     let (_, server) = settings.systems()?;
     let rules = Rules {
@@ -176,7 +196,7 @@ async fn go(
         },
         staging: connected.staging,
     };
-    let intake = selection.intake(&settings);
+    let intake = selection.intake(&settings, &connected).await?;
     let planner = Planner::new(systems.clone(), intake.clone(), rules, ledger).await?;
     if let Some(asset) = &planning.explain {
         return explain(context, &selection, &systems, &planner, asset).await;

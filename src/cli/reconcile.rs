@@ -72,6 +72,10 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
     };
     let connected = connect::connect(&settings).await?;
     let pace = connect::pace(&settings);
+    let intake = match &selection {
+        Some(selection) => selection.intake(&settings, &connected).await?,
+        None => Intake::default(),
+    };
     let comparison = Comparison {
         systems: &connected.systems,
         ledger,
@@ -79,10 +83,7 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         intake: Intake {
             // What a sidecar holds is not compared; its stored bytes are.
             sidecar: false,
-            ..selection
-                .as_ref()
-                .map(|selection| selection.intake(&settings))
-                .unwrap_or_default()
+            ..intake
         },
         pace: &pace,
         read: arguments.level == "read-back",

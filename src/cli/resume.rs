@@ -10,6 +10,7 @@ use super::select::{From, Selection};
 use super::{Context, connect, steer, who};
 use crate::cli::exit::{Ended, Exit};
 use crate::control::{self, Ask, Client};
+use crate::flows::intake::Intake;
 use crate::flows::{self, Wanted};
 use crate::ledger::Ledger;
 use crate::settings::Resolved;
@@ -101,11 +102,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             })
         })
     };
+    let intake = match &selection {
+        Some(selection) => selection.intake(&settings, &connected).await?,
+        None => Intake::default(),
+    };
     let prepared = Prepared {
-        intake: selection
-            .as_ref()
-            .map(|selection| selection.intake(&settings))
-            .unwrap_or_default(),
+        intake,
         collection: selection.and_then(|selection| selection.collections().into_iter().next()),
         settings,
         connected,

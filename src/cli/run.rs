@@ -124,6 +124,7 @@ pub(crate) async fn start(
     let connected = connect::connect(&settings).await?;
     selection.check(&connected.systems).await?;
     let assets = selection.enumerate(&connected.systems);
+    let intake = selection.intake(&settings, &connected).await?;
     let run = ledger
         .start_run(NewRun {
             command: selection.command.into(),
@@ -131,7 +132,7 @@ pub(crate) async fn start(
         })
         .await?;
     let prepared = Prepared {
-        intake: selection.intake(&settings),
+        intake,
         settings,
         connected,
         ledger,

@@ -10,7 +10,9 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::connect::Connected;
 use super::exit::Ended;
+use super::record;
 use crate::flows::filter::Filter;
 use crate::flows::intake::Intake;
 use crate::flows::migrate::Library;
@@ -134,7 +136,7 @@ pub(crate) enum From {
 /// What a run or a plan is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// `archive` or `migrate`.
+    /// `archive`, `publish` or `migrate`.
     pub(crate) command: &'static str,
     pub(crate) from: From,
     pub(crate) filter: Filter,
@@ -184,10 +186,10 @@ impl Selection {
 
     /// As a run was told.
     pub(crate) fn of_run(run: &Run) -> anyhow::Result<Self> {
-        let command = if run.command == "archive" {
-            "archive"
-        } else {
-            "migrate"
+        let command = match run.command.as_str() {
+            "archive" => "archive",
+            "publish" => "publish",
+            _ => "migrate",
         };
         let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
         let unknown = || {
@@ -213,7 +215,9 @@ impl Selection {
                 }
                 from
             }
-            None if command == "archive" => From::Collections(collections(&told)),
+            None if command == "archive" || told.get("collections").is_some() => {
+                From::Collections(collections(&told))
+            }
             None => From::Library(library(&told).ok_or_else(unknown)?),
         };
         filter.read_ids()?;
@@ -259,19 +263,34 @@ impl Selection {
     }
 
     /// How masters become items.
-    pub(crate) fn intake(&self, settings: &Resolved) -> Intake {
+    ///
+    /// # Errors
+    ///
+    /// Settings of `publish` that do not fit what the server defines.
+    pub(crate) async fn intake(
+        &self,
+        settings: &Resolved,
+        connected: &Connected,
+    ) -> anyhow::Result<Intake> {
+        let publish = match self.command {
+            "publish" => Some(record::policy(settings, connected).await?),
+            _ => None,
+        };
         let all = settings
             .iconik()
             .is_ok_and(|iconik| iconik.versions == Versions::All);
-        Intake {
+        Ok(Intake {
             all_versions: match &self.from {
                 From::Plan(saved) => saved.header.all_versions,
-                _ => all,
+                // What is final is the version that people see now.
+                _ => all && publish.is_none(),
             },
             sidecar: settings.transfer.sidecar,
             filter: self.filter.clone(),
-            in_collections: self.command == "archive",
-        }
+            in_collections: matches!(self.from, From::Collections(_))
+                || matches!(&self.from, From::Plan(saved) if saved.header.selection.get("collections").is_some()),
+            publish,
+        })
     }
 
     /// Looks whether it can be enumerated, so that a slip shows before anything is begun.

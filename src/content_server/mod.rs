@@ -18,6 +18,7 @@
 //! | `server.rs`, `nodes.rs`, `versions.rs` | reading: server facts, nodes, versions, content |
 //! | `upload.rs`, `commit.rs` | writing: upload sessions; new documents, versions and folders |
 //! | `permissions.rs`, `categories.rs` | who may do what; attributes |
+//! | `definitions.rs` | categories as they are defined, by name |
 //! | `filing.rs` | what makes a document a record: its place, values and rights |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
@@ -27,6 +28,7 @@ mod auth;
 mod call;
 mod categories;
 mod commit;
+mod definitions;
 mod destination;
 mod errors;
 mod filing;

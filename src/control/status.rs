@@ -49,7 +49,7 @@ pub struct Status {
 
 /// Whether the owner's command moves masters; others only have the ledger for a while.
 fn moves(owner: &Owner) -> bool {
-    ["archive", "migrate", "resume"]
+    ["archive", "migrate", "publish", "resume"]
         .iter()
         .any(|command| owner.text.starts_with(&format!("longhaul {command}")))
 }

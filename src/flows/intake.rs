@@ -1,5 +1,6 @@
 //! From assets to ledger items: which masters, under which names and markers, in which order.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::drive::Scan;
 use super::filter::Filter;
 use super::plan::Decision;
+use super::publish::Policy;
 use super::write_back::ItemSource;
 use super::{Enumerate, Error, Systems, Wanted};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
@@ -43,6 +45,8 @@ pub struct Intake {
     /// Whether the assets were selected by their collections: a plan that is followed leaves out
     /// those that have been taken out of theirs.
     pub in_collections: bool,
+    /// What makes records of masters; plain filing when there is nothing.
+    pub publish: Option<Arc<Policy>>,
 }
 
 /// Plans every asset into the ledger. While iconik is away it waits; a listing that broke off is
@@ -245,10 +249,16 @@ async fn examine(
         return Ok(());
     }
     let mut current_metadata = None;
-    if intake.filter.needs_metadata() {
+    if intake.filter.needs_metadata() || intake.publish.is_some() {
         let metadata = systems.iconik.metadata_of(&asset, None).await?;
         if let Err(refused) = intake.filter.metadata(&metadata) {
             looked.left_out = Some((refused.why, refused.detail));
+            return Ok(());
+        }
+        if let Some(policy) = &intake.publish
+            && let Some(detail) = policy.refusal(systems, &asset, &metadata).await?
+        {
+            looked.left_out = Some(("not-final", detail));
             return Ok(());
         }
         current_metadata = Some(metadata);
@@ -299,14 +309,26 @@ async fn examine(
         .asset
         .current_version()
         .map(|version| version.id.clone());
+    let record_of = current_metadata.clone().zip(intake.publish.clone());
     for master in plan.masters.into_iter().skip(wanted) {
         let mut item = item(systems, &master, &kin);
+        if let Some((metadata, policy)) = &record_of {
+            let recorded = policy.record(&plan.asset, metadata, &item.name);
+            match recorded.record {
+                Some(record) => item.record = serde_json::to_string(&record).ok(),
+                None => {
+                    let item = incomplete(item, &recorded.missing);
+                    looked.items.push((item, Some(master)));
+                    continue;
+                }
+            }
+        }
         if intake.sidecar {
             // An asset's own metadata is its newest version's.
             let read = current_metadata
                 .take_if(|_| newest.as_ref() == Some(&master.version))
                 .map(Ok);
-            let metadata = match read {
+            let mut metadata = match read {
                 Some(read) => read,
                 None => {
                     systems
@@ -315,6 +337,9 @@ async fn examine(
                         .await
                 }
             }?;
+            if let Some(policy) = &intake.publish {
+                policy.without_own(&mut metadata);
+            }
             let content = master
                 .describe(&systems.domain, &plan.asset, &metadata, &[])
                 .to_json();
@@ -555,6 +580,24 @@ fn refused(systems: &Systems, asset: &Asset, out: &Out) -> NewItem {
             format!("{} ({})", out.detail, out.why.as_str()),
         )),
         ..Default::default()
+    }
+}
+
+/// A master whose record lacks something: held without its files, until a later run finds it
+/// complete.
+fn incomplete(item: NewItem, missing: &[String]) -> NewItem {
+    let why = missing.join("; ");
+    NewItem {
+        fingerprint: format!("refused {}", reason_name(Reason::Incomplete)),
+        refused: Some((
+            FailureClass::ItemIsWrong.as_str().into(),
+            reason_name(Reason::Incomplete),
+            format!(
+                "its record lacks something: {why}; mend it in iconik and run `longhaul publish` again"
+            ),
+        )),
+        files: Vec::new(),
+        ..item
     }
 }
 

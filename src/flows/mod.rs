@@ -3,6 +3,7 @@
 //! | Flow | File | Reads → writes |
 //! |---|---|---|
 //! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
+//! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
@@ -15,6 +16,7 @@ pub mod filter;
 pub mod intake;
 pub mod migrate;
 pub mod plan;
+pub mod publish;
 pub mod reconcile;
 pub mod write_back;
 
@@ -39,6 +41,8 @@ pub struct Systems {
     pub domain: String,
     /// The folder that masters are published in.
     pub target: NodeId,
+    /// What iconik's metadata is told of a filed record.
+    pub told: Option<Arc<write_back::Told>>,
 }
 
 /// Why a flow could not go on.

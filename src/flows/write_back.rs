@@ -12,10 +12,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, Systems};
-use crate::iconik::ExternalId;
+use crate::iconik::{ExternalId, WriteMode, Writing};
 use crate::ledger::{Change, Entry, Ledger, Post};
 use crate::telemetry::crash_point;
-use crate::types::{AssetId, FailureClass, NodeId, StorageId, VersionNumber};
+use crate::types::{AssetId, FailureClass, NodeId, StorageId, VersionNumber, ViewId};
 
 /// Attempts before a message is given up.
 const ATTEMPTS: u32 = 12;
@@ -30,6 +30,70 @@ pub struct ItemSource {
     pub version_number: i64,
     /// The storage the master was read from.
     pub storage: Option<StorageId>,
+}
+
+/// Fields of a metadata view that are told what was filed.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The view.
+    pub view: ViewId,
+    /// What is told, and the field it goes to.
+    pub fields: Vec<(Fact, String)>,
+    /// Address of a node for people, up to its id.
+    pub link: String,
+}
+
+/// What can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The document's id.
+    Record,
+    /// The version's number.
+    Version,
+    /// An address that opens the document.
+    Link,
+    /// The digest of its content.
+    Sha256,
+    /// How far it is proved.
+    Proof,
+    /// When it was filed.
+    Filed,
+}
+
+impl Fact {
+    /// The fact of that word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "record" => Self::Record,
+            "version" => Self::Version,
+            "link" => Self::Link,
+            "sha256" => Self::Sha256,
+            "proof" => Self::Proof,
+            "filed" => Self::Filed,
+            _ => return None,
+        })
+    }
+}
+
+impl Told {
+    fn values(&self, receipt: &Receipt) -> Vec<Writing> {
+        let value = |fact: Fact| match fact {
+            Fact::Record => Some(receipt.node.to_string()),
+            Fact::Version => receipt.version.map(|version| version.to_string()),
+            Fact::Link => Some(format!("{}{}", self.link, receipt.node)),
+            Fact::Sha256 => receipt.sha256.clone(),
+            Fact::Proof => Some(receipt.proof.clone()),
+            Fact::Filed => Some(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()),
+        };
+        self.fields
+            .iter()
+            .map(|(fact, field)| Writing {
+                field: field.clone(),
+                values: value(*fact).into_iter().collect(),
+                mode: WriteMode::Overwrite,
+            })
+            .collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,6 +202,27 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
             format!("refused: {failure}")
         }
     };
+    let metadata = match &systems.told {
+        None => "not asked for".to_owned(),
+        Some(told) => {
+            let values = told.values(&receipt);
+            let written = systems
+                .iconik
+                .write_values(&source.asset, &told.view, &values)
+                .await;
+            match written {
+                Ok(()) => "written".to_owned(),
+                Err(error) => {
+                    let failure = error.into_failure();
+                    if failure.class != FailureClass::ItemIsWrong {
+                        return Err(failure.into());
+                    }
+                    tracing::warn!(post = post.id, error = %failure, "the metadata was not written");
+                    format!("refused: {failure}")
+                }
+            }
+        }
+    };
     let line = format!(
         "Filed in Content Server {} as node {}{}, version {} of the asset, proof {}{}",
         systems.instance,
@@ -157,7 +242,7 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
     if post.attempts == 0 || !systems.iconik.has_history(&source.asset, &line).await? {
         systems.iconik.add_history(&source.asset, &line).await?;
     }
-    Ok(json!({"asset": source.asset, "external_id": external_id}))
+    Ok(json!({"asset": source.asset, "external_id": external_id, "metadata": metadata}))
 }
 
 fn entry(post: &Post, event: &str, data: &serde_json::Value) -> Entry {

@@ -432,6 +432,27 @@ fn furnish(server: &ContentServer) -> (i64, i64) {
             Attribute::new(6, "Cleared", AttributeKind::Boolean),
         ],
     );
+    let word = AttributeKind::Text;
+    server.add_category(
+        "Media record",
+        vec![
+            Attribute::new(2, "Project", word.clone()),
+            Attribute::new(3, "Campaign", word.clone()),
+            Attribute::new(4, "Rights status", word.clone()),
+            Attribute::new(5, "Owner", word.clone()),
+            Attribute::new(6, "Region", word.clone()).multiple(),
+            Attribute::new(7, "Language", word.clone()),
+            Attribute::new(8, "Expiry date", AttributeKind::Date),
+            Attribute::new(
+                9,
+                "Rights",
+                AttributeKind::Set(vec![
+                    Attribute::new(2, "Licensor", word.clone()),
+                    Attribute::new(3, "Licence", word),
+                ]),
+            ),
+        ],
+    );
     server.add_classification("Finished media");
     server.add_classification("Source material");
     server.add_workspace_type(16, "Campaign");

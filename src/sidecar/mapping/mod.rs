@@ -91,7 +91,8 @@ impl FieldKind {
             // A text holds anything as it is written.
             "String" => !user,
             "Integer" if user => self == Self::User,
-            "Integer" => self == Self::Integer,
+            // Not every definition says whose number it is.
+            "Integer" => matches!(self, Self::Integer | Self::User),
             "Real" => matches!(self, Self::Real | Self::Integer),
             "Date" => self == Self::Date,
             "Boolean" => self == Self::Boolean,

@@ -821,29 +821,52 @@ pub(super) fn create_form(world: &mut World, call: &Call) -> Outcome {
 }
 
 fn form_of(definition: &Definition, applied: &Applied) -> Value {
-    let (mut fields, mut properties) = (Map::new(), Map::new());
-    for attribute in &definition.attributes {
-        let key = format!("{}_{}", definition.id, attribute.id);
-        let kind = match attribute.kind {
-            AttributeKind::Integer | AttributeKind::User => "integer",
-            AttributeKind::Boolean => "boolean",
-            AttributeKind::Set(_) => "array",
-            AttributeKind::Text | AttributeKind::Date => "string",
-        };
-        fields.insert(
-            key.clone(),
-            json!({"label": attribute.name, "hidden": false}),
-        );
-        properties.insert(
-            key,
-            json!({"type": kind, "title": attribute.name, "required": attribute.required}),
-        );
-    }
+    let (fields, properties) = form_fields(&format!("{}", definition.id), &definition.attributes);
     json!({
         "data": values(definition, applied),
         "options": {"fields": fields, "form": {}},
         "schema": {"type": "object", "title": definition.name, "properties": properties},
     })
+}
+
+/// How attributes are shown and what they hold, by key.
+fn form_fields(prefix: &str, attributes: &[Attribute]) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut fields, mut properties) = (Map::new(), Map::new());
+    for attribute in attributes {
+        let key = format!("{prefix}_{}", attribute.id);
+        let mut field = json!({"label": attribute.name, "hidden": false});
+        let mut holds = match &attribute.kind {
+            AttributeKind::Integer => json!({"type": "integer"}),
+            AttributeKind::User => {
+                field["type"] = "otcs_user_picker".into();
+                json!({"type": "integer"})
+            }
+            AttributeKind::Boolean => json!({"type": "boolean"}),
+            AttributeKind::Text => json!({"type": "string"}),
+            AttributeKind::Date => {
+                field["type"] = "datetime".into();
+                json!({"type": "string", "format": "datetime"})
+            }
+            AttributeKind::Set(members) => {
+                let (shown, members) = form_fields(&format!("{key}_x"), members);
+                field["fields"] = json!({"item": {"fields": shown}});
+                json!({"type": "object", "properties": members})
+            }
+        };
+        if let Some(most) = attribute.max_length {
+            holds["maxLength"] = most.into();
+        }
+        let mut property = match (&attribute.kind, attribute.multiple) {
+            (AttributeKind::Set(_), _) | (_, true) => json!({"type": "array", "items": holds}),
+            _ => holds,
+        };
+        property["title"] = attribute.name.clone().into();
+        property["required"] = attribute.required.into();
+        property["readonly"] = false.into();
+        fields.insert(key.clone(), field);
+        properties.insert(key, property);
+    }
+    (fields, properties)
 }
 
 /// `POST /v1/validation/nodes/categories/enforcement`: nodes with empty required attributes.

@@ -1,0 +1,119 @@
+//! From settings to what a record is: the mapping found in the server's definitions, and the
+//! policy of publishing.
+
+use std::sync::Arc;
+
+use super::connect::Connected;
+use super::exit::Ended;
+use crate::content_server::Rights;
+use crate::flows::publish::{Approved, Policy, Template};
+use crate::flows::write_back::{Fact, Told};
+use crate::settings::{self, ContentServerSettings, Locked, PermissionSettings, Resolved};
+use crate::sidecar::mapping::{self, Binding};
+use crate::types::ViewId;
+
+/// The policy of publishing, with every name of the mapping found.
+///
+/// # Errors
+///
+/// Everything in the settings that does not fit the server's definitions.
+pub(crate) async fn policy(
+    settings: &Resolved,
+    connected: &Connected,
+) -> anyhow::Result<Arc<Policy>> {
+    let publish = &settings.publish;
+    let place = publish
+        .place
+        .iter()
+        .map(|folder| template("publish.place", folder))
+        .collect::<Result<_, _>>()?;
+    let binding = binding(settings, connected).await?;
+    let write_back = publish.write_back.iter();
+    Ok(Arc::new(Policy {
+        approved: match &publish.approved {
+            settings::Approved::Review => Approved::Review,
+            settings::Approved::Any => Approved::Any,
+            settings::Approved::Field { field, values } => Approved::Field {
+                field: field.clone(),
+                values: values.clone(),
+            },
+        },
+        binding,
+        base: connected.systems.target,
+        place,
+        rights: publish.permissions.as_ref().map(rights),
+        rename: publish.rename,
+        relocate: publish.relocate,
+        supersede: publish.locked == Locked::Supersede,
+        written_back: write_back
+            .flat_map(|told| told.fields.iter().map(|(_, field)| field.clone()))
+            .collect(),
+    }))
+}
+
+/// The mapping, found in the definitions of the categories that it names.
+pub(crate) async fn binding(settings: &Resolved, connected: &Connected) -> anyhow::Result<Binding> {
+    if settings.map.is_empty() {
+        return Ok(Binding::default());
+    }
+    let mut names: Vec<&str> = settings
+        .map
+        .iter()
+        .map(|field| field.category.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let categories = connected
+        .content_server
+        .category_facts(&names, connected.systems.target)
+        .await?;
+    mapping::resolve(&settings.map, &categories).map_err(|wrong| {
+        let lines: Vec<String> = wrong
+            .iter()
+            .map(|mismatch| format!("`map.fields.{}` {}", mismatch.field, mismatch.what))
+            .collect();
+        Ended::usage(lines.join("\n"))
+    })
+}
+
+fn template(key: &str, text: &str) -> anyhow::Result<Template> {
+    Template::parse(text).map_err(|error| Ended::usage(format!("`{key}`: {error}")))
+}
+
+fn rights(permissions: &PermissionSettings) -> Rights {
+    let set = |names: &Vec<String>| names.iter().cloned().collect();
+    Rights {
+        owner: permissions.owner,
+        owner_rights: permissions.owner_rights.as_ref().map(set),
+        group: permissions.group,
+        group_rights: permissions.group_rights.as_ref().map(set),
+        public: permissions.public.as_ref().map(set).unwrap_or_default(),
+        custom: permissions
+            .custom
+            .iter()
+            .map(|(id, names)| (*id, set(names)))
+            .collect(),
+    }
+}
+
+/// What iconik is told of a filed record.
+pub(crate) fn told(
+    settings: &Resolved,
+    server: &ContentServerSettings,
+) -> anyhow::Result<Option<Arc<Told>>> {
+    let Some(write_back) = &settings.publish.write_back else {
+        return Ok(None);
+    };
+    let mut link = server.url.clone();
+    if let Ok(mut path) = link.path_segments_mut() {
+        path.pop_if_empty().extend(["app", "nodes", ""]);
+    }
+    let fields = write_back.fields.iter();
+    Ok(Some(Arc::new(Told {
+        view: ViewId(write_back.view.clone()),
+        fields: fields
+            .filter_map(|(fact, field)| Some((Fact::from_name(fact)?, field.clone())))
+            .collect(),
+        link: link.into(),
+    })))
+}

@@ -1,0 +1,96 @@
+//! Reviews: what people decided about an asset's version.
+//!
+//! A request for approval belongs to a version or to the asset; one for the asset counts for its
+//! current version only when it names that version or was decided after it was made. No request
+//! at all is a 404 or the status `N/A`, and both mean the same.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::call::Call;
+use super::tolerant::{date, text};
+use super::{Asset, Client, Error};
+use crate::types::AssetId;
+
+/// The state of a review.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Review {
+    /// iconik's word: `REQUESTED`, `APPROVED`, `NOT_APPROVED`, `MIXED`; nothing when nobody asked.
+    #[serde(default, deserialize_with = "text")]
+    pub status: Option<String>,
+    /// The version it is about.
+    #[serde(default, deserialize_with = "text")]
+    version_id: Option<String>,
+    /// When it was changed last.
+    #[serde(default, deserialize_with = "date")]
+    pub change_date: Option<Timestamp>,
+}
+
+impl Review {
+    /// Whether it ended in approval.
+    pub fn is_approved(&self) -> bool {
+        self.status.as_deref() == Some("APPROVED")
+    }
+
+    fn is_none(&self) -> bool {
+        matches!(self.status.as_deref(), None | Some("N/A" | ""))
+    }
+}
+
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status.as_deref() {
+            None | Some("N/A" | "") => f.write_str("nobody has asked for its approval"),
+            Some("REQUESTED") => f.write_str("its approval is asked for and not given yet"),
+            Some("APPROVED") => f.write_str("it is approved"),
+            Some("NOT_APPROVED") => f.write_str("it was rejected"),
+            Some("MIXED") => f.write_str("some approved it and some did not"),
+            Some(other) => write!(f, "its review says {other}"),
+        }
+    }
+}
+
+impl Client {
+    /// The review of an asset's current version.
+    ///
+    /// # Errors
+    ///
+    /// iconik's; that there is no review is none.
+    pub async fn review_of(&self, asset: &Asset) -> Result<Review, Error> {
+        let Some(version) = asset.current_version() else {
+            return self.review(&asset.id, None).await;
+        };
+        let own = self.review(&asset.id, Some(version.id.as_str())).await?;
+        if !own.is_none() {
+            return Ok(own);
+        }
+        let general = self.review(&asset.id, None).await?;
+        let about_it = match general.version_id.as_deref() {
+            None | Some("") => {
+                let made = version.date_created;
+                made.is_none_or(|made| general.change_date.is_some_and(|changed| changed >= made))
+            }
+            Some(id) => id == version.id.as_str(),
+        };
+        Ok(if about_it { general } else { Review::default() })
+    }
+
+    async fn review(&self, asset: &AssetId, version: Option<&str>) -> Result<Review, Error> {
+        let mut path = vec!["assets", "v1", "assets", asset.as_str()];
+        if let Some(version) = version {
+            path.extend(["versions", version]);
+        }
+        path.extend(["approvals", "request"]);
+        let call = Call::get(
+            &path,
+            "can_read_approval_request",
+            format!("reading the review of asset {asset}"),
+        );
+        match self.json(&call).await {
+            Err(error) if error.is_not_found() => Ok(Review::default()),
+            other => other,
+        }
+    }
+}
