@@ -14,6 +14,7 @@ mod exit;
 mod export;
 mod init;
 mod manual;
+mod map;
 mod migrate;
 mod output;
 mod plan;
@@ -122,6 +123,8 @@ enum Command {
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
+    #[command(subcommand)]
+    Map(map::Command),
     Status(status::Arguments),
     Resume(resume::Arguments),
     Top(top::Arguments),
@@ -267,6 +270,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
+        Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,

@@ -15,6 +15,7 @@ mod kills;
 mod long;
 mod machine;
 mod plan;
+mod publishing;
 mod reconcile;
 mod report;
 mod secrets;

@@ -244,6 +244,12 @@ impl Iconik {
             .is_some()
     }
 
+    /// Fills an asset's metadata field as a user in the web interface would; whether a view has
+    /// that field.
+    pub fn set_values(&self, asset: &str, field: &str, values: &[&str]) -> bool {
+        self.world().set_values(asset, field, values)
+    }
+
     /// The bucket key of a file.
     pub fn key(&self, file: &str) -> Option<String> {
         self.world().keys.get(file).cloned()

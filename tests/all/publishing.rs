@@ -1,0 +1,261 @@
+//! `publish` and `map test`: final media become records with values, rights and a place.
+
+use longhaul::content_server::{Holder, Right};
+use longhaul::simulator::Options;
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::transfer::Destination as _;
+use longhaul::types::{KIB, NodeId};
+use serde_json::{Value, json};
+
+use crate::support::{Extra, Systems, items, of_type, replace};
+
+const SETTINGS: &str = r#"
+[map.fields.campaign]
+category = "Media record"
+attribute = "Campaign"
+required = true
+[map.fields.rights_status]
+category = "Media record"
+attribute = "Rights status"
+values = { cleared = "CLEARED", restricted = "RESTRICTED" }
+default = "UNKNOWN"
+[map.fields.region]
+category = "Media record"
+attribute = "Region"
+[map.fields.expiry_date]
+iconik = "expires_on"
+category = "Media record"
+attribute = "Expiry date"
+type = "date"
+[map.fields.licensor]
+iconik = "owner"
+category = "Media record"
+set = "Rights"
+attribute = "Licensor"
+[publish]
+place = "/{campaign}/{region}"
+permissions = { public = "none" }
+"#;
+
+fn asset(title: &str, seed: u64) -> AssetSpec {
+    let file = format!("{}.mov", title.to_lowercase());
+    AssetSpec::new(title, vec![FileSpec::generated(&file, seed, 40 * KIB)])
+        .value("region", &["emea"])
+        .value("rights_status", &["cleared"])
+        .value("expires_on", &["2027-07-01"])
+        .value("owner", &["Agency Nord"])
+}
+
+fn approved(asset: AssetSpec) -> AssetSpec {
+    asset.with(|asset| asset.approval = Some(("APPROVED", vec!["APPROVED"])))
+}
+
+fn campaign() -> Campaign {
+    let spring = |asset: AssetSpec| asset.value("campaign", &["Spring/26"]);
+    Campaign::new()
+        .asset(approved(spring(asset("Spot", 1))))
+        .asset(spring(asset("Rejected", 2)).with(|asset| {
+            asset.approval = Some(("NOT_APPROVED", vec!["NOT_APPROVED"]));
+        }))
+        .asset(spring(asset("Unasked", 3)))
+        .asset(approved(asset("Homeless", 4)))
+}
+
+fn start(settings: &str) -> Systems {
+    let extra = Extra {
+        sections: settings,
+        ..Extra::default()
+    };
+    Systems::with(Options::with(campaign()), extra)
+}
+
+/// Everything that could show a change.
+fn effects(systems: &Systems) -> (usize, usize) {
+    (
+        systems.simulator.iconik().writes().len(),
+        systems.simulator.content_server().history().len(),
+    )
+}
+
+#[track_caller]
+fn node_of(systems: &Systems, name: &str) -> NodeId {
+    let found = systems.named(name);
+    NodeId(found.first().unwrap_or_else(|| panic!("no {name}")).node)
+}
+
+fn values(systems: &Systems, node: NodeId) -> Value {
+    let categories = systems.person(|server| async move { server.categories(node).await });
+    let record = categories
+        .into_iter()
+        .find(|category| category.name.as_deref() == Some("Media record"))
+        .expect("the category");
+    let id = record.id.to_string();
+    let values = record.values.0.into_iter();
+    values
+        .filter_map(|(key, value)| {
+            let key = key.strip_prefix(&format!("{id}_"))?.to_owned();
+            (!value.is_null() && value != "").then_some((key, value))
+        })
+        .filter(|(key, _)| key != "1")
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn path(systems: &Systems, node: NodeId) -> Vec<String> {
+    systems.person(|server| async move {
+        let mut names = Vec::new();
+        let mut at = server.node(node).await?;
+        while at.name != "Masters" {
+            names.insert(0, at.name.clone());
+            at = server.node(at.parent).await?;
+        }
+        Ok(names)
+    })
+}
+
+#[test]
+fn final_media_become_records_with_values_rights_and_a_place() {
+    let systems = start(SETTINGS);
+    let collection = systems.simulator.collection();
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 3, "{lines:#?}");
+    let summary = of_type(&lines, "summary");
+    assert_eq!((items(summary, "done"), items(summary, "held")), (1, 1));
+    assert_eq!(summary["left_out"], 2);
+    let held = of_type(&lines, "item");
+    assert_eq!(
+        (&held["title"], &held["reason"]),
+        (&json!("Homeless"), &json!("incomplete"))
+    );
+    let message = held["message"].as_str().unwrap();
+    assert!(message.contains("`campaign` has no value"), "{message}");
+
+    let node = node_of(&systems, "spot.mov");
+    // A slash in a value is no way into another folder.
+    let place = path(&systems, node);
+    assert_eq!(place.len(), 3, "{place:?}");
+    assert_eq!((place[1].as_str(), place[2].as_str()), ("emea", "spot.mov"));
+    assert_eq!(
+        values(&systems, node),
+        json!({
+            "3": "Spring/26", "4": "CLEARED", "6": ["emea"], "8": "2027-07-01T00:00:00",
+            "9_1_2": "Agency Nord",
+        })
+    );
+    for name in ["spot.mov", "spot.mov.metadata.json"] {
+        let node = node_of(&systems, name);
+        let grants = systems.person(|server| async move { server.permissions(node).await });
+        let public = grants.iter().find(|grant| grant.holder == Holder::Public);
+        assert!(
+            public.is_none_or(|grant| !grant.rights.contains(&Right::See)),
+            "{name}: {grants:?}"
+        );
+    }
+    let why = systems.must(&["audit"]);
+    let left_out: Vec<&str> = why
+        .iter()
+        .filter(|line| line["event"] == "left-out")
+        .filter_map(|line| line["data"]["detail"].as_str())
+        .collect();
+    assert!(
+        left_out.contains(&"it was rejected")
+            && left_out.contains(&"nobody has asked for its approval"),
+        "{left_out:?}"
+    );
+    systems.stop();
+}
+
+#[test]
+fn a_second_run_writes_nothing_and_changes_are_followed_without_a_second_document() {
+    let systems = start(&format!("{SETTINGS}relocate = true\n"));
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let before = effects(&systems);
+    let filed = systems.versions().len();
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 3, "{lines:#?}");
+    assert_eq!(of_type(&lines, "summary")["already_done"], 1);
+    let after = effects(&systems);
+    assert_eq!(before.1, after.1, "nothing was written");
+
+    // Another campaign: the same document, elsewhere, with another value; no new content.
+    let asset = systems.assets(&["Spot"]).remove(0);
+    systems
+        .simulator
+        .iconik()
+        .set_values(&asset, "campaign", &["Autumn"]);
+    systems.run(&["publish", &collection]);
+    let node = node_of(&systems, "spot.mov");
+    assert_eq!(path(&systems, node), ["Autumn", "emea", "spot.mov"]);
+    assert_eq!(values(&systems, node)["3"], "Autumn");
+    assert_eq!(systems.named("spot.mov").len(), 1, "one version");
+    assert_eq!(
+        systems.named("spot.mov.metadata.json").len(),
+        2,
+        "its sidecar says the new value, as a version of the same document"
+    );
+    assert_eq!(systems.versions().len(), filed + 1);
+
+    // New content: a new version of that document, where it is now.
+    replace(&systems, "spot.mov", 77, 50 * KIB);
+    systems.run(&["publish", &collection]);
+    let versions = systems.named("spot.mov");
+    assert_eq!(versions.len(), 2);
+    assert!(versions.iter().all(|version| version.node == node.0));
+
+    // What was missing is there: the item goes on.
+    let asset = systems.assets(&["Homeless"]).remove(0);
+    systems
+        .simulator
+        .iconik()
+        .set_values(&asset, "campaign", &["Autumn"]);
+    let lines = systems.must(&["publish", &collection]);
+    assert_eq!(items(of_type(&lines, "summary"), "done"), 1);
+    assert_eq!(
+        path(&systems, node_of(&systems, "homeless.mov"))[0],
+        "Autumn"
+    );
+    systems.stop();
+}
+
+#[test]
+fn the_mapping_is_tried_on_one_asset_and_what_does_not_fit_is_said() {
+    let systems = start(SETTINGS);
+    let asset = systems.assets(&["Spot", "Homeless"]);
+    let before = effects(&systems);
+    let lines = systems.must(&["map", "test", &asset[0]]);
+    let field = |name: &str| {
+        let found = lines
+            .iter()
+            .find(|line| line["type"] == "mapped_field" && line["field"] == name);
+        found.unwrap_or_else(|| panic!("no {name}")).clone()
+    };
+    assert_eq!(field("rights_status")["written"], json!(["CLEARED"]));
+    assert_eq!(field("rights_status")["origin"], "translated");
+    assert_eq!(field("expiry_date")["attribute"], "Expiry date");
+    assert_eq!(of_type(&lines, "mapped_asset")["place"][1], "emea");
+    let (code, lines) = systems.run(&["map", "test", &asset[1]]);
+    assert_eq!(code, 3, "{lines:#?}");
+    assert_eq!(effects(&systems), before, "nothing was written");
+
+    let wrong = SETTINGS
+        .replace("attribute = \"Region\"", "attribute = \"Regions\"")
+        .replace("type = \"date\"", "type = \"boolean\"");
+    systems.configure(Extra {
+        sections: &wrong,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["publish", &systems.simulator.collection()]);
+    let said = of_type(&lines, "exit")["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("`map.fields.region` names the attribute \"Regions\"")
+            && said.contains("Campaign")
+            && said.contains("`map.fields.expiry_date` is of type `boolean`"),
+        "{said}"
+    );
+    systems.stop();
+}
