@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::exit::Exit;
 use super::output::{BAD, DIM, GOOD, WARN, styled};
-use super::{Context, connect, explain};
+use super::{Context, connect, explain, record};
 use crate::content_server::{self, Holder, Right};
 use crate::ledger::Reader;
 use crate::settings::{ContentServerSettings, Resolved};
@@ -326,6 +326,22 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
             "the staging folder is inside the target folder",
             "people who browse the target see it; a folder elsewhere is safer",
         );
+    }
+    if found && !settings.map.is_empty() {
+        match record::binding(&settings.map, &client, target).await {
+            Ok(binding) => findings.ok(
+                "mapping",
+                format!(
+                    "{} fields found in the categories' definitions",
+                    binding.fields.len()
+                ),
+            ),
+            Err(error) => findings.error(
+                "mapping",
+                &error,
+                "mend `map.fields`; `longhaul map test ASSET` shows what it does to one asset",
+            ),
+        }
     }
 }
 

@@ -350,6 +350,32 @@ fn moves(version: &Version) -> String {
 }
 
 /// Everything about one asset.
+/// A record in a line for people.
+fn record_in_words(record: &serde_json::Value) -> String {
+    let texts = |value: &serde_json::Value| -> Vec<String> {
+        let values = value.as_array().into_iter().flatten();
+        values
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    };
+    let values: usize = record["categories"]
+        .as_object()
+        .into_iter()
+        .flat_map(|categories| categories.values())
+        .filter_map(serde_json::Value::as_object)
+        .map(serde_json::Map::len)
+        .sum();
+    let rights = if record["rights"].is_null() {
+        "the folder's rights"
+    } else {
+        "rights of its own"
+    };
+    format!(
+        "as a record at /{}, with {values} category values and {rights}",
+        texts(&record["folders"]).join("/")
+    )
+}
+
 async fn explain(
     context: &Context,
     selection: &Selection,
@@ -427,6 +453,9 @@ async fn explain(
                 "    from {storage}, into folder {}",
                 systems.target
             ));
+        }
+        if let Some(record) = &version.record {
+            output.say(format!("    {}", record_in_words(record)));
         }
         for file in files.iter().filter(|file| file.key == version.key) {
             let dir = match file.dir.as_str() {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::connect::Connected;
 use super::exit::Ended;
-use crate::content_server::Rights;
+use crate::content_server::{self, Rights};
 use crate::flows::publish::{Approved, Policy, Template};
 use crate::flows::write_back::{Fact, Told};
 use crate::settings::{self, ContentServerSettings, Locked, PermissionSettings, Resolved};
-use crate::sidecar::mapping::{self, Binding};
-use crate::types::ViewId;
+use crate::sidecar::mapping::{self, Binding, FieldMap};
+use crate::types::{NodeId, ViewId};
 
 /// The policy of publishing, with every name of the mapping found.
 ///
@@ -27,7 +27,8 @@ pub(crate) async fn policy(
         .iter()
         .map(|folder| template("publish.place", folder))
         .collect::<Result<_, _>>()?;
-    let binding = binding(settings, connected).await?;
+    let server = &connected.content_server;
+    let binding = binding(&settings.map, server, connected.systems.target).await?;
     let write_back = publish.write_back.iter();
     Ok(Arc::new(Policy {
         approved: match &publish.approved {
@@ -52,22 +53,19 @@ pub(crate) async fn policy(
 }
 
 /// The mapping, found in the definitions of the categories that it names.
-pub(crate) async fn binding(settings: &Resolved, connected: &Connected) -> anyhow::Result<Binding> {
-    if settings.map.is_empty() {
+pub(crate) async fn binding(
+    map: &[FieldMap],
+    server: &content_server::Client,
+    target: NodeId,
+) -> anyhow::Result<Binding> {
+    if map.is_empty() {
         return Ok(Binding::default());
     }
-    let mut names: Vec<&str> = settings
-        .map
-        .iter()
-        .map(|field| field.category.as_str())
-        .collect();
+    let mut names: Vec<&str> = map.iter().map(|field| field.category.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let categories = connected
-        .content_server
-        .category_facts(&names, connected.systems.target)
-        .await?;
-    mapping::resolve(&settings.map, &categories).map_err(|wrong| {
+    let categories = server.category_facts(&names, target).await?;
+    mapping::resolve(map, &categories).map_err(|wrong| {
         let lines: Vec<String> = wrong
             .iter()
             .map(|mismatch| format!("`map.fields.{}` {}", mismatch.field, mismatch.what))

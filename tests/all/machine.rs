@@ -10,7 +10,7 @@ use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use serde_json::{Value, json};
 
 use crate::support::schema::{check_line, schema};
-use crate::support::{Systems, of_type};
+use crate::support::{Extra, Systems, of_type};
 
 /// The types that the sources print.
 fn printed() -> BTreeSet<String> {
@@ -65,7 +65,12 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let systems = Systems::start(Options::with(campaign));
+    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
+    let extra = Extra {
+        sections: mapping,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign), extra);
     let collection = systems.simulator.collection();
     let asset = systems.assets(&["Master"]).remove(0);
     let mut seen = BTreeSet::new();
@@ -99,6 +104,9 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "archive", &collection, "--depth", "listing"], 0);
     runs(&["plan", "archive", &collection, "--explain", &asset], 0);
     runs(&["plan", "archive", &collection, "--out", "plan.jsonl"], 0);
+    runs(&["map", "test", &asset], 0);
+    runs(&["plan", "publish", &collection], 0);
+    runs(&["publish", &collection], 0);
     runs(&["archive", &collection], 1);
     runs(&["archive", "--plan", "plan.jsonl"], 1);
     let status = runs(&["status", "--state", "parked"], 0);
@@ -106,16 +114,16 @@ fn every_command_prints_what_the_schema_says() {
         .as_str()
         .expect("a key")
         .to_owned();
-    runs(&["status", "--run", "1"], 0);
+    runs(&["status", "--run", "2"], 0);
     runs(&["top"], 0);
     runs(&["audit"], 0);
     runs(&["audit", "verify"], 0);
     runs(&["reconcile", "--staging", "--dry-run"], 0);
     // The lost master waits for a person.
-    runs(&["reconcile", "--run", "1"], 3);
-    runs(&["report", "--run", "1"], 0);
-    runs(&["report", "--run", "1", "--out", "report.html"], 0);
-    runs(&["verify", "--run", "1"], 0);
+    runs(&["reconcile", "--run", "2"], 3);
+    runs(&["report", "--run", "2"], 0);
+    runs(&["report", "--run", "2", "--out", "report.html"], 0);
+    runs(&["verify", "--run", "2"], 0);
     let node = systems.named("master.mxf")[0].node.to_string();
     runs(&["export", "--node", &node, "--to", "out.mxf"], 0);
     let decide = ["decide", &parked, "--decline", "--because", "it is lost"];

@@ -1,5 +1,8 @@
 //! `publish` and `map test`: final media become records with values, rights and a place.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use longhaul::content_server::{Holder, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
@@ -257,5 +260,62 @@ fn the_mapping_is_tried_on_one_asset_and_what_does_not_fit_is_said() {
             && said.contains("`map.fields.expiry_date` is of type `boolean`"),
         "{said}"
     );
+    systems.stop();
+}
+
+#[test]
+fn killed_again_and_again_a_record_ends_as_if_nothing_had_happened() {
+    let many = (0..12).fold(Campaign::new(), |campaign, number| {
+        let region = ["emea", "amer", "apac"][number % 3];
+        let asset = asset(&format!("Clip{number}"), number as u64 + 1)
+            .value("campaign", &["Spring"])
+            .with(|asset| {
+                asset.metadata.retain(|(field, _)| field != "region");
+                asset.metadata.push(("region".into(), vec![region.into()]));
+            });
+        campaign.asset(approved(asset))
+    });
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(many), extra);
+    let collection = systems.simulator.collection();
+    let mut arguments = vec!["publish", collection.as_str()];
+    for patience in [200, 300, 400, 500, 700] {
+        let mut child = systems
+            .place
+            .bare()
+            .args(&arguments)
+            .args(["--limit-bandwidth", "512 KiB/s", "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(patience));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (_, lines) = systems.run(&["status"]);
+        if lines.iter().any(|line| line["type"] == "status") {
+            arguments = vec!["resume"];
+        }
+    }
+    systems.must(&arguments);
+    // One folder for each value, one document for each master and each sidecar, all with values.
+    assert_eq!(systems.versions().len(), 24);
+    let folders = systems.simulator.content_server().history();
+    let made = folders
+        .iter()
+        .filter(|event| event["kind"] == "create" && event["type"] == 0);
+    assert_eq!(made.count(), 4, "one folder for each value");
+    for number in 0..12 {
+        let node = node_of(&systems, &format!("clip{number}.mov"));
+        assert_eq!(values(&systems, node)["3"], "Spring");
+        let region = ["emea", "amer", "apac"][number % 3];
+        assert_eq!(path(&systems, node)[..2], ["Spring", region]);
+    }
+    let before = systems.simulator.content_server().history().len();
+    systems.must(&["publish", &collection]);
+    assert_eq!(systems.simulator.content_server().history().len(), before);
     systems.stop();
 }

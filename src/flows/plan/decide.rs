@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::{Action, Decision, Verdict, Version};
 use crate::content_server::fold;
 use crate::flows::intake::{self, Intake, Looked};
+use crate::flows::publish;
 use crate::flows::{Error, Systems, Wanted};
 use crate::iconik::{Found, Master, Method};
 use crate::ledger::{NewItem, Reader};
@@ -317,6 +318,7 @@ impl Inner {
             storage: None,
             cloud: false,
             archived: false,
+            record: filing_of(item),
         };
         let folder = item.kind == "folder";
         if folder {
@@ -337,6 +339,14 @@ impl Inner {
                     .or(place.document);
             }
             let settled = match known.state.as_str() {
+                "done" if same && known.record != item.record => Some((
+                    Action::AlreadyFiled,
+                    "record-changed",
+                    format!(
+                        "run {} filed it; its values, rights or place are others now",
+                        known.run
+                    ),
+                )),
                 "done" if same => Some((
                     Action::AlreadyFiled,
                     "already-filed",
@@ -390,7 +400,15 @@ impl Inner {
             self.systems.destination.map_name(name)
         });
         if version.node.is_none() || !folder {
-            self.look_there(item, &other, &mut version, place).await?;
+            // A place that will be made has nothing in the way.
+            let parent = publish::place_now(&*self.systems.destination, item).await?;
+            if let Some(parent) = parent {
+                let there = NewItem {
+                    parent: parent.0,
+                    ..item.clone()
+                };
+                self.look_there(&there, &other, &mut version, place).await?;
+            }
         }
         let takes_name = matches!(version.action, Action::NewDocument | Action::NewFolder)
             && version.filed_as.is_none()
@@ -634,6 +652,12 @@ fn said(item: &crate::ledger::Item) -> String {
 }
 
 /// The word for a refused item, from its fingerprint: `refused no-original`.
+/// What a record becomes, as its item says it.
+fn filing_of(item: &NewItem) -> Option<serde_json::Value> {
+    let record: crate::transfer::Record = serde_json::from_str(item.record.as_deref()?).ok()?;
+    Some(record.filing)
+}
+
 fn refusal(item: &NewItem) -> &str {
     item.fingerprint
         .strip_prefix("refused ")

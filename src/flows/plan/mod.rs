@@ -164,6 +164,9 @@ pub struct Version {
     /// Whether its bytes may have to be restored first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
+    /// What it becomes beyond its bytes: place, values, rights and marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<serde_json::Value>,
 }
 
 #[expect(

@@ -21,9 +21,10 @@ pub use template::{BadTemplate, Template};
 use super::{Error, Systems};
 use crate::content_server::{Filing, Rights};
 use crate::iconik::{Asset, Metadata};
+use crate::ledger::NewItem;
 use crate::sidecar::mapping::{Binding, Bound};
-use crate::transfer::Record;
-use crate::types::NodeId;
+use crate::transfer::{Destination, Record};
+use crate::types::{Failure, NodeId};
 
 /// Which assets are published, and as what.
 #[derive(Clone, Debug)]
@@ -193,4 +194,29 @@ fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
         }
     }
     values
+}
+
+/// The container that an item would be published in, as far as it is there now; nothing is made.
+///
+/// # Errors
+///
+/// The destination's.
+pub async fn place_now(
+    destination: &dyn Destination,
+    item: &NewItem,
+) -> Result<Option<NodeId>, Error> {
+    let Some(record) = &item.record else {
+        return Ok(Some(NodeId(item.parent)));
+    };
+    let filing = serde_json::from_str::<Record>(record)
+        .and_then(|record| serde_json::from_value::<Filing>(record.filing))
+        .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
+    let mut at = filing.base;
+    for folder in &filing.folders {
+        match destination.child(at, folder).await? {
+            Some(node) if node.container => at = node.id,
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(at))
 }
