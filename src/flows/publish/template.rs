@@ -56,7 +56,7 @@ impl Template {
     /// # Errors
     ///
     /// The field that has no value.
-    pub fn fill<'a>(&'a self, value: impl Fn(&str) -> Option<String>) -> Result<String, &'a str> {
+    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
