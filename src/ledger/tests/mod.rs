@@ -4,6 +4,7 @@ mod adding;
 mod durability;
 mod model;
 mod ownership;
+mod records;
 mod tampering;
 
 use std::path::{Path, PathBuf};
