@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing::debug;
 
 use super::Client;
 use super::categories::CategoryValues;
 use super::permissions::{ApplyTo, Grant, Holder, Right};
-use crate::transfer::{Destination as _, Part};
-use crate::types::{Failure, NodeId, Reason};
+use crate::transfer::Part;
+use crate::types::{Failure, NodeId};
 
 /// What Content Server is to make of a document or folder beyond its bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,40 +131,7 @@ pub(super) fn read(filing: &Value) -> Result<Filing, Failure> {
 impl Client {
     /// The container that a record belongs in, found or made.
     pub(super) async fn place_of(&self, filing: &Filing) -> Result<NodeId, Failure> {
-        let mut at = filing.base;
-        for name in &filing.folders {
-            at = self.folder_in(at, name).await?;
-        }
-        Ok(at)
-    }
-
-    /// The folder of that name, found or made. Several may want the same one at once: whoever
-    /// comes second finds the first one's.
-    async fn folder_in(&self, parent: NodeId, name: &str) -> Result<NodeId, Failure> {
-        let mut made = false;
-        loop {
-            if let Some(node) = self.child(parent, name).await? {
-                if node.container {
-                    return Ok(node.id);
-                }
-                return Err(Failure::item(
-                    Reason::NameTaken,
-                    format!(
-                        "{name:?} in node {parent} is a document, where a folder is needed; rename it, or change `publish.place`"
-                    ),
-                ));
-            }
-            match self.create_container(parent, name).await {
-                Ok(node) => return Ok(node),
-                Err(failure)
-                    if !made && matches!(failure.reason, Reason::NameTaken | Reason::Ambiguous) =>
-                {
-                    debug!(%parent, name, %failure, "looked up again");
-                    made = true;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
+        self.folder_at(filing.base, &filing.folders).await
     }
 
     /// Rights and values of a document, as far as they are not so already.

@@ -19,6 +19,8 @@
 //! | `upload.rs`, `commit.rs` | writing: upload sessions; new documents, versions and folders |
 //! | `permissions.rs`, `categories.rs` | who may do what; attributes |
 //! | `definitions.rs` | categories as they are defined, by name |
+//! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
+//! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
 //! | `filing.rs` | what makes a document a record: its place, values and rights |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
@@ -32,18 +34,22 @@ mod definitions;
 mod destination;
 mod errors;
 mod filing;
+mod folders;
 mod form;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod holds;
 mod names;
 mod nodes;
 mod permissions;
+mod records;
 mod server;
 #[cfg(test)]
 mod tests;
 mod upload;
 mod versions;
 mod wire;
+mod workspaces;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -55,9 +61,15 @@ use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
 pub use filing::{Filing, Rights};
+pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
+pub use records::{Classification, Record, RecordFields, RecordState};
 pub use server::{CurrentUser, ServerInfo};
+pub use workspaces::{
+    NewWorkspace, ObjectReference, Participant, Relation, Workspace, WorkspaceRole,
+    WorkspaceTemplate, WorkspaceType,
+};
 
 use crate::http;
 use crate::transfer::Window;

@@ -131,7 +131,7 @@ fn number(value: &Value) -> Option<u64> {
     }
 }
 
-fn signed(value: &Value) -> Option<i64> {
+pub(super) fn signed(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.trim().parse().ok(),

@@ -6,8 +6,10 @@
 mod commit;
 mod dress;
 mod reading;
+mod records;
 mod session;
 mod upload;
+mod workspaces;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
