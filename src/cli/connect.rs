@@ -16,8 +16,6 @@ use crate::{content_server, http, iconik};
 /// Both systems, signed in and looked at once.
 pub(crate) struct Connected {
     pub(crate) systems: Systems,
-    /// Content Server, for what the engine has no word for.
-    pub(crate) content_server: content_server::Client,
     pub(crate) staging: NodeId,
 }
 
@@ -135,8 +133,8 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     };
     let (domain, ()) = tokio::try_join!(signed_in, folders)?;
     Ok(Connected {
-        content_server,
         systems: Systems {
+            content_server,
             iconik,
             destination,
             instance: server.name.clone(),

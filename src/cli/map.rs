@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     let recorded = policy.record(&asset, &metadata, &asset.title);
     let node = filed(&settings.ledger.path, &id)?;
     let there = match node {
-        Some(node) => connected.content_server.categories(node).await?,
+        Some(node) => connected.systems.content_server.categories(node).await?,
         None => Vec::new(),
     };
     let output = &context.output;

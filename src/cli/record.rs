@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::connect::Connected;
 use super::exit::Ended;
-use crate::content_server::{self, Rights};
-use crate::flows::publish::{Approved, Policy, Template};
+use crate::content_server::{self, ExternalFacts, Marks, Rights, WorkspacePlace};
+use crate::flows::publish::{Approved, ByValue, Policy, Template, Workspace};
 use crate::flows::write_back::{Fact, Told};
-use crate::settings::{self, ContentServerSettings, Locked, PermissionSettings, Resolved};
+use crate::settings::{
+    self, ContentServerSettings, Locked, PermissionSettings, Resolved, WorkspaceSettings,
+};
 use crate::sidecar::mapping::{self, Binding, FieldMap};
 use crate::types::{NodeId, ViewId};
 
@@ -27,7 +29,7 @@ pub(crate) async fn policy(
         .iter()
         .map(|folder| template("publish.place", folder))
         .collect::<Result<_, _>>()?;
-    let server = &connected.content_server;
+    let server = &connected.systems.content_server;
     let binding = binding(&settings.map, server, connected.systems.target).await?;
     let write_back = publish.write_back.iter();
     Ok(Arc::new(Policy {
@@ -42,7 +44,28 @@ pub(crate) async fn policy(
         binding,
         base: connected.systems.target,
         place,
+        workspace: publish.workspace.as_ref().map(workspace).transpose()?,
         rights: publish.permissions.as_ref().map(rights),
+        marks: Marks {
+            classifications: publish.classifications.clone(),
+            official: publish.official,
+            finalise: publish.finalise,
+            external: ExternalFacts {
+                source: Some("cloud_storage".to_owned()),
+                ..ExternalFacts::default()
+            },
+            ..Marks::default()
+        },
+        records_class: publish.records_class.as_ref().map(|class| ByValue {
+            field: class.field.clone(),
+            values: class.values.clone(),
+            default: class.default,
+        }),
+        security: publish.security.as_ref().map(|security| ByValue {
+            field: Some(security.field.clone()),
+            values: security.values.clone(),
+            default: None,
+        }),
         rename: publish.rename,
         relocate: publish.relocate,
         supersede: publish.locked == Locked::Supersede,
@@ -76,6 +99,31 @@ pub(crate) async fn binding(
 
 fn template(key: &str, text: &str) -> anyhow::Result<Template> {
     Template::parse(text).map_err(|error| Ended::usage(format!("`{key}`: {error}")))
+}
+
+fn workspace(workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
+    let object = match &workspace.external {
+        None => None,
+        Some((system, kind, id)) => Some((
+            system.clone(),
+            kind.clone(),
+            template("publish.workspace.external_id", id)?,
+        )),
+    };
+    Ok(Workspace {
+        place: WorkspacePlace {
+            kind: workspace.kind.clone(),
+            template: workspace.template.clone(),
+            name: String::new(),
+            object: None,
+            create: workspace.create,
+            categories: std::collections::BTreeMap::new(),
+            participants: workspace.participants.clone(),
+        },
+        name: template("publish.workspace.name", &workspace.name)?,
+        object,
+        fields: workspace.fields.clone(),
+    })
 }
 
 fn rights(permissions: &PermissionSettings) -> Rights {

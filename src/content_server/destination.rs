@@ -204,7 +204,16 @@ impl Destination for Client {
     }
 
     fn prepare<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
-        async move { self.set_rights(node, &filing::read(filing)?).await }.boxed()
+        async move {
+            let filing = filing::read(filing)?;
+            self.check_open(node, &filing).await?;
+            self.set_rights(node, &filing).await
+        }
+        .boxed()
+    }
+
+    fn seal<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
+        async move { self.seal_node(node, &filing::read(filing)?.marks).await }.boxed()
     }
 
     fn dress<'a>(&'a self, node: NodeId, filing: &'a Value, part: Part) -> Answer<'a, ()> {

@@ -21,7 +21,7 @@
 //! | `definitions.rs` | categories as they are defined, by name |
 //! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
-//! | `filing.rs` | what makes a document a record: its place, values and rights |
+//! | `filing/` | what makes a document a record: its place, values, rights and marks |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
 //! where, and the proof of content by reading it back. Nothing here deletes a node or a version.
@@ -60,7 +60,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
-pub use filing::{Filing, Rights};
+pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
@@ -156,6 +156,8 @@ struct Inner {
     cookies: Mutex<HashMap<UploadKey, http::CookieJar>>,
     /// Set once the server said that it has no v2 route for adding versions.
     old_versions: AtomicBool,
+    /// Where records went lately.
+    places: filing::Places,
     /// When the window of upload sessions was asked for, and what it is.
     window: tokio::sync::Mutex<Option<(tokio::time::Instant, Option<Window>)>>,
 }
@@ -185,6 +187,7 @@ impl Client {
             config,
             cookies: Mutex::default(),
             old_versions: AtomicBool::new(false),
+            places: filing::Places::default(),
             window: tokio::sync::Mutex::default(),
         })))
     }

@@ -24,9 +24,9 @@ use std::sync::Arc;
 
 use futures::stream::{BoxStream, StreamExt as _};
 
-use crate::iconik;
 use crate::transfer::Destination;
 use crate::types::{AssetId, Failure, FailureClass, NodeId, Reason};
+use crate::{content_server, iconik};
 
 /// Both systems, signed in, and what names things between them.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub struct Systems {
     pub iconik: iconik::Client,
     /// The destination, as the engine sees it.
     pub destination: Arc<dyn Destination>,
+    /// The same system, for what the engine has no word for.
+    pub content_server: content_server::Client,
     /// The configured name of the Content Server instance: part of every marker.
     pub instance: String,
     /// iconik's system domain: part of every marker.

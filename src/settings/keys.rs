@@ -273,7 +273,7 @@ pub const KEYS: &[Key] = &[
     structured(
         "publish.workspace",
         "{ type = \"Campaign\", name = \"{campaign}\" }",
-        "business workspace that records are filed in instead of the target folder: { type, template, name, external_system, external_type, external_id, create }",
+        "business workspace that records are filed in instead of the target folder: { type, template, name, external_system, external_type, external_id, create, fields, participants }",
     ),
     structured(
         "publish.permissions",
@@ -289,6 +289,11 @@ pub const KEYS: &[Key] = &[
         "publish.records_class",
         "{ field = \"rights_status\", values = { cleared = 4711 }, default = 4712 }",
         "records management classification that makes it a record: a node id, or { field, values, default }",
+    ),
+    structured(
+        "publish.security",
+        "{ field = \"rights_status\", values = { restricted = { level = 30, markings = [\"LEGAL\"] } } }",
+        "security clearance by a field's value: { field, values = { word = { level, markings } } }",
     ),
     key("publish.official", Some("false"), "mark records official"),
     // It can refuse every later edit, so it is asked for.

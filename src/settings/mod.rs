@@ -35,8 +35,8 @@ pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{
-    Approved, FACTS, Locked, PermissionSettings, PublishSettings, RecordsClass, WorkspaceSettings,
-    WriteBackSettings,
+    Approved, FACTS, Locked, PermissionSettings, PublishSettings, RecordsClass, SecuritySettings,
+    WorkspaceSettings, WriteBackSettings,
 };
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{

@@ -24,6 +24,8 @@ pub struct PublishSettings {
     pub classifications: Vec<NodeId>,
     /// The records management classification that makes it a record.
     pub records_class: Option<RecordsClass>,
+    /// The security clearance that a field's value asks for.
+    pub security: Option<SecuritySettings>,
     /// Whether it is marked official.
     pub official: bool,
     /// Whether it is finalised.
@@ -67,6 +69,10 @@ pub struct WorkspaceSettings {
     pub external: Option<(String, String, String)>,
     /// Whether a missing one is created.
     pub create: bool,
+    /// Mapped fields whose values a new one gets.
+    pub fields: Vec<String>,
+    /// Who takes part in it: ids of members by role.
+    pub participants: BTreeMap<String, Vec<i64>>,
 }
 
 /// Who may do what with a record.
@@ -95,6 +101,15 @@ pub struct RecordsClass {
     pub values: BTreeMap<String, NodeId>,
     /// The classification of everything else.
     pub default: Option<NodeId>,
+}
+
+/// The security clearance that a field's value asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecuritySettings {
+    /// The field.
+    pub field: String,
+    /// Clearance level and supplemental markings by the field's value.
+    pub values: BTreeMap<String, (Option<i64>, Vec<String>)>,
 }
 
 /// What becomes of new content of a record that is finalised or held.
@@ -169,6 +184,7 @@ pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> 
     let permissions = reader.optional("publish.permissions", permissions);
     let classifications = reader.optional("publish.classifications", list(node));
     let records_class = reader.optional("publish.records_class", records_class);
+    let security = reader.optional("publish.security", security);
     let official = reader.get("publish.official", yes_or_no);
     let finalise = reader.get("publish.finalise", yes_or_no);
     let locked = reader.get("publish.locked", |raw| {
@@ -191,6 +207,7 @@ pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> 
         permissions: permissions?,
         classifications: classifications?.unwrap_or_default(),
         records_class: records_class?,
+        security: security?,
         official: official?,
         finalise: finalise?,
         locked: locked?,
@@ -231,7 +248,7 @@ fn approved(raw: &Raw) -> Parsed<Approved> {
 fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
     let mut entries = Entries::of(
         raw,
-        "a table { type, template, name, external_system, external_type, external_id, create }",
+        "a table { type, template, name, external_system, external_type, external_id, create, fields, participants }",
     )?;
     let kind = entries.needed("type", text);
     let template = entries.optional("template", text);
@@ -240,6 +257,14 @@ fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
     let object = entries.optional("external_type", text);
     let id = entries.optional("external_id", text);
     let create = entries.optional("create", yes_or_no);
+    let fields = entries.optional("fields", list(text));
+    let participants = entries.optional("participants", |raw| {
+        named(
+            raw,
+            "a table of lists of user and group ids by role",
+            |_, raw| list(|raw: &Raw| node(raw).map(|id| id.0))(raw),
+        )
+    });
     let external = match (system, object, id) {
         (Some(system), Some(object), Some(id)) => Some((system, object, id)),
         (None, None, None) => None,
@@ -258,6 +283,8 @@ fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
             name: name?,
             external,
             create: create.unwrap_or(true),
+            fields: fields.unwrap_or_default(),
+            participants: participants.unwrap_or_default().into_iter().collect(),
         })
     })
 }
@@ -347,6 +374,29 @@ fn records_class(raw: &Raw) -> Parsed<RecordsClass> {
             field: Some(field?),
             values: values?.into_iter().collect(),
             default,
+        })
+    })
+}
+
+fn security(raw: &Raw) -> Parsed<SecuritySettings> {
+    let mut entries = Entries::of(raw, "a table { field, values }")?;
+    let field = entries.needed("field", text);
+    let values = entries.needed("values", |raw| {
+        named(
+            raw,
+            "a table of { level, markings } by the field's value",
+            |_, raw| {
+                let mut entries = Entries::of(raw, "a table { level, markings }")?;
+                let level = entries.optional("level", |raw| node(raw).map(|level| level.0));
+                let markings = entries.optional("markings", list(text));
+                entries.finish(|| Some((level, markings.unwrap_or_default())))
+            },
+        )
+    });
+    entries.finish(|| {
+        Some(SecuritySettings {
+            field: field?,
+            values: values?.into_iter().collect(),
         })
     })
 }

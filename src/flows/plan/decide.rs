@@ -401,7 +401,7 @@ impl Inner {
         });
         if version.node.is_none() || !folder {
             // A place that will be made has nothing in the way.
-            let parent = publish::place_now(&*self.systems.destination, item).await?;
+            let parent = publish::place_now(&self.systems, item).await?;
             if let Some(parent) = parent {
                 let there = NewItem {
                     parent: parent.0,

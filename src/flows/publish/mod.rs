@@ -19,11 +19,11 @@ use serde_json::Value;
 pub use template::{BadTemplate, Template};
 
 use super::{Error, Systems};
-use crate::content_server::{Filing, Rights};
+use crate::content_server::{Filing, Marks, Rights, WorkspacePlace};
 use crate::iconik::{Asset, Metadata};
 use crate::ledger::NewItem;
 use crate::sidecar::mapping::{Binding, Bound};
-use crate::transfer::{Destination, Record};
+use crate::transfer::Record;
 use crate::types::{Failure, NodeId};
 
 /// Which assets are published, and as what.
@@ -37,8 +37,16 @@ pub struct Policy {
     pub base: NodeId,
     /// Folders below it.
     pub place: Vec<Template>,
+    /// The workspace that takes the place of the folder.
+    pub workspace: Option<Workspace>,
     /// Who may do what with a record.
     pub rights: Option<Rights>,
+    /// Marks that every record gets.
+    pub marks: Marks,
+    /// The records classification by a field's value.
+    pub records_class: Option<ByValue<NodeId>>,
+    /// Clearance level and markings by a field's value.
+    pub security: Option<ByValue<(Option<i64>, Vec<String>)>>,
     /// Whether a record follows a new name.
     pub rename: bool,
     /// Whether a record follows a new place.
@@ -47,6 +55,40 @@ pub struct Policy {
     pub supersede: bool,
     /// Fields that longhaul itself writes: their values are no news.
     pub written_back: Vec<String>,
+}
+
+/// The workspace that a record goes to, before an asset's values are in it.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// What does not depend on the asset.
+    pub place: WorkspacePlace,
+    /// Its name.
+    pub name: Template,
+    /// The id of the object it stands for: system, type, id.
+    pub object: Option<(String, String, Template)>,
+    /// Mapped fields whose values a new one gets.
+    pub fields: Vec<String>,
+}
+
+/// Something that a field's value chooses.
+#[derive(Clone, Debug)]
+pub struct ByValue<T> {
+    /// The field; without one, the same for everything.
+    pub field: Option<String>,
+    /// What each value chooses.
+    pub values: BTreeMap<String, T>,
+    /// What everything else gets.
+    pub default: Option<T>,
+}
+
+impl<T: Clone> ByValue<T> {
+    fn choose(&self, value: impl Fn(&str) -> Option<String>) -> Option<T> {
+        let chosen = self.field.as_deref().and_then(value);
+        chosen
+            .and_then(|value| self.values.get(&value))
+            .or(self.default.as_ref())
+            .cloned()
+    }
 }
 
 /// Which assets are final.
@@ -151,12 +193,35 @@ impl Policy {
                 )),
             }
         }
+        let workspace = self.workspace.as_ref().and_then(|workspace| {
+            match workspace.fill(&bound, &self.binding, value) {
+                Ok(place) => Some(place),
+                Err(field) => {
+                    missing.push(format!(
+                        "`{field}` has no value, and its workspace ({}) needs one",
+                        workspace.name
+                    ));
+                    None
+                }
+            }
+        });
         missing.dedup();
+        let mut marks = self.marks.clone();
+        if let Some(class) = &self.records_class {
+            marks.records_class = class.choose(value);
+        }
+        if let Some((level, markings)) = self.security.as_ref().and_then(|by| by.choose(value)) {
+            marks.clearance = level;
+            marks.markings = markings.into_iter().collect();
+        }
+        marks.external.created = asset.date_created.map(day);
         let record = missing.is_empty().then(|| {
             let filing = Filing {
                 folders: place.clone(),
                 categories: bound.categories.clone(),
                 rights: self.rights.clone(),
+                workspace,
+                marks,
                 ..Filing::below(self.base)
             };
             Record {
@@ -183,6 +248,41 @@ impl Policy {
     }
 }
 
+impl Workspace {
+    fn fill<'a>(
+        &'a self,
+        bound: &Bound,
+        binding: &Binding,
+        value: impl Fn(&str) -> Option<String> + Copy,
+    ) -> Result<WorkspacePlace, &'a str> {
+        let mut categories = self.place.categories.clone();
+        for field in &binding.fields {
+            if self.fields.contains(&field.map.name)
+                && let Some(values) = bound.categories.get(&field.category)
+            {
+                let own = categories.entry(field.category).or_default();
+                let keys = values.iter().filter(|(key, _)| field.fills(key));
+                own.extend(keys.map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        let object = match &self.object {
+            None => None,
+            Some((system, kind, id)) => Some((system.clone(), kind.clone(), id.fill(value)?)),
+        };
+        Ok(WorkspacePlace {
+            name: crate::content_server::map_name(&self.name.fill(value)?),
+            object,
+            categories,
+            ..self.place.clone()
+        })
+    }
+}
+
+/// A moment as a day, in UTC.
+fn day(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
 /// An asset's values by field; a field in several views is there once.
 fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
     let mut values = BTreeMap::new();
@@ -201,22 +301,16 @@ fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
 /// # Errors
 ///
 /// The destination's.
-pub async fn place_now(
-    destination: &dyn Destination,
-    item: &NewItem,
-) -> Result<Option<NodeId>, Error> {
+pub async fn place_now(systems: &Systems, item: &NewItem) -> Result<Option<NodeId>, Error> {
     let Some(record) = &item.record else {
         return Ok(Some(NodeId(item.parent)));
     };
     let filing = serde_json::from_str::<Record>(record)
         .and_then(|record| serde_json::from_value::<Filing>(record.filing))
         .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
-    let mut at = filing.base;
-    for folder in &filing.folders {
-        match destination.child(at, folder).await? {
-            Some(node) if node.container => at = node.id,
-            _ => return Ok(None),
-        }
-    }
-    Ok(Some(at))
+    systems
+        .content_server
+        .place_now(&filing)
+        .await
+        .map_err(Error::from)
 }

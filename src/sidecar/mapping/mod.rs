@@ -197,6 +197,23 @@ pub struct BoundField {
     pub attribute: AttributeFacts,
 }
 
+impl BoundField {
+    /// Whether a key of its category is of this field.
+    pub fn fills(&self, key: &str) -> bool {
+        let Some(rest) = key.strip_prefix(&format!("{}_", self.category)) else {
+            return false;
+        };
+        match &self.attribute.set {
+            None => rest == self.attribute.id.to_string(),
+            Some(set) => {
+                let own = rest.strip_prefix(&format!("{}_", set.id));
+                let row = own.and_then(|rest| rest.split_once('_'));
+                row.is_some_and(|(_, id)| id == self.attribute.id.to_string())
+            }
+        }
+    }
+}
+
 /// Every declared field, found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Binding {

@@ -4,15 +4,29 @@
 //! engine's words [`place`](crate::transfer::Destination::place), `prepare`, `dress` and `seal`.
 //! Everything is compared with what is there and only differences are written: a run that finds
 //! nothing new writes nothing.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `mod.rs` | the filing, and the values of its categories |
+//! | `place.rs` | the workspace and the folders it goes to |
+//! | `rights.rs` | who may do what with it |
+//! | `marks.rs` | classifications, official, final, clearance |
+
+mod marks;
+mod place;
+mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use marks::Marks;
+pub(super) use place::Places;
+pub use place::WorkspacePlace;
+pub use rights::Rights;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Client;
 use super::categories::CategoryValues;
-use super::permissions::{ApplyTo, Grant, Holder, Right};
 use crate::transfer::Part;
 use crate::types::{Failure, NodeId};
 
@@ -21,6 +35,9 @@ use crate::types::{Failure, NodeId};
 pub struct Filing {
     /// The folder that everything is filed below.
     pub base: NodeId,
+    /// The workspace in it that takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspacePlace>,
     /// Folders below it, or below the workspace; made when missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<String>,
@@ -30,6 +47,9 @@ pub struct Filing {
     /// Who may do what with it; the server's own rules when there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
+    /// What makes it a record, last of all.
+    #[serde(default)]
+    pub marks: Marks,
 }
 
 impl Filing {
@@ -37,88 +57,12 @@ impl Filing {
     pub fn below(base: NodeId) -> Self {
         Self {
             base,
+            workspace: None,
             folders: Vec::new(),
             categories: BTreeMap::new(),
             rights: None,
+            marks: Marks::default(),
         }
-    }
-}
-
-/// Who may do what with a record. Users and groups that are not named have no rights of their
-/// own; owner and owner group keep theirs unless they are named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Rights {
-    /// The owner, by id.
-    pub owner: Option<i64>,
-    /// The owner's rights.
-    pub owner_rights: Option<BTreeSet<String>>,
-    /// The owner group, by id.
-    pub group: Option<i64>,
-    /// The group's rights.
-    pub group_rights: Option<BTreeSet<String>>,
-    /// Everybody's rights.
-    pub public: BTreeSet<String>,
-    /// Rights of users and groups, by id.
-    pub custom: BTreeMap<i64, BTreeSet<String>>,
-}
-
-impl Rights {
-    /// The grants that have to be set, and the holders whose grants have to go.
-    fn changes(&self, there: &[Grant]) -> (Vec<Grant>, Vec<i64>) {
-        let rights = |names: &BTreeSet<String>| -> BTreeSet<Right> {
-            names
-                .iter()
-                .filter_map(|name| Right::from_name(name))
-                .collect()
-        };
-        let mut set = Vec::new();
-        for grant in there {
-            let (id, wanted) = match grant.holder {
-                Holder::Owner(_) => (self.owner, &self.owner_rights),
-                Holder::Group(_) => (self.group, &self.group_rights),
-                _ => continue,
-            };
-            let wanted = wanted.as_ref().map_or_else(|| grant.rights.clone(), rights);
-            let holder = match grant.holder {
-                Holder::Owner(now) => Holder::Owner(id.or(now)),
-                Holder::Group(now) => Holder::Group(id.or(now)),
-                other => other,
-            };
-            if holder != grant.holder || wanted != grant.rights {
-                set.push(Grant {
-                    holder,
-                    rights: wanted,
-                });
-            }
-        }
-        let public = rights(&self.public);
-        let has_public = there
-            .iter()
-            .find(|grant| grant.holder == Holder::Public)
-            .map_or_else(BTreeSet::new, |grant| grant.rights.clone());
-        if public != has_public {
-            set.push(Grant {
-                holder: Holder::Public,
-                rights: public,
-            });
-        }
-        for (id, names) in &self.custom {
-            let wanted = Grant {
-                holder: Holder::Custom(*id),
-                rights: rights(names),
-            };
-            if !there.contains(&wanted) {
-                set.push(wanted);
-            }
-        }
-        let gone = there.iter().filter_map(|grant| match grant.holder {
-            Holder::Custom(id) if !self.custom.contains_key(&id) => Some(id),
-            _ => None,
-        });
-        // What takes rights away comes first: for a moment too few may see it, never too many.
-        set.sort_by_key(|grant| grant.rights.len());
-        (set, gone.collect())
     }
 }
 
@@ -129,11 +73,6 @@ pub(super) fn read(filing: &Value) -> Result<Filing, Failure> {
 }
 
 impl Client {
-    /// The container that a record belongs in, found or made.
-    pub(super) async fn place_of(&self, filing: &Filing) -> Result<NodeId, Failure> {
-        self.folder_at(filing.base, &filing.folders).await
-    }
-
     /// Rights and values of a document, as far as they are not so already.
     pub(super) async fn dress_node(
         &self,
@@ -157,22 +96,6 @@ impl Client {
                 self.set_category(node, NodeId(*category), &CategoryValues(values))
                     .await?;
             }
-        }
-        Ok(())
-    }
-
-    /// Who may do what, as far as it is not so already.
-    pub(super) async fn set_rights(&self, node: NodeId, filing: &Filing) -> Result<(), Failure> {
-        let Some(rights) = &filing.rights else {
-            return Ok(());
-        };
-        let (set, gone) = rights.changes(&self.permissions(node).await?);
-        for id in gone {
-            self.remove_permissions(node, id).await?;
-        }
-        for grant in set {
-            self.set_permissions(node, &grant, ApplyTo::ThisItem)
-                .await?;
         }
         Ok(())
     }
@@ -245,52 +168,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn names(rights: &[&str]) -> BTreeSet<String> {
-        rights.iter().map(|&name| name.to_owned()).collect()
-    }
-
-    fn grant(holder: Holder, rights: &[Right]) -> Grant {
-        Grant {
-            holder,
-            rights: rights.iter().copied().collect(),
-        }
-    }
-
-    #[test]
-    fn only_differences_of_rights_are_changed_and_strangers_lose_theirs() {
-        let rights = Rights {
-            group: Some(55),
-            public: BTreeSet::new(),
-            custom: BTreeMap::from([(7, names(&["see"])), (8, names(&["see", "see_contents"]))]),
-            ..Rights::default()
-        };
-        let there = [
-            grant(Holder::Owner(Some(1)), &[Right::See, Right::Delete]),
-            grant(Holder::Group(Some(2)), &[Right::See]),
-            grant(Holder::Public, &[Right::See]),
-            grant(Holder::Custom(7), &[Right::See]),
-            grant(Holder::Custom(9), &[Right::Modify]),
-        ];
-        let (set, gone) = rights.changes(&there);
-        assert_eq!(gone, [9]);
-        assert_eq!(
-            set,
-            [
-                grant(Holder::Public, &[]),
-                grant(Holder::Group(Some(55)), &[Right::See]),
-                grant(Holder::Custom(8), &[Right::See, Right::SeeContents]),
-            ]
-        );
-        let after = [
-            grant(Holder::Owner(Some(1)), &[Right::See, Right::Delete]),
-            grant(Holder::Group(Some(55)), &[Right::See]),
-            grant(Holder::Public, &[]),
-            grant(Holder::Custom(7), &[Right::See]),
-            grant(Holder::Custom(8), &[Right::See, Right::SeeContents]),
-        ];
-        assert_eq!(rights.changes(&after), (Vec::new(), Vec::new()));
-    }
 
     #[test]
     fn the_server_s_own_spelling_of_a_value_is_no_difference() {

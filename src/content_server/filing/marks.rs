@@ -1,0 +1,109 @@
+//! The marks that make a document a record: classifications, official, final, clearance.
+//!
+//! They come last, because each can refuse what comes after it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::records::RecordFields;
+use super::super::{Client, ExternalFacts};
+use super::Filing;
+use crate::types::{Failure, NodeId, Reason};
+
+/// Marks of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Marks {
+    /// Plain classifications; others stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classifications: Vec<NodeId>,
+    /// The records management classification that makes it a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_class: Option<NodeId>,
+    /// Whether it is the official copy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub official: bool,
+    /// Whether it is final.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub finalise: bool,
+    /// The security clearance level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clearance: Option<i64>,
+    /// Supplemental markings.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub markings: BTreeSet<String>,
+    /// Where it came from.
+    pub external: ExternalFacts,
+}
+
+impl Client {
+    /// Whether a published record takes new content.
+    ///
+    /// # Errors
+    ///
+    /// Reason `Held` when a hold is on it or above it, or when it is final.
+    pub(in super::super) async fn check_open(
+        &self,
+        node: NodeId,
+        filing: &Filing,
+    ) -> Result<(), Failure> {
+        let held = |why: String| {
+            Failure::item(Reason::Held, format!("node {node} takes no changes: {why}"))
+        };
+        match self.holds_over(node).await {
+            Ok(over) => {
+                // One that does not say whether it is suspended protects.
+                if let Some((at, hold)) = over.holds.iter().find(|(_, hold)| hold.protects()) {
+                    return Err(held(format!("hold {:?} is on node {at}", hold.name)));
+                }
+            }
+            // A server without records management holds nothing.
+            Err(failure) if failure.reason == Reason::Unsupported => {}
+            Err(failure) => return Err(failure),
+        }
+        if filing.marks.finalise {
+            let state = self.record_state(node).await?;
+            if state.record.is_some() && state.can_finalise == Some(false) {
+                return Err(held("the record is final".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the marks, as far as they are not so already.
+    pub(in super::super) async fn seal_node(
+        &self,
+        node: NodeId,
+        marks: &Marks,
+    ) -> Result<(), Failure> {
+        if marks.external != ExternalFacts::default() {
+            self.set_external_facts(node, &marks.external).await?;
+        }
+        if !marks.classifications.is_empty() {
+            self.add_classifications(node, &marks.classifications)
+                .await?;
+        }
+        if marks.clearance.is_some() || !marks.markings.is_empty() {
+            self.set_security(node, marks.clearance, &marks.markings)
+                .await?;
+        }
+        let Some(class) = marks.records_class else {
+            return Ok(());
+        };
+        let state = self
+            .declare_record(node, class, &RecordFields::default())
+            .await?;
+        let state = if marks.official && !state.record.as_ref().is_some_and(|it| it.official) {
+            self.edit_record(node, &RecordFields::default(), Some(true))
+                .await?
+        } else {
+            state
+        };
+        // What cannot be made final is final already, or is not ours to make so.
+        if marks.finalise && state.can_finalise != Some(false) {
+            self.finalise_record(node).await?;
+        }
+        Ok(())
+    }
+}

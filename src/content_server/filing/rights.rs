@@ -1,0 +1,161 @@
+//! Who may do what with a record: what is wanted, and what has to change for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Client;
+use super::super::permissions::{ApplyTo, Grant, Holder, Right};
+use super::Filing;
+use crate::types::{Failure, NodeId};
+
+/// Who may do what with a record. Users and groups that are not named have no rights of their
+/// own; owner and owner group keep theirs unless they are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rights {
+    /// The owner, by id.
+    pub owner: Option<i64>,
+    /// The owner's rights.
+    pub owner_rights: Option<BTreeSet<String>>,
+    /// The owner group, by id.
+    pub group: Option<i64>,
+    /// The group's rights.
+    pub group_rights: Option<BTreeSet<String>>,
+    /// Everybody's rights.
+    pub public: BTreeSet<String>,
+    /// Rights of users and groups, by id.
+    pub custom: BTreeMap<i64, BTreeSet<String>>,
+}
+
+impl Rights {
+    /// The grants that have to be set, and the holders whose grants have to go.
+    fn changes(&self, there: &[Grant]) -> (Vec<Grant>, Vec<i64>) {
+        let rights = |names: &BTreeSet<String>| -> BTreeSet<Right> {
+            names
+                .iter()
+                .filter_map(|name| Right::from_name(name))
+                .collect()
+        };
+        let mut set = Vec::new();
+        for grant in there {
+            let (id, wanted) = match grant.holder {
+                Holder::Owner(_) => (self.owner, &self.owner_rights),
+                Holder::Group(_) => (self.group, &self.group_rights),
+                _ => continue,
+            };
+            let wanted = wanted.as_ref().map_or_else(|| grant.rights.clone(), rights);
+            let holder = match grant.holder {
+                Holder::Owner(now) => Holder::Owner(id.or(now)),
+                Holder::Group(now) => Holder::Group(id.or(now)),
+                other => other,
+            };
+            if holder != grant.holder || wanted != grant.rights {
+                set.push(Grant {
+                    holder,
+                    rights: wanted,
+                });
+            }
+        }
+        let public = rights(&self.public);
+        let has_public = there
+            .iter()
+            .find(|grant| grant.holder == Holder::Public)
+            .map_or_else(BTreeSet::new, |grant| grant.rights.clone());
+        if public != has_public {
+            set.push(Grant {
+                holder: Holder::Public,
+                rights: public,
+            });
+        }
+        for (id, names) in &self.custom {
+            let wanted = Grant {
+                holder: Holder::Custom(*id),
+                rights: rights(names),
+            };
+            if !there.contains(&wanted) {
+                set.push(wanted);
+            }
+        }
+        let gone = there.iter().filter_map(|grant| match grant.holder {
+            Holder::Custom(id) if !self.custom.contains_key(&id) => Some(id),
+            _ => None,
+        });
+        // What takes rights away comes first: for a moment too few may see it, never too many.
+        set.sort_by_key(|grant| grant.rights.len());
+        (set, gone.collect())
+    }
+}
+
+impl Client {
+    /// Who may do what, as far as it is not so already.
+    pub(in super::super) async fn set_rights(
+        &self,
+        node: NodeId,
+        filing: &Filing,
+    ) -> Result<(), Failure> {
+        let Some(rights) = &filing.rights else {
+            return Ok(());
+        };
+        let (set, gone) = rights.changes(&self.permissions(node).await?);
+        for id in gone {
+            self.remove_permissions(node, id).await?;
+        }
+        for grant in set {
+            self.set_permissions(node, &grant, ApplyTo::ThisItem)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(rights: &[&str]) -> BTreeSet<String> {
+        rights.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn grant(holder: Holder, rights: &[Right]) -> Grant {
+        Grant {
+            holder,
+            rights: rights.iter().copied().collect(),
+        }
+    }
+
+    #[test]
+    fn only_differences_of_rights_are_changed_and_strangers_lose_theirs() {
+        let rights = Rights {
+            group: Some(55),
+            public: BTreeSet::new(),
+            custom: BTreeMap::from([(7, names(&["see"])), (8, names(&["see", "see_contents"]))]),
+            ..Rights::default()
+        };
+        let there = [
+            grant(Holder::Owner(Some(1)), &[Right::See, Right::Delete]),
+            grant(Holder::Group(Some(2)), &[Right::See]),
+            grant(Holder::Public, &[Right::See]),
+            grant(Holder::Custom(7), &[Right::See]),
+            grant(Holder::Custom(9), &[Right::Modify]),
+        ];
+        let (set, gone) = rights.changes(&there);
+        assert_eq!(gone, [9]);
+        assert_eq!(
+            set,
+            [
+                grant(Holder::Public, &[]),
+                grant(Holder::Group(Some(55)), &[Right::See]),
+                grant(Holder::Custom(8), &[Right::See, Right::SeeContents]),
+            ]
+        );
+        let after = [
+            grant(Holder::Owner(Some(1)), &[Right::See, Right::Delete]),
+            grant(Holder::Group(Some(55)), &[Right::See]),
+            grant(Holder::Public, &[]),
+            grant(Holder::Custom(7), &[Right::See]),
+            grant(Holder::Custom(8), &[Right::See, Right::SeeContents]),
+        ];
+        assert_eq!(rights.changes(&after), (Vec::new(), Vec::new()));
+    }
+}
