@@ -319,3 +319,113 @@ fn killed_again_and_again_a_record_ends_as_if_nothing_had_happened() {
     assert_eq!(systems.simulator.content_server().history().len(), before);
     systems.stop();
 }
+
+/// Settings that make records of everything, in workspaces.
+fn records(systems: &Systems, more: &str) -> String {
+    let server = systems.simulator.content_server();
+    let plain = server.add_classification("Campaign media");
+    let (cleared, other) = (
+        server.add_classification("Cleared media"),
+        server.add_classification("Other media"),
+    );
+    let settings = SETTINGS.replace("place = \"/{campaign}/{region}\"", "place = \"/{region}\"");
+    format!(
+        "{settings}\n\
+         workspace = {{ type = \"Campaign\", name = \"{{campaign}}\", fields = [\"campaign\"] }}\n\
+         classifications = [{plain}]\n\
+         records_class = {{ field = \"rights_status\", values = {{ CLEARED = {cleared} }}, default = {other} }}\n\
+         {more}\n"
+    )
+}
+
+#[test]
+fn a_record_is_filed_in_its_workspace_classified_and_final_and_then_takes_no_content() {
+    let systems = start("");
+    let settings = records(&systems, "official = true\nfinalise = true");
+    let extra = Extra {
+        sections: &settings,
+        ..Extra::default()
+    };
+    systems.configure(extra);
+    let collection = systems.simulator.collection();
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 3, "{lines:#?}");
+    assert_eq!(items(of_type(&lines, "summary"), "done"), 1, "{lines:#?}");
+    let node = node_of(&systems, "spot.mov");
+    let (around, classes, record) = systems.person(|server| async move {
+        Ok((
+            server.workspace_around(node).await?,
+            server.classifications(node).await?,
+            server.record_state(node).await?,
+        ))
+    });
+    let workspace = around.expect("it is in a workspace");
+    let found = systems.person(|server| async move { server.workspace(workspace).await });
+    assert!(found.name.contains("Spring"), "{found:?}");
+    assert_eq!(
+        classes
+            .iter()
+            .map(|class| class.name.as_str())
+            .collect::<Vec<_>>(),
+        ["Campaign media"]
+    );
+    let record_of = record.record.expect("a record");
+    assert!(record_of.official && record_of.class.is_some());
+    assert_eq!(record.can_finalise, Some(false), "it is final");
+
+    let before = effects(&systems);
+    systems.run(&["publish", &collection]);
+    assert_eq!(effects(&systems).1, before.1, "nothing is written twice");
+
+    replace(&systems, "spot.mov", 78, 50 * KIB);
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 3);
+    let held: Vec<_> = lines
+        .iter()
+        .filter(|line| line["type"] == "item" && line["title"] == "Spot")
+        .collect();
+    assert_eq!(held[0]["reason"], "held", "{lines:#?}");
+    assert_eq!(systems.named("spot.mov").len(), 1);
+
+    // By policy a document of its own, beside the final one.
+    let settings = format!("{settings}locked = \"supersede\"\n");
+    systems.configure(Extra {
+        sections: &settings,
+        ..Extra::default()
+    });
+    let (_, lines) = systems.run(&["retry", "--state", "held"]);
+    assert_eq!(of_type(&lines, "exit")["code"], 0, "{lines:#?}");
+    let (_, lines) = systems.run(&["publish", &collection]);
+    let versions = systems.versions();
+    let masters: Vec<_> = versions
+        .iter()
+        .filter(|version| version.name.starts_with("spot") && version.name.ends_with(".mov"))
+        .collect();
+    assert_eq!(masters.len(), 2, "{lines:#?}");
+    assert!(masters.iter().all(|version| version.version == 1));
+    systems.stop();
+}
+
+#[test]
+fn a_hold_above_a_record_stops_new_content() {
+    let systems = start(SETTINGS);
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let node = node_of(&systems, "spot.mov");
+    let parent = systems.person(|server| async move { Ok(server.node(node).await?.parent) });
+    systems
+        .simulator
+        .content_server()
+        .hold(parent.0, "Case 4711");
+    replace(&systems, "spot.mov", 79, 50 * KIB);
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 3);
+    let message = lines
+        .iter()
+        .find(|line| line["type"] == "item" && line["title"] == "Spot")
+        .map(|line| line["message"].as_str().unwrap().to_owned())
+        .expect("it is held");
+    assert!(message.contains("Case 4711"), "{message}");
+    assert_eq!(systems.named("spot.mov").len(), 1);
+    systems.stop();
+}
