@@ -21,6 +21,7 @@
 //! | `definitions.rs` | categories as they are defined, by name |
 //! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
+//! | `changes.rs` | when nodes were changed last |
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
@@ -29,6 +30,7 @@
 mod auth;
 mod call;
 mod categories;
+mod changes;
 mod commit;
 mod definitions;
 mod destination;
@@ -60,6 +62,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
+pub use changes::Changed;
 pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};

@@ -5,9 +5,9 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::decode::stored;
 use super::items;
-use super::rows::{Entry, FilePatch, ItemPatch, NewFile, NewPost, Part};
+use super::rows::{Entry, Fact, FilePatch, ItemPatch, NewFile, NewPost, Part};
 use super::writer::Tx;
-use super::{Error, outbox};
+use super::{Error, facts, outbox};
 use crate::types::{ItemId, TransferId};
 
 /// One atomic change: everything in it is durable together, in the order it was added, or none
@@ -27,6 +27,7 @@ enum Op {
     ReplaceFiles(ItemId, Vec<NewFile>),
     Journal(Entry),
     Post(NewPost),
+    Fact(Fact),
 }
 
 impl Change {
@@ -91,6 +92,13 @@ impl Change {
         self
     }
 
+    /// Remembers a fact, in place of the one that was there.
+    #[must_use]
+    pub fn fact(mut self, fact: Fact) -> Self {
+        self.ops.push(Op::Fact(fact));
+        self
+    }
+
     /// Does the operations in order.
     ///
     /// # Errors
@@ -113,6 +121,7 @@ impl Change {
                 Op::ReplaceFiles(item, files) => items::replace_files(tx.conn, item, &files)?,
                 Op::Journal(entry) => tx.journal(&entry)?,
                 Op::Post(post) => outbox::add(tx.conn, &post)?,
+                Op::Fact(fact) => facts::put(tx.conn, &fact)?,
             }
         }
         Ok(())

@@ -27,6 +27,7 @@ mod change;
 mod decode;
 mod desk;
 mod error;
+mod facts;
 mod items;
 mod journal;
 mod lock;
@@ -57,7 +58,7 @@ pub use open::Barrier;
 pub use reader::Reader;
 pub use report::FileTotals;
 pub use rows::{
-    Added, Adopted, Doubled, Entry, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem,
+    Added, Adopted, Doubled, Entry, Fact, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem,
     NewPost, NewRun, Part, Post, Run, StateCount,
 };
 
@@ -397,6 +398,19 @@ impl Ledger {
     /// Number of outbox rows that are not delivered.
     pub async fn posts_waiting(&self) -> Result<u64, Error> {
         self.read(move |reader| reader.posts_waiting()).await
+    }
+
+    /// Everything that a flow remembers of an object, by field.
+    pub async fn remembered(&self, flow: &str, object: &str) -> Result<Vec<Fact>, Error> {
+        let (flow, object) = (flow.to_owned(), object.to_owned());
+        self.read(move |reader| reader.remembered(&flow, &object))
+            .await
+    }
+
+    /// Up to `limit` filed items whose key is behind `after`, by key.
+    pub async fn filed(&self, after: &str, limit: usize) -> Result<Vec<Item>, Error> {
+        let after = after.to_owned();
+        self.read(move |reader| reader.filed(&after, limit)).await
     }
 
     /// Counts an attempt at an outbox row, before it is made.

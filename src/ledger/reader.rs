@@ -13,8 +13,8 @@ use super::items::DUE;
 use super::journal::{self, Chain};
 use super::lock::{self, Owner};
 use super::place::{self, Found};
-use super::rows::{Doubled, File, Item, Line, Part, Post, Run, StateCount};
-use super::{Error, adopted, meta, open, outbox};
+use super::rows::{Doubled, Fact, File, Item, Line, Part, Post, Run, StateCount};
+use super::{Error, adopted, facts, meta, open, outbox};
 use crate::types::{ItemId, NodeId, RunId, TransferId};
 
 /// A read-only view of a ledger: works while its owner runs and after it died, takes no lock and
@@ -152,6 +152,40 @@ impl Reader {
     /// Markers above `after` that more than one version was found to have.
     pub fn doubled(&self, after: &str, limit: usize) -> Result<Vec<Doubled>, Error> {
         adopted::doubled(&self.conn, after, limit)
+    }
+
+    /// Up to `limit` filed items whose key is behind `after`, by key.
+    pub fn filed(&self, after: &str, limit: usize) -> Result<Vec<Item>, Error> {
+        self.many(
+            &format!(
+                "SELECT {} FROM item WHERE key > ?1 AND state = 'done' AND node IS NOT NULL
+                 ORDER BY key LIMIT ?2",
+                decode::ITEM
+            ),
+            params![after, limit_of(limit)],
+            decode::item,
+        )
+    }
+
+    /// Everything that a flow remembers of an object, by field.
+    pub fn remembered(&self, flow: &str, object: &str) -> Result<Vec<Fact>, Error> {
+        facts::of(&self.conn, flow, object)
+    }
+
+    /// Up to `limit` facts of a flow behind `after` (object and field); only open ones when asked.
+    pub fn remembered_page(
+        &self,
+        flow: &str,
+        after: (&str, &str),
+        open: bool,
+        limit: usize,
+    ) -> Result<Vec<Fact>, Error> {
+        facts::page(&self.conn, flow, after, open, limit)
+    }
+
+    /// How many facts of each flow are open, by name.
+    pub fn open_questions(&self) -> Result<Vec<(String, u64)>, Error> {
+        facts::open_counts(&self.conn)
     }
 
     /// Which of these markers are known, each with its item: one look through all items and files.

@@ -114,6 +114,23 @@ pub struct Added {
     pub taken_over: u64,
 }
 
+/// What a flow remembers of one field of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fact {
+    /// The flow.
+    pub flow: String,
+    /// The object: an asset's id, or what the flow knows it by.
+    pub object: String,
+    /// The field, or the kind of fact.
+    pub field: String,
+    /// What is remembered, as JSON.
+    pub data: String,
+    /// Whether a person has to decide.
+    pub open: bool,
+    /// When it was remembered, Unix milliseconds.
+    pub at: i64,
+}
+
 /// An item's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {

@@ -2,6 +2,7 @@
 
 mod adding;
 mod durability;
+mod facts;
 mod model;
 mod ownership;
 mod records;

@@ -8,8 +8,10 @@
 //! |---|---|
 //! | `mod.rs` | what is declared, what a category is, and how the two find each other |
 //! | `bind.rs` | values: translation, types, several of them, what is missing |
+//! | `merge.rs` | one field on two sides |
 
 mod bind;
+pub mod merge;
 
 use std::collections::BTreeMap;
 
