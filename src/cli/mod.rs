@@ -15,6 +15,7 @@ mod export;
 mod init;
 mod manual;
 mod map;
+mod metadata;
 mod migrate;
 mod output;
 mod plan;
@@ -123,6 +124,7 @@ enum Command {
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
+    Metadata(metadata::Arguments),
     #[command(subcommand)]
     Map(map::Command),
     Status(status::Arguments),
@@ -271,6 +273,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
+        Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,

@@ -5,6 +5,7 @@
 //! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
+//! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
@@ -14,6 +15,7 @@ pub mod archive;
 pub mod drive;
 pub mod filter;
 pub mod intake;
+pub mod metadata;
 pub mod migrate;
 pub mod plan;
 pub mod publish;

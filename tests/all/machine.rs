@@ -107,6 +107,7 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["map", "test", &asset], 0);
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
+    runs(&["metadata", "--dry-run"], 0);
     runs(&["archive", &collection], 1);
     runs(&["archive", "--plan", "plan.jsonl"], 1);
     let status = runs(&["status", "--state", "parked"], 0);
@@ -162,6 +163,8 @@ fn every_command_prints_what_the_schema_says() {
         "bench-run",
         "bench",
         "bench-compared",
+        "metadata",
+        "metadata_conflict",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

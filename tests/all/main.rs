@@ -14,6 +14,7 @@ mod filing;
 mod kills;
 mod long;
 mod machine;
+mod metadata;
 mod plan;
 mod publishing;
 mod reconcile;

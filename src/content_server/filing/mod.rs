@@ -81,7 +81,23 @@ impl Client {
         part: Part,
     ) -> Result<(), Failure> {
         self.set_rights(node, filing).await?;
-        if part == Part::Companion || filing.categories.is_empty() {
+        if part == Part::Master {
+            self.write_values(node, &filing.categories).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a node these values, as far as it does not have them; other attributes stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_category`](Self::set_category).
+    pub async fn write_values(
+        &self,
+        node: NodeId,
+        categories: &BTreeMap<i64, BTreeMap<String, Value>>,
+    ) -> Result<(), Failure> {
+        if categories.is_empty() {
             return Ok(());
         }
         let there: BTreeMap<i64, BTreeMap<String, Value>> = self
@@ -90,7 +106,7 @@ impl Client {
             .into_iter()
             .map(|category| (category.id.0, category.values.0))
             .collect();
-        for (category, wanted) in &filing.categories {
+        for (category, wanted) in categories {
             let values = differences(there.get(category), wanted);
             if let Some(values) = values {
                 self.set_category(node, NodeId(*category), &CategoryValues(values))

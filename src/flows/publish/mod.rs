@@ -284,7 +284,7 @@ fn day(at: jiff::Timestamp) -> String {
 }
 
 /// An asset's values by field; a field in several views is there once.
-fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
+pub(super) fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
     let mut values = BTreeMap::new();
     for field in metadata.views.iter().flat_map(|view| &view.fields) {
         if !field.values.is_empty() {

@@ -6,6 +6,7 @@ use jiff::civil::{Date, DateTime};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::merge::Values;
 use super::{Binding, BoundField, FieldKind, Truth};
 
 /// Where a written value comes from.
@@ -75,7 +76,8 @@ impl Binding {
 }
 
 impl BoundField {
-    fn outcome(&self, source: &BTreeMap<String, Vec<Value>>) -> FieldOutcome {
+    /// What becomes of the field of one asset.
+    pub fn outcome(&self, source: &BTreeMap<String, Vec<Value>>) -> FieldOutcome {
         let found: Vec<Value> = source
             .get(&self.map.source)
             .into_iter()
@@ -225,30 +227,80 @@ impl BoundField {
 
     /// Puts the values under the attribute's key, each in a row of its own in a set.
     fn place(&self, outcome: &FieldOutcome, values: &mut BTreeMap<String, Value>) {
-        if outcome.written.is_empty() {
-            return;
+        if !outcome.written.is_empty() {
+            values.extend(self.keyed(&outcome.written));
         }
+    }
+
+    /// Values by attribute key, as the category takes them; no values empty the attribute.
+    pub fn keyed(&self, values: &[Value]) -> Vec<(String, Value)> {
         let (category, id) = (self.category, self.attribute.id);
+        let many = || Value::Array(values.to_vec());
+        let one = |value: Option<&Value>| value.cloned().unwrap_or(Value::Null);
         match &self.attribute.set {
-            Some(set) if !self.attribute.multiple => {
-                for (row, value) in outcome.written.iter().enumerate() {
+            Some(set) if self.attribute.multiple => {
+                vec![(format!("{category}_{}_1_{id}", set.id), many())]
+            }
+            Some(set) => (0..values.len().max(1))
+                .map(|row| {
                     let key = format!("{category}_{}_{}_{id}", set.id, row + 1);
-                    values.insert(key, value.clone());
+                    (key, one(values.get(row)))
+                })
+                .collect(),
+            None if self.attribute.multiple => vec![(format!("{category}_{id}"), many())],
+            None => vec![(format!("{category}_{id}"), one(values.first()))],
+        }
+    }
+
+    /// The values that a category on a node has for this field, in the spelling in which both
+    /// sides are compared.
+    pub fn read(&self, category: &BTreeMap<String, Value>) -> Values {
+        let own = category.iter().filter(|(key, _)| self.fills(key));
+        let values: Vec<Value> = own.map(|(_, value)| value.clone()).collect();
+        self.comparable(&values)
+    }
+
+    /// Values in the spelling in which both sides are compared: texts, days without their
+    /// midnight, several in a fixed order.
+    pub fn comparable(&self, values: &[Value]) -> Values {
+        fn flatten(value: &Value, into: &mut Values) {
+            match value {
+                Value::Array(values) => values.iter().for_each(|value| flatten(value, into)),
+                value if is_empty(value) => {}
+                value => {
+                    let text = as_text(value);
+                    into.push(text.strip_suffix("T00:00:00").unwrap_or(&text).to_owned());
                 }
             }
-            set => {
-                let key = match set {
-                    Some(set) => format!("{category}_{}_1_{id}", set.id),
-                    None => format!("{category}_{id}"),
-                };
-                let value = if self.attribute.multiple {
-                    Value::Array(outcome.written.clone())
-                } else {
-                    outcome.written[0].clone()
-                };
-                values.insert(key, value);
-            }
         }
+        let mut words = Values::new();
+        values.iter().for_each(|value| flatten(value, &mut words));
+        if self.attribute.multiple || self.attribute.set.is_some() {
+            words.sort();
+            words.dedup();
+        }
+        words
+    }
+
+    /// The source's words for the destination's values.
+    ///
+    /// # Errors
+    ///
+    /// A value that the value list does not translate back.
+    pub fn reversed(&self, values: &[String]) -> Result<Values, String> {
+        let reverse = |word: &String| {
+            if self.map.values.is_empty() {
+                return Ok(word.clone());
+            }
+            let known = self.map.values.iter().find(|(_, theirs)| *theirs == word);
+            known.map(|(ours, _)| ours.clone()).ok_or_else(|| {
+                format!(
+                    "has the value {word:?} in Content Server, which its value list does not translate back; add it to `map.fields.{}.values`",
+                    self.map.name
+                )
+            })
+        };
+        values.iter().map(reverse).collect()
     }
 }
 

@@ -394,6 +394,11 @@ impl ContentServer {
         }
     }
 
+    /// Deletes a node with everything in it, for good; whether it was there.
+    pub fn delete(&self, node: i64) -> bool {
+        self.world().tree.remove(node).is_some()
+    }
+
     /// Puts a new hold on a node; gives the hold's id.
     pub fn hold(&self, node: i64, name: &str) -> i64 {
         let mut world = self.world();
