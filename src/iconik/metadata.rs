@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 
 use super::call::Call;
 use super::tolerant::{id, list, scalar, text, texts};
-use super::{Asset, Client, Error};
-use crate::types::{AssetId, VersionId, ViewId};
+use super::{Asset, Client, Collection, Error};
+use crate::types::{AssetId, CollectionId, VersionId, ViewId};
 
 /// A layout mark inside a view, not a field.
 const SEPARATOR: &str = "__separator__";
@@ -153,6 +153,34 @@ pub(super) struct ViewCache {
     views: Mutex<HashMap<ViewId, Option<Arc<View>>>>,
     /// `None` inside when they may not be read.
     categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
+    /// The same for collections.
+    collection_categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
+}
+
+/// What values belong to.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Asset(&'a AssetId, Option<&'a VersionId>),
+    Collection(&'a CollectionId),
+}
+
+impl Owner<'_> {
+    /// iconik's word for its kind.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Asset(..) => "assets",
+            Self::Collection(_) => "collections",
+        }
+    }
+}
+
+impl std::fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Asset(asset, _) => write!(f, "asset {asset}"),
+            Self::Collection(collection) => write!(f, "collection {collection}"),
+        }
+    }
 }
 
 impl Client {
@@ -170,20 +198,40 @@ impl Client {
     ) -> Result<Metadata, Error> {
         let current = asset.current_version().map(|newest| &newest.id);
         let version = version.filter(|version| current != Some(*version));
+        self.metadata_in(Owner::Asset(&asset.id, version), asset.category.as_deref())
+            .await
+    }
+
+    /// The metadata of a collection.
+    ///
+    /// # Errors
+    ///
+    /// As [`metadata_of`](Self::metadata_of).
+    pub async fn collection_metadata(&self, collection: &Collection) -> Result<Metadata, Error> {
+        let owner = Owner::Collection(&collection.id);
+        self.metadata_in(owner, collection.category.as_deref())
+            .await
+    }
+
+    async fn metadata_in(
+        &self,
+        owner: Owner<'_>,
+        category: Option<&str>,
+    ) -> Result<Metadata, Error> {
         let mut metadata = Metadata {
-            category: asset.category.clone(),
+            category: category.map(str::to_owned),
             ..Metadata::default()
         };
-        let Some(categories) = self.categories().await? else {
+        let Some(categories) = self.categories(owner.kind()).await? else {
             metadata.hidden.push("categories".to_owned());
             return Ok(metadata);
         };
-        for view in views_for(categories, asset.category.as_deref()) {
+        for view in views_for(categories, category) {
             let Some(definition) = self.view(&view).await? else {
                 metadata.hidden.push(view.0);
                 continue;
             };
-            match self.values(&asset.id, version, &view).await {
+            match self.values(owner, &view).await {
                 Ok(values) => metadata.views.push(filled(view, &definition, &values)),
                 Err(error) if error.is_forbidden() => metadata.hidden.push(view.0),
                 Err(error) => return Err(error),
@@ -198,7 +246,7 @@ impl Client {
     ///
     /// Whatever prevents a clear answer.
     pub async fn views_of(&self, asset: &Asset) -> Result<u64, Error> {
-        let categories = self.categories().await?.unwrap_or_default();
+        let categories = self.categories("assets").await?.unwrap_or_default();
         Ok(views_for(categories, asset.category.as_deref()).len() as u64)
     }
 
@@ -213,40 +261,48 @@ impl Client {
         view: &ViewId,
         values: &[Writing],
     ) -> Result<(), Error> {
+        self.put_values(Owner::Asset(asset, None), view, values)
+            .await
+    }
+
+    /// Writes values into a view's fields of a collection.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_values`](Self::write_values).
+    pub async fn write_collection_values(
+        &self,
+        collection: &CollectionId,
+        view: &ViewId,
+        values: &[Writing],
+    ) -> Result<(), Error> {
+        self.put_values(Owner::Collection(collection), view, values)
+            .await
+    }
+
+    async fn put_values(
+        &self,
+        owner: Owner<'_>,
+        view: &ViewId,
+        values: &[Writing],
+    ) -> Result<(), Error> {
         let appends = values.iter().any(|value| value.mode == WriteMode::Append);
         let call = Call::new(
             Method::PUT,
-            &[
-                "metadata",
-                "v1",
-                "assets",
-                asset.as_str(),
-                "views",
-                view.as_str(),
-            ],
+            &values_path(owner, view),
             "can_write_metadata_values",
-            format!("writing metadata of asset {asset}"),
+            format!("writing metadata of {owner}"),
         )
         .body(body(values));
         self.done(&if appends { call } else { call.repeatable() })
             .await
     }
 
-    async fn values(
-        &self,
-        asset: &AssetId,
-        version: Option<&VersionId>,
-        view: &ViewId,
-    ) -> Result<Map<String, Value>, Error> {
-        let mut path = vec!["metadata", "v1", "assets", asset.as_str()];
-        if let Some(version) = version {
-            path.extend(["versions", version.as_str()]);
-        }
-        path.extend(["views", view.as_str()]);
+    async fn values(&self, owner: Owner<'_>, view: &ViewId) -> Result<Map<String, Value>, Error> {
         let call = Call::get(
-            &path,
+            &values_path(owner, view),
             "can_read_metadata_values",
-            format!("reading metadata of asset {asset}"),
+            format!("reading metadata of {owner}"),
         );
         match self.json::<RawValues>(&call).await {
             Ok(values) => Ok(values.metadata_values),
@@ -256,14 +312,15 @@ impl Client {
         }
     }
 
-    async fn categories(&self) -> Result<Option<&[Category]>, Error> {
-        let categories = self
-            .0
-            .views
-            .categories
+    async fn categories(&self, kind: &'static str) -> Result<Option<&[Category]>, Error> {
+        let kept = match kind {
+            "collections" => &self.0.views.collection_categories,
+            _ => &self.0.views.categories,
+        };
+        let categories = kept
             .get_or_try_init(|| async {
                 let call = Call::get(
-                    &["metadata", "v1", "assets", "categories"],
+                    &["metadata", "v1", kind, "categories"],
                     "can_read_metadata_categories",
                     "listing metadata categories",
                 );
@@ -305,6 +362,21 @@ impl Client {
         kept.insert(view.clone(), found.clone());
         Ok(found)
     }
+}
+
+fn values_path<'a>(owner: Owner<'a>, view: &'a ViewId) -> Vec<&'a str> {
+    let mut path = vec!["metadata", "v1", owner.kind()];
+    match owner {
+        Owner::Asset(asset, version) => {
+            path.push(asset.as_str());
+            if let Some(version) = version {
+                path.extend(["versions", version.as_str()]);
+            }
+        }
+        Owner::Collection(collection) => path.push(collection.as_str()),
+    }
+    path.extend(["views", view.as_str()]);
+    path
 }
 
 /// The views of an asset's category; without one those of the category `default`, and failing that

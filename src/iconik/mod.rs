@@ -20,6 +20,7 @@
 //! [`Error`] says what it asks for. Deprecated scroll listings are not used.
 
 mod assets;
+mod attached;
 mod bucket;
 mod call;
 mod choice;
@@ -30,15 +31,18 @@ mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod jobs;
+mod lifecycle;
 mod locator;
 mod metadata;
 mod mount;
 mod pages;
 mod plan;
 mod reader;
+mod relations;
 mod restore;
 mod review;
 mod search;
+mod segments;
 mod sign_in;
 mod signed;
 #[cfg(test)]
@@ -55,6 +59,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use assets::{ArchiveStatus, Asset, AssetKind, AssetStatus, AssetVersion, VersionStatus};
+pub use attached::Attached;
 pub use collections::{Collection, CollectionStatus};
 pub use error::Error;
 pub use files::{
@@ -62,13 +67,16 @@ pub use files::{
     Storage,
 };
 pub use jobs::{Job, JobEnd, JobReport, JobStatus, NewJob, Step, StepStatus, Told};
+pub use lifecycle::{Binned, NewLink};
 pub use locator::Locator;
 pub use metadata::{FieldValues, Metadata, ViewValues, WriteMode, Writing};
 pub use pages::Rows;
 pub use plan::{AssetPlan, Master, MasterFile, Out, Versions, Why};
 pub use reader::Reader;
-pub use review::Review;
+pub use relations::{HistoryLine, RelationType};
+pub use review::{Review, Vote};
 pub use search::{Found, ObjectType, Selection};
+pub use segments::{NewSegment, Segment, SegmentKind};
 pub use sign_in::{SignedIn, User};
 pub use tolerant::Person;
 pub use write_back::ExternalId;

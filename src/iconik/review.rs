@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::call::Call;
-use super::tolerant::{date, text};
+use super::pages::{Rows, Style};
+use super::tolerant::{date, number, text, texts};
 use super::{Asset, Client, Error};
-use crate::types::AssetId;
+use crate::types::{AssetId, VersionId};
 
 /// The state of a review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -24,6 +25,41 @@ pub struct Review {
     #[serde(default, deserialize_with = "text")]
     version_id: Option<String>,
     /// When it was changed last.
+    #[serde(default, deserialize_with = "date")]
+    pub change_date: Option<Timestamp>,
+    /// Who asked for it: a user id.
+    #[serde(default, deserialize_with = "text")]
+    pub requested_by: Option<String>,
+    /// When it was asked for.
+    #[serde(default, deserialize_with = "date")]
+    pub request_date: Option<Timestamp>,
+    /// How many have to approve it.
+    #[serde(default, deserialize_with = "number")]
+    pub min_number: Option<i64>,
+    /// Users that were asked, by id.
+    #[serde(default, deserialize_with = "texts")]
+    pub users: Vec<String>,
+    /// Groups that were asked, by id.
+    #[serde(default, deserialize_with = "texts")]
+    pub groups: Vec<String>,
+    /// People without an account that were asked, by mail address.
+    #[serde(default, deserialize_with = "texts")]
+    pub externals: Vec<String>,
+}
+
+/// What one person decided.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Vote {
+    /// The user's id.
+    #[serde(default, deserialize_with = "text")]
+    pub user: Option<String>,
+    /// The mail address of somebody without an account.
+    #[serde(default, alias = "external", deserialize_with = "text")]
+    pub email: Option<String>,
+    /// iconik's word: `APPROVED` or `NOT_APPROVED`.
+    #[serde(default, deserialize_with = "text")]
+    pub status: Option<String>,
+    /// When.
     #[serde(default, deserialize_with = "date")]
     pub change_date: Option<Timestamp>,
 }
@@ -75,6 +111,21 @@ impl Client {
             Some(id) => id == version.id.as_str(),
         };
         Ok(if about_it { general } else { Review::default() })
+    }
+
+    /// What each person decided about a version of an asset, or about the asset.
+    pub fn votes(&self, asset: &AssetId, version: Option<&VersionId>) -> Rows<Vote> {
+        let mut path = vec!["assets", "v1", "assets", asset.as_str()];
+        if let Some(version) = version {
+            path.extend(["versions", version.as_str()]);
+        }
+        path.push("approvals");
+        let call = Call::get(
+            &path,
+            "can_read_approval_request",
+            format!("reading who approved asset {asset}"),
+        );
+        self.rows(call, Style::Page, true)
     }
 
     async fn review(&self, asset: &AssetId, version: Option<&str>) -> Result<Review, Error> {

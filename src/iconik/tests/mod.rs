@@ -1,5 +1,6 @@
 //! The client against scripted sockets: what it asks, and what it makes of the answers.
 
+mod collaboration;
 mod double;
 mod listing;
 mod planning;
