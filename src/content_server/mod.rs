@@ -43,6 +43,7 @@ pub(crate) mod fuzz;
 mod holds;
 mod names;
 mod nodes;
+mod people;
 mod permissions;
 mod records;
 mod server;
@@ -51,6 +52,7 @@ mod tests;
 mod upload;
 mod versions;
 mod wire;
+mod workflow;
 mod workspaces;
 
 use std::collections::HashMap;
@@ -66,9 +68,14 @@ pub use changes::Changed;
 pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};
+pub use people::{Member, MemberKind, SearchHit};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
 pub use records::{Classification, Record, RecordFields, RecordState};
 pub use server::{CurrentUser, ServerInfo};
+pub use workflow::{
+    DraftForm, NewProcess, Process, ProcessActivity, ProcessComment, ProcessEvent, ProcessInfo,
+    ProcessStatus, ProcessStep, WorkflowMap,
+};
 pub use workspaces::{
     NewWorkspace, ObjectReference, Participant, Relation, Workspace, WorkspaceRole,
     WorkspaceTemplate, WorkspaceType,

@@ -9,6 +9,7 @@ mod reading;
 mod records;
 mod session;
 mod upload;
+mod workflow;
 mod workspaces;
 
 use std::collections::HashMap;

@@ -141,3 +141,20 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
         .collect();
     Ok(list(&call.href, rows, page, found.len(), Some("asc_id")))
 }
+
+/// `GET /v2/members/{id}/memberof`: of others only administrators are told.
+pub(super) fn groups(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let page = call.page_of(PAGE.0, PAGE.1)?;
+    let own = find(world, id)?.groups.clone();
+    if call.user != id && !find(world, call.user)?.administrator {
+        return Err(Refusal::failed(
+            "Insufficient permissions to perform that action",
+        ));
+    }
+    let groups: Vec<_> = own.iter().filter_map(|id| world.members.get(*id)).collect();
+    let rows = groups.iter().skip(page.skip()).take(page.limit);
+    let rows = rows
+        .map(|group| json!({"data": {"properties": call.shape.cut("properties", group.json())}}))
+        .collect();
+    Ok(list(&call.href, rows, page, groups.len(), Some("asc_id")))
+}

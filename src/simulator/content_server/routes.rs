@@ -73,12 +73,18 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         }
         ["search"] if !v1 && post => search::search(world, &call),
         ["members"] if !v1 && get => members::browse(world, &call),
+        ["members", id, "memberof"] if !v1 && get => {
+            members::groups(world, &call, number(id, "id")?)
+        }
         ["members", id] if get => members::get(world, &call, number(id, "id")?),
         [
             "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
             ..,
         ] if !v1 => workspace(world, &call, path),
-        ["draftprocesses" | "docworkflows" | "workflows", ..] if !v1 => process(world, &call, path),
+        [
+            "draftprocesses" | "docworkflows" | "workflows" | "processes",
+            ..,
+        ] if !v1 => process(world, &call, path),
         ["forms", "draftprocesses", "update"] if v1 && get => workflow::form(world, &call),
         ["holds" | "hold" | "holditems", ..] => hold(world, &call, path),
         ["rmclassifications", "finalizerecords"] if v1 && put => records::finalise(world, &call),
@@ -294,6 +300,10 @@ fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
             workflow::update_draft(world, call, number(id, "draftprocess_id")?)
         }
         ["workflows", "status"] if get => workflow::list(world, call),
+        ["workflows", "status", "info"] if get => workflow::info(world, call),
+        ["processes", id, "subprocesses", _, "activities"] if get => {
+            workflow::activities(world, call, number(id, "process_id")?)
+        }
         ["workflows", "status", "processes", id] if get => {
             workflow::status(world, call, number(id, "process_id")?)
         }

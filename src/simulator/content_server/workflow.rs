@@ -23,6 +23,17 @@ struct Process {
     documents: Vec<i64>,
     values: Value,
     status: String,
+    comment: String,
+}
+
+impl Process {
+    /// What people see: the title of its form, else its map's name.
+    fn title(&self, workflows: &Workflows) -> Value {
+        let named = self.values.get("WorkflowForm_Title");
+        let named = named.and_then(Value::as_str).filter(|t| !t.is_empty());
+        let map = workflows.maps.get(&self.map).map(String::as_str);
+        json!(named.or(map))
+    }
 }
 
 /// Maps, drafts and processes by id.
@@ -106,6 +117,7 @@ pub(super) fn form(world: &mut World, call: &Call) -> Outcome {
 }
 
 fn start(world: &mut World, call: &Call, draft: Draft) -> i64 {
+    let comment = call.arguments.text("comment").unwrap_or_default();
     let id = world.id();
     let started = call.now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
     let Draft {
@@ -122,6 +134,7 @@ fn start(world: &mut World, call: &Call, draft: Draft) -> i64 {
         documents,
         values,
         status,
+        comment,
     };
     world.workflows.processes.insert(id, process);
     world.record(call, "workflow", None, detail);
@@ -164,7 +177,7 @@ pub(super) fn list(world: &mut World, call: &Call) -> Outcome {
         let person = json!({"userId": process.user, "loginName": login, "firstName": "", "lastName": "",
             "emailAddress": "", "phone": ""});
         json!({"data": {"wfstatus": {
-            "process_id": id, "subprocess_id": id, "task_id": 1, "wf_name": world.workflows.maps.get(&process.map),
+            "process_id": id, "subprocess_id": id, "task_id": 1, "wf_name": process.title(&world.workflows),
             "status_key": process.status, "step_name": "Review", "steps_count": 1, "date_initiated": process.started,
             "due_date": "", "assignee": [person], "assignee_count": 1, "current_assignee": login,
             "comments_on": true, "parallel_steps": [],
@@ -206,6 +219,42 @@ pub(super) fn status(world: &mut World, call: &Call, id: i64) -> Outcome {
             "SeeDetail": true, "Stop": true, "Suspend": true},
         "step_list": {"completed": completed, "current": current, "next": []},
         "wf_details": {"date_initiated": process.started, "due_date": "", "initiator": person, "status": process.status,
-            "wf_name": world.workflows.maps.get(&process.map), "work_workID": id},
+            "wf_name": process.title(&world.workflows), "work_workID": id},
     })))
+}
+
+/// `GET /v2/workflows/status/info`: what was said and done.
+pub(super) fn info(world: &mut World, call: &Call) -> Outcome {
+    let id = call.arguments.need_number("workid")?;
+    let process = world.workflows.processes.get(&id);
+    let process = process.ok_or_else(|| Refusal::bad("Could not access task status"))?;
+    let login = world.members.name(process.user);
+    let said = (!process.comment.is_empty()).then(|| {
+        json!({"TASKID": 0, "USERID": process.user, "USERNAME": login, "STEPNAME": "Initiator",
+            "DATESAVED": process.started, "COMMENTS": process.comment})
+    });
+    let mut audit = vec![
+        json!({"AUDIT_DATE": process.started, "USER_NAME": login, "USER_ID": process.user,
+        "AUDIT_MSG": "Workflow initiated"}),
+    ];
+    if matches!(process.status.as_str(), "completed" | "stopped") {
+        audit.push(
+            json!({"AUDIT_DATE": process.started, "USER_NAME": login, "USER_ID": process.user,
+            "AUDIT_MSG": format!("Workflow {}", process.status)}),
+        );
+    }
+    Ok(call.results(json!({
+        "Attributes": process.values, "auditInfo": audit,
+        "comments": said.into_iter().collect::<Vec<_>>(), "generalInfo": [{"work_workID": id}],
+        "stepList": [], "ManagerList": [login],
+    })))
+}
+
+/// `GET /v2/processes/{id}/subprocesses/{sub}/activities`.
+pub(super) fn activities(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let process = world.workflows.processes.get(&id);
+    let process = process.ok_or_else(|| Refusal::bad("Could not access task status"))?;
+    let row = json!({"action": "Initiate", "action_properties": {}, "comment": process.comment,
+        "date": process.started, "user_id": process.user});
+    Ok(call.results(json!({"data": [row]})))
 }
