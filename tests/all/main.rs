@@ -25,3 +25,4 @@ mod steering;
 mod support;
 mod telling;
 mod ways;
+mod wire;
