@@ -24,27 +24,27 @@ impl Site {
     async fn start() -> Self {
         let simulator = Simulator::start(Options::with(campaign::small()))
             .await
-            .unwrap();
+            .expect("free ports");
         let http = http::Client::new(http::Config {
             plain_http: vec!["loopback".into()],
             ..http::Config::default()
         })
-        .unwrap();
+        .expect("a client");
         let auth = content_server::Auth::Password {
             user: USER.into(),
             password: PASSWORD.to_owned().into(),
             domain: None,
         };
-        let url = simulator.content_server_url().parse().unwrap();
+        let url = simulator.content_server_url().parse().expect("an address");
         let config = content_server::Config::new(url, "sim", auth);
-        let cs = content_server::Client::new(http.clone(), config).unwrap();
+        let cs = content_server::Client::new(http.clone(), config).expect("a client");
         let parts = simulator.parts();
         let config = iconik::Config::new(
-            simulator.iconik_url().parse().unwrap(),
+            simulator.iconik_url().parse().expect("an address"),
             parts.iconik.app_id(),
             parts.iconik.token().to_owned().into(),
         );
-        let iconik = iconik::Client::new(http, config).unwrap();
+        let iconik = iconik::Client::new(http, config).expect("a client");
         let target = NodeId(parts.target);
         Self {
             simulator,
@@ -61,9 +61,9 @@ impl Site {
             .select(&Selection::Collection(collection))
             .try_collect()
             .await
-            .unwrap();
+            .expect("a listing");
         for id in all {
-            let asset = self.iconik.asset(&id).await.unwrap();
+            let asset = self.iconik.asset(&id).await.expect("an asset");
             if asset.title == title {
                 return asset;
             }

@@ -216,6 +216,9 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
     let kind_name = call.arguments.text("where_workspace_type_name");
     let name = call.arguments.text("where_name").unwrap_or_default();
     let wanted = reference(call, "where_");
+    // Unless asked to search, only what the caller had in hand lately is looked at; here, what the
+    // caller made.
+    let everything = call.arguments.flag("expanded_view")?.unwrap_or(false);
     let named = |node: &Node| {
         let own = node.name.to_lowercase();
         match name.to_lowercase() {
@@ -244,6 +247,7 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
             && wanted
                 .as_ref()
                 .is_none_or(|wanted| workspace.reference.as_ref() == Some(wanted))
+            && (everything || node.creator == call.user)
             && named(node);
         fits.then_some(node)
     };

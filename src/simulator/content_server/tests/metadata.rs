@@ -439,6 +439,13 @@ async fn a_workspace_is_created_found_and_contains_its_documents() {
         ),
         (&json!(1), &json!(workspace))
     );
+    // Somebody who has not had it in hand has to ask for a search.
+    let (_, ann) = site.reader().await;
+    for (view, count) in [("", 0), ("&expanded_view=true", 1)] {
+        let path = format!("/v2/businessworkspaces?where_name=Spring{view}");
+        let found = site.as_user(&ann, "GET", &path, "").await.json();
+        assert_eq!(found["paging"]["total_count"], count, "{view}");
+    }
     let by_object = site
         .get("/v2/externalsystems/LH/botypes/collection/boids/c1")
         .await
