@@ -109,6 +109,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "map",
+        &["longhaul map test 0b1c2d3e-0000-11ee-8000-0242ac120002"],
+    ),
+    (
         "man",
         &[
             "longhaul man | man -l -",

@@ -19,8 +19,7 @@ pub(crate) enum Command {
 ///
 /// Ends with exit code 3 when something is missing or does not fit.
 ///
-/// Example:
-///   longhaul map test 0b1c2d3e-0000-11ee-8000-0242ac120002
+/// Example: longhaul map test 0b1c2d3e-0000-11ee-8000-0242ac120002
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Test {

@@ -125,6 +125,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    /// Try the field mapping on an asset
     #[command(subcommand)]
     Map(map::Command),
     Status(status::Arguments),

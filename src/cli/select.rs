@@ -289,6 +289,11 @@ impl Selection {
             filter: self.filter.clone(),
             in_collections: matches!(self.from, From::Collections(_))
                 || matches!(&self.from, From::Plan(saved) if saved.header.selection.get("collections").is_some()),
+            shared: settings
+                .map
+                .iter()
+                .map(|field| (field.name.clone(), field.source.clone()))
+                .collect(),
             publish,
         })
     }

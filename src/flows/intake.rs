@@ -1,5 +1,6 @@
 //! From assets to ledger items: which masters, under which names and markers, in which order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::write_back::ItemSource;
 use super::{Enumerate, Error, Systems, Wanted};
 use crate::iconik::{Asset, Master, Out, Versions, Why};
 use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
+use crate::sidecar::MetadataSidecar;
 use crate::telemetry::crash_point;
 use crate::types::{
     AssetId, CollectionId, FailureClass, Marker, MarkerFields, Reason, Role, RunId, display_bytes,
@@ -45,6 +47,8 @@ pub struct Intake {
     /// Whether the assets were selected by their collections: a plan that is followed leaves out
     /// those that have been taken out of theirs.
     pub in_collections: bool,
+    /// iconik's field for each shared one of the sidecar, where it has another name.
+    pub shared: BTreeMap<String, String>,
     /// What makes records of masters; plain filing when there is nothing.
     pub publish: Option<Arc<Policy>>,
 }
@@ -340,9 +344,11 @@ async fn examine(
             if let Some(policy) = &intake.publish {
                 policy.without_own(&mut metadata);
             }
-            let content = master
-                .describe(&systems.domain, &plan.asset, &metadata, &[])
-                .to_json();
+            let content = MetadataSidecar {
+                shared: intake.shared.clone(),
+                ..master.describe(&systems.domain, &plan.asset, &metadata, &[])
+            }
+            .to_json();
             let sidecar = NewFile {
                 role: Role::Metadata.name(),
                 marker: marker(systems, &master, &Role::Metadata),

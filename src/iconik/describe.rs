@@ -1,5 +1,7 @@
 //! An asset's facts as the neutral documents take them.
 
+use std::collections::BTreeMap;
+
 use super::{Asset, Collection, Master, Metadata};
 use crate::sidecar::{
     AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MetadataSidecar, PersonFacts,
@@ -101,6 +103,7 @@ impl Master {
                 })
                 .collect(),
             hidden: metadata.hidden.clone(),
+            shared: BTreeMap::new(),
         }
     }
 }

@@ -1,20 +1,35 @@
-//! The metadata sidecar: everything the source knew about a master, in plain JSON.
+//! The metadata sidecar: what the source knew about a master, for readers of standards and for none.
 //!
-//! Values are raw, by view and field, so that no mapping loses anything; the mapped standard
-//! documents are built elsewhere from the same facts. Facts that change because of the filing
-//! itself (when and by whom the asset was last changed) have no place here: they would make every
-//! run write a new version.
+//! The document is `longhaul-metadata/1`: the shared fields, an IPTC Video Metadata Hub 1.5 item
+//! made from them, and the source's own values, raw, by view and field, so that no mapping loses
+//! anything. Facts that change because of the filing itself (when and by whom the asset was last
+//! changed, the moment of writing) have no place here: they would make every run write a new
+//! version. `exported` is therefore the newest date among the facts.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::types::{ByteCount, Md5Digest, Sha256Digest};
 
 /// The document's name for itself; changes when a reader would have to.
-pub const SCHEMA: &str = "longhaul/metadata/1";
+pub const SCHEMA: &str = "longhaul-metadata/1";
+
+/// Stands for the master's SHA-256 until the master has been hashed: as long as one in hex.
+pub const MASTER_SHA256: &str = "sha256-of-the-master--filled-in-once-it-has-been-hashed---------";
+
+/// The shared fields that every sidecar has a place for, and which of them hold several values.
+const SHARED: [(&str, bool); 7] = [
+    ("project_name", false),
+    ("campaign", false),
+    ("rights_status", false),
+    ("owner", false),
+    ("region", true),
+    ("language", false),
+    ("expiry_date", false),
+];
 
 /// What the sidecar of `master` is called.
 pub fn metadata_name(master: &str) -> String {
@@ -41,6 +56,9 @@ pub struct MetadataSidecar {
     pub views: BTreeMap<String, ViewFacts>,
     /// What could not be read, so that an absent value is not taken for an empty one.
     pub hidden: Vec<String>,
+    /// The source's field for a shared one, where it has another name.
+    #[serde(skip)]
+    pub shared: BTreeMap<String, String>,
 }
 
 /// The asset.
@@ -169,13 +187,156 @@ impl MetadataSidecar {
             .sort_by(|a, b| (&a.folder, &a.name, &a.id).cmp(&(&b.folder, &b.name, &b.id)));
         sorted.collections.sort_by(|a, b| a.id.cmp(&b.id));
         sorted.hidden.sort();
-        let mut value = serde_json::to_value(&sorted).expect("plain facts are always JSON");
-        value["schema"] = SCHEMA.into();
+        let raw = serde_json::to_value(&sorted).expect("plain facts are always JSON");
+        let mut value = json!({
+            "format": SCHEMA,
+            "exported": sorted.newest().map(|at| at.to_string()),
+            "asset": sorted.identity(),
+            "fields": sorted.fields(),
+            "vmhub": [{"photoVideoMetadataIPTC": sorted.hub()}],
+            "source": {"iconik": raw, "otcs": {}},
+        });
         without_signatures(&mut value);
         // Written through a value, whose members are kept in order of their names.
         let mut text = serde_json::to_vec_pretty(&value).expect("a value is always JSON");
         text.push(b'\n');
         text
+    }
+}
+
+impl MetadataSidecar {
+    /// The newest date among the facts.
+    fn newest(&self) -> Option<Timestamp> {
+        let files = self
+            .files
+            .iter()
+            .flat_map(|file| [file.created, file.modified]);
+        files
+            .chain([self.asset.created, self.version.created])
+            .flatten()
+            .max()
+    }
+
+    /// Whose document it is. Several files have no digest in common.
+    fn identity(&self) -> Value {
+        let only = match self.files.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        json!({
+            "file": only.map_or(&self.asset.title, |file| &file.name),
+            "size": self.files.iter().map(|file| file.size).sum::<u64>(),
+            "sha256": only.map(|file| match file.sha256 {
+                Some(digest) => digest.to_string(),
+                None => MASTER_SHA256.to_owned(),
+            }),
+            "iconik_asset": self.asset.id,
+            "iconik_file": only.map(|file| &file.id),
+        })
+    }
+
+    /// The values of the source's field; `None` when no view that may be seen has it.
+    fn values(&self, field: &str) -> Option<Vec<&Value>> {
+        let own = self.shared.get(field).map_or(field, String::as_str);
+        let mut views = self.views.values();
+        let found = views.find_map(|view| view.fields.get(own))?;
+        let there = found.values.iter().filter(|value| !value.is_null());
+        Some(there.collect())
+    }
+
+    /// The shared fields that could be read; empty ones are null.
+    fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for (name, several) in SHARED {
+            let Some(values) = self.values(name) else {
+                continue;
+            };
+            let value = match values.as_slice() {
+                [] => Value::Null,
+                all if several => json!(all),
+                [first, ..] => (*first).clone(),
+            };
+            fields.insert(name.to_owned(), json!({"value": value, "from": "iconik"}));
+        }
+        fields
+    }
+
+    /// The facts as a Video Metadata Hub item; it forbids members of our own.
+    fn hub(&self) -> Map<String, Value> {
+        let text = |field: &str| {
+            let values = self.values(field)?;
+            let text = values.first()?.as_str()?.trim();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        // Nobody said which language a name is in.
+        let named = |name: &str| json!({ "und": name });
+        let mut hub = Map::new();
+        hub.insert(
+            "identifier".to_owned(),
+            format!("urn:iconik:asset:{}", self.asset.id).into(),
+        );
+        if !self.asset.title.is_empty() {
+            hub.insert("title".to_owned(), named(&self.asset.title));
+        }
+        if let Some(language) = text("language").filter(|tag| is_language(tag)) {
+            hub.insert("language".to_owned(), language.into());
+        }
+        let references: Vec<Value> = [("project_name", "project"), ("campaign", "campaign")]
+            .into_iter()
+            .filter_map(|(field, role)| {
+                let name = named(&text(field)?);
+                Some(json!({"name": name, "role": [format!("urn:longhaul:role:{role}")]}))
+            })
+            .collect();
+        if !references.is_empty() {
+            hub.insert("planningRefs".to_owned(), references.into());
+        }
+        if let Some(owner) = text("owner") {
+            hub.insert(
+                "copyrightOwners".to_owned(),
+                json!([{"name": named(&owner)}]),
+            );
+        }
+        let keywords: Vec<Value> = self
+            .values("keywords")
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(named)
+            .collect();
+        if !keywords.is_empty() {
+            hub.insert("keywords".to_owned(), keywords.into());
+        }
+        if let Some(created) = self.asset.created {
+            hub.insert("dateCreated".to_owned(), created.to_string().into());
+        }
+        hub
+    }
+}
+
+/// Whether a text looks like a BCP 47 language tag: `de`, `de-AT`, `zh-Hant`.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let letters = |part: &str, least: usize, most: usize| {
+        (least..=most).contains(&part.len())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    parts
+        .next()
+        .is_some_and(|first| letters(first, 2, 3) && first.bytes().all(|b| b.is_ascii_alphabetic()))
+        && parts.all(|part| letters(part, 2, 8))
+}
+
+/// Puts the master's digest where a document waits for it; `None` leaves it open. The length stays.
+pub fn with_master_digest(document: &[u8], sha256: Option<&Sha256Digest>) -> Vec<u8> {
+    let quoted = format!("\"{MASTER_SHA256}\"");
+    let filled = match sha256 {
+        Some(digest) => format!("\"{digest}\""),
+        None => format!("{:<width$}", "null", width = quoted.len()),
+    };
+    match std::str::from_utf8(document) {
+        Ok(text) => text.replacen(&quoted, &filled, 1).into_bytes(),
+        Err(_) => document.to_vec(),
     }
 }
 
@@ -259,10 +420,11 @@ mod tests {
         assert!(text.ends_with("}\n"));
         let members: Vec<usize> = [
             "\"asset\"",
-            "\"collections\"",
-            "\"files\"",
-            "\"schema\"",
-            "\"views\"",
+            "\"exported\"",
+            "\"fields\"",
+            "\"format\"",
+            "\"source\"",
+            "\"vmhub\"",
         ]
         .iter()
         .map(|name| text.find(name).unwrap())
@@ -273,13 +435,70 @@ mod tests {
     #[test]
     fn the_document_says_what_it_is_and_keeps_every_value() {
         let value: Value = serde_json::from_slice(&sidecar().to_json()).unwrap();
-        assert_eq!(value["schema"], SCHEMA);
-        assert_eq!(value["asset"]["title"], "Spot – 30 s");
-        assert_eq!(value["asset"]["created"], "2026-02-03T10:11:12.5Z");
-        assert_eq!(value["files"][0]["name"], "a.mov");
-        let fields = &value["views"]["v"]["fields"];
+        assert_eq!(value["format"], SCHEMA);
+        let raw = &value["source"]["iconik"];
+        assert_eq!(raw["asset"]["title"], "Spot – 30 s");
+        assert_eq!(raw["asset"]["created"], "2026-02-03T10:11:12.5Z");
+        assert_eq!(value["exported"], "2026-02-03T10:11:12.5Z");
+        assert_eq!(raw["files"][0]["name"], "a.mov");
+        let fields = &raw["views"]["v"]["fields"];
         assert_eq!(fields["campaign"]["values"], json!(["Spring", 7]));
         assert_eq!(fields["empty"]["values"], json!([]));
+        assert_eq!(
+            value["fields"],
+            json!({"campaign": {"value": "Spring", "from": "iconik"}})
+        );
+    }
+
+    #[test]
+    fn the_video_metadata_hub_item_has_what_it_has_names_for_and_nothing_else() {
+        let mut sidecar = sidecar();
+        let field = |values: Value| FieldFacts {
+            values: values.as_array().unwrap().clone(),
+            ..FieldFacts::default()
+        };
+        let view = sidecar.views.get_mut("v").unwrap();
+        view.fields
+            .insert("rights_owner".into(), field(json!(["Brand X"])));
+        view.fields
+            .insert("language".into(), field(json!(["de-AT"])));
+        view.fields
+            .insert("region".into(), field(json!(["DE", "AT"])));
+        view.fields
+            .insert("keywords".into(), field(json!(["tv", "spring"])));
+        sidecar.shared.insert("owner".into(), "rights_owner".into());
+        let value: Value = serde_json::from_slice(&sidecar.to_json()).unwrap();
+        assert_eq!(
+            value["vmhub"],
+            json!([{"photoVideoMetadataIPTC": {
+                "identifier": "urn:iconik:asset:a",
+                "title": {"und": "Spot – 30 s"},
+                "language": "de-AT",
+                "planningRefs": [{"name": {"und": "Spring"}, "role": ["urn:longhaul:role:campaign"]}],
+                "copyrightOwners": [{"name": {"und": "Brand X"}}],
+                "keywords": [{"und": "tv"}, {"und": "spring"}],
+                "dateCreated": "2026-02-03T10:11:12.5Z",
+            }}])
+        );
+        assert_eq!(value["fields"]["region"]["value"], json!(["DE", "AT"]));
+        assert!(!is_language("German spoken") && !is_language("d") && is_language("zh-Hant"));
+    }
+
+    #[test]
+    fn the_master_s_digest_is_filled_in_without_changing_the_length() {
+        let mut sidecar = sidecar();
+        sidecar.files.truncate(1);
+        sidecar.files[0].sha256 = None;
+        let open = sidecar.to_json();
+        let digest = Sha256Digest([0xab; 32]);
+        let filled = with_master_digest(&open, Some(&digest));
+        assert_eq!(filled.len(), open.len());
+        let value: Value = serde_json::from_slice(&filled).unwrap();
+        assert_eq!(value["asset"]["sha256"], "ab".repeat(32));
+        let unknown = with_master_digest(&open, None);
+        assert_eq!(unknown.len(), open.len());
+        let value: Value = serde_json::from_slice(&unknown).unwrap();
+        assert_eq!(value["asset"]["sha256"], Value::Null);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod mapping;
 mod metadata;
 
 pub use metadata::{
-    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MetadataSidecar, PersonFacts,
-    SCHEMA, VersionFacts, ViewFacts, metadata_name,
+    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MASTER_SHA256,
+    MetadataSidecar, PersonFacts, SCHEMA, VersionFacts, ViewFacts, metadata_name,
+    with_master_digest,
 };

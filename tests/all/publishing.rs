@@ -154,6 +154,16 @@ fn final_media_become_records_with_values_rights_and_a_place() {
             "{name}: {grants:?}"
         );
     }
+    let sidecar = node_of(&systems, "spot.mov.metadata.json").to_string();
+    systems.must(&["export", "--node", &sidecar, "--to", "sidecar.json"]);
+    let sidecar = std::fs::read(systems.place.path().join("sidecar.json")).unwrap();
+    let sidecar: Value = serde_json::from_slice(&sidecar).unwrap();
+    assert_eq!(sidecar["format"], "longhaul-metadata/1");
+    let master = &systems.named("spot.mov")[0];
+    assert_eq!(sidecar["asset"]["sha256"], json!(master.sha256));
+    assert_eq!(sidecar["asset"]["size"], 40 * KIB);
+    assert_eq!(sidecar["fields"]["expiry_date"]["value"], "2027-07-01");
+    assert_eq!(sidecar["fields"]["region"]["value"], json!(["emea"]));
     let why = systems.must(&["audit"]);
     let left_out: Vec<&str> = why
         .iter()
