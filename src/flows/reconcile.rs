@@ -17,7 +17,7 @@ use super::intake::{self, Intake};
 use super::{Enumerate, Error, Systems, Wanted};
 use crate::ledger::{File, Item, Reader};
 use crate::pace::Pace;
-use crate::transfer::read_back;
+use crate::transfer::{Record, read_back};
 use crate::types::{
     AssetId, ByteCount, Failure, FailureClass, ItemId, NodeId, Reason, RunId, Sha256Digest,
     VersionNumber,
@@ -339,6 +339,10 @@ impl<'a> Looked<'a> {
             (finding.class, finding.detail) = (class, detail);
             return Ok(finding);
         }
+        if let Some(detail) = self.record(item).await? {
+            (finding.class, finding.detail) = (Class::Differs, detail);
+            return Ok(finding);
+        }
         match now {
             None => {
                 finding.class = Class::ChangedSince;
@@ -351,6 +355,19 @@ impl<'a> Looked<'a> {
             Some(_) => {}
         }
         Ok(finding)
+    }
+
+    /// What of an item's record is not as it was filed: place, values, rights, marks.
+    async fn record(&self, item: &Item) -> Result<Option<String>, Error> {
+        let (Some(node), Some(record)) = (item.node, &item.record) else {
+            return Ok(None);
+        };
+        let filing = serde_json::from_str::<Record>(record)
+            .and_then(|record| serde_json::from_value(record.filing))
+            .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
+        let server = &self.of.systems.content_server;
+        let found = server.filing_differences(node, &filing).await?;
+        Ok((!found.is_empty()).then(|| format!("node {node}: {}", found.join("; "))))
     }
 
     /// What is wrong with what is stored of an item, the worst first.

@@ -1,9 +1,10 @@
 //! `publish` and `map test`: final media become records with values, rights and a place.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use longhaul::content_server::{Holder, Right};
+use longhaul::content_server::{ApplyTo, Grant, Holder, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::transfer::Destination as _;
@@ -437,5 +438,44 @@ fn a_hold_above_a_record_stops_new_content() {
         .expect("it is held");
     assert!(message.contains("Case 4711"), "{message}");
     assert_eq!(systems.named("spot.mov").len(), 1);
+    systems.stop();
+}
+
+#[test]
+fn reconcile_finds_what_somebody_changed_about_a_record() {
+    let systems = start(SETTINGS);
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let spot = |lines: &[Value]| {
+        let found = lines
+            .iter()
+            .find(|line| line["type"] == "reconciled_item" && line["title"] == "Spot");
+        found.expect("the record").clone()
+    };
+    let (_, lines) = systems.run(&["reconcile"]);
+    assert_eq!(spot(&lines)["class"], "equal", "{lines:#?}");
+    let node = node_of(&systems, "spot.mov");
+    systems.person(|server| async move {
+        let category = server.categories(node).await?.remove(0);
+        let key = format!("{}_3", category.id);
+        let wanted = BTreeMap::from([(category.id.0, BTreeMap::from([(key, json!("Mine"))]))]);
+        server.write_values(node, &wanted).await?;
+        let grant = Grant {
+            holder: Holder::Public,
+            rights: [Right::See].into(),
+        };
+        server
+            .set_permissions(node, &grant, ApplyTo::ThisItem)
+            .await
+    });
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    let found = spot(&lines);
+    let detail = found["detail"].as_str().unwrap();
+    assert_eq!(found["class"], "differs");
+    assert!(
+        detail.contains("\"Mine\"") && detail.contains("Public"),
+        "{detail}"
+    );
     systems.stop();
 }

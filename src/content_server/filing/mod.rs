@@ -11,7 +11,9 @@
 //! | `place.rs` | the workspace and the folders it goes to |
 //! | `rights.rs` | who may do what with it |
 //! | `marks.rs` | classifications, official, final, clearance |
+//! | `compare.rs` | what of a filing is not so |
 
+mod compare;
 mod marks;
 mod place;
 mod rights;

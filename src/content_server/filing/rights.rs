@@ -30,7 +30,7 @@ pub struct Rights {
 
 impl Rights {
     /// The grants that have to be set, and the holders whose grants have to go.
-    fn changes(&self, there: &[Grant]) -> (Vec<Grant>, Vec<i64>) {
+    pub(super) fn changes(&self, there: &[Grant]) -> (Vec<Grant>, Vec<i64>) {
         let rights = |names: &BTreeSet<String>| -> BTreeSet<Right> {
             names
                 .iter()
