@@ -29,6 +29,7 @@ mod retry;
 mod run;
 #[cfg(test)]
 mod sample;
+mod schedule;
 mod select;
 mod settings;
 mod signals;
@@ -125,6 +126,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
     Map(map::Command),
@@ -275,6 +277,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
+        Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Resume(arguments) => Box::pin(resume::run(context, arguments)).await,

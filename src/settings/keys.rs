@@ -250,6 +250,11 @@ pub const KEYS: &[Key] = &[
         None,
         "what keeping filed masters costs a month, such as `0.03 EUR/GB`; plans state it",
     ),
+    key(
+        "schedule.flows",
+        Some(""),
+        "what `longhaul run` runs, in order: command lines without `longhaul`",
+    ),
     structured(
         "map.fields",
         "{ campaign = { iconik = \"campaign\", category = \"Media record\", attribute = \"Campaign\", required = true }, \

@@ -74,6 +74,8 @@ pub struct Resolved {
     pub prices: PriceSettings,
     /// Which field of the source fills which attribute.
     pub map: Vec<crate::sidecar::mapping::FieldMap>,
+    /// The flows that run one after the other, as command lines.
+    pub schedule: Vec<String>,
     /// How media become records.
     pub publish: PublishSettings,
     iconik: Option<IconikSettings>,
@@ -148,6 +150,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             pace: sections.pace,
             prices: sections.prices,
             map: sections.map,
+            schedule: sections.schedule,
             publish: sections.publish,
             iconik: sections.iconik,
             content_server: sections.content_server,

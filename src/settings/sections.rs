@@ -176,6 +176,7 @@ pub(super) struct Sections {
     pub(super) pace: PaceSettings,
     pub(super) prices: PriceSettings,
     pub(super) map: Vec<FieldMap>,
+    pub(super) schedule: Vec<String>,
     pub(super) publish: PublishSettings,
 }
 
@@ -190,6 +191,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let pace = pace(reader);
     let prices = prices(reader);
     let map = record::map(reader);
+    let schedule = reader.get("schedule.flows", lines);
     let publish = record::publish(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
@@ -225,6 +227,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         pace: pace?,
         prices: prices?,
         map: map?,
+        schedule: schedule?,
         publish: publish?,
     })
 }
@@ -532,6 +535,15 @@ fn address(raw: &Raw) -> Parsed<Url> {
         }]);
     }
     Ok(url)
+}
+
+/// A list of lines in TOML, or one line.
+fn lines(raw: &Raw) -> Parsed<Vec<String>> {
+    match raw {
+        Raw::List(elements) => collect(elements.iter().map(|located| text(&located.raw))),
+        Raw::Word(word) if word.trim().is_empty() => Ok(Vec::new()),
+        raw => text(raw).map(|line| vec![line]),
+    }
 }
 
 /// A list in TOML, or words between commas.

@@ -108,6 +108,12 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
+    let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
+    systems.place.write("flows.toml", &flows);
+    runs(&["run", "flows.toml", "--dry-run"], 0);
+    let ended = runs(&["run", "flows.toml"], 0);
+    let codes = ended.iter().filter(|line| line["type"] == "flow");
+    assert_eq!(codes.filter(|line| line["code"] == 0).count(), 2);
     runs(&["archive", &collection], 1);
     runs(&["archive", "--plan", "plan.jsonl"], 1);
     let status = runs(&["status", "--state", "parked"], 0);
@@ -115,16 +121,16 @@ fn every_command_prints_what_the_schema_says() {
         .as_str()
         .expect("a key")
         .to_owned();
-    runs(&["status", "--run", "2"], 0);
+    runs(&["status", "--run", "3"], 0);
     runs(&["top"], 0);
     runs(&["audit"], 0);
     runs(&["audit", "verify"], 0);
     runs(&["reconcile", "--staging", "--dry-run"], 0);
     // The lost master waits for a person.
-    runs(&["reconcile", "--run", "2"], 3);
-    runs(&["report", "--run", "2"], 0);
-    runs(&["report", "--run", "2", "--out", "report.html"], 0);
-    runs(&["verify", "--run", "2"], 0);
+    runs(&["reconcile", "--run", "3"], 3);
+    runs(&["report", "--run", "3"], 0);
+    runs(&["report", "--run", "3", "--out", "report.html"], 0);
+    runs(&["verify", "--run", "3"], 0);
     let node = systems.named("master.mxf")[0].node.to_string();
     runs(&["export", "--node", &node, "--to", "out.mxf"], 0);
     let decide = ["decide", &parked, "--decline", "--because", "it is lost"];
