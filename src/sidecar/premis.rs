@@ -1,0 +1,240 @@
+//! PREMIS 3.0: what was preserved and what happened to it, from facts like a journal's.
+
+use jiff::Timestamp;
+
+use super::xml::Xml;
+use crate::types::{ByteCount, Sha256Digest};
+
+/// A file that is preserved.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its identifiers, type and value; the first one links events to it.
+    pub identifiers: Vec<(String, String)>,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Bytes.
+    pub size: ByteCount,
+    /// Media type.
+    pub format: String,
+    /// Its path in the package.
+    pub name: String,
+}
+
+/// What can happen, with the code of its word in the Library of Congress's vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A digest was computed while reading.
+    Digested,
+    /// A digest was compared.
+    Checked,
+    /// A version was committed.
+    Ingested,
+    /// A bag was closed.
+    Packed,
+    /// A file was moved from one system to the other.
+    Transferred,
+    /// A release was approved.
+    Approved,
+}
+
+impl EventKind {
+    fn word(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Digested => ("message digest calculation", Some("mes")),
+            Self::Checked => ("fixity check", Some("fix")),
+            Self::Ingested => ("ingestion", Some("ing")),
+            Self::Packed => ("packing", Some("pac")),
+            Self::Transferred => ("transfer", None),
+            Self::Approved => ("approval", None),
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its UUID: derived, so that the same event is the same one in every version of the record.
+    pub id: uuid::Uuid,
+    /// What.
+    pub kind: EventKind,
+    /// When.
+    pub at: Timestamp,
+    /// More, for people and programs: `level=read-back; run=7`.
+    pub detail: String,
+    /// Whether it went well.
+    pub success: bool,
+    /// The object it happened to: type and value of its identifier.
+    pub object: Option<(String, String)>,
+}
+
+/// The whole record.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// Files, at least one.
+    pub objects: Vec<Object>,
+    /// Events.
+    pub events: Vec<Event>,
+    /// The program's version.
+    pub version: String,
+}
+
+impl Record {
+    /// The document.
+    pub fn to_xml(&self) -> String {
+        let agent = format!("longhaul/{}", self.version);
+        let mut xml = Xml::new();
+        xml.open(
+            "premis",
+            &[
+                ("xmlns", "http://www.loc.gov/premis/v3"),
+                ("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"),
+                ("version", "3.0"),
+            ],
+        );
+        for object in &self.objects {
+            write_object(&mut xml, object);
+        }
+        for event in &self.events {
+            write_event(&mut xml, event, &agent);
+        }
+        xml.open("agent", &[]);
+        xml.open("agentIdentifier", &[]);
+        xml.leaf("agentIdentifierType", "software");
+        xml.leaf("agentIdentifierValue", &agent);
+        xml.close();
+        xml.leaf("agentName", "longhaul");
+        xml.leaf("agentType", "software");
+        xml.leaf("agentVersion", &self.version);
+        xml.finish()
+    }
+}
+
+fn write_object(xml: &mut Xml, object: &Object) {
+    xml.open("object", &[("xsi:type", "file")]);
+    for (kind, value) in &object.identifiers {
+        xml.open("objectIdentifier", &[]);
+        xml.leaf("objectIdentifierType", kind);
+        xml.leaf("objectIdentifierValue", value);
+        xml.close();
+    }
+    xml.open("objectCharacteristics", &[]);
+    xml.open("fixity", &[]);
+    xml.leaf("messageDigestAlgorithm", "SHA-256");
+    xml.leaf("messageDigest", &object.sha256.to_string());
+    xml.leaf("messageDigestOriginator", "longhaul");
+    xml.close();
+    xml.leaf("size", &object.size.to_string());
+    xml.open("format", &[]);
+    xml.open("formatDesignation", &[]);
+    xml.leaf("formatName", &object.format);
+    xml.close();
+    xml.close();
+    xml.close();
+    xml.leaf("originalName", &object.name);
+    xml.close();
+}
+
+fn write_event(xml: &mut Xml, event: &Event, agent: &str) {
+    xml.open("event", &[]);
+    xml.open("eventIdentifier", &[]);
+    xml.leaf("eventIdentifierType", "UUID");
+    xml.leaf("eventIdentifierValue", &event.id.to_string());
+    xml.close();
+    let (word, code) = event.kind.word();
+    let address =
+        code.map(|code| format!("http://id.loc.gov/vocabulary/preservation/eventType/{code}"));
+    let attributes: Vec<(&str, &str)> = address
+        .iter()
+        .map(|address| ("valueURI", address.as_str()))
+        .collect();
+    xml.leaf_with("eventType", &attributes, word);
+    let at = event.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    xml.leaf("eventDateTime", &at);
+    xml.open("eventDetailInformation", &[]);
+    xml.leaf("eventDetail", &event.detail);
+    xml.close();
+    xml.open("eventOutcomeInformation", &[]);
+    let (code, word) = if event.success {
+        ("suc", "success")
+    } else {
+        ("fai", "fail")
+    };
+    let outcome = format!("http://id.loc.gov/vocabulary/preservation/eventOutcome/{code}");
+    xml.leaf_with("eventOutcome", &[("valueURI", &outcome)], word);
+    xml.close();
+    xml.open("linkingAgentIdentifier", &[]);
+    xml.leaf("linkingAgentIdentifierType", "software");
+    xml.leaf("linkingAgentIdentifierValue", agent);
+    xml.close();
+    if let Some((kind, value)) = &event.object {
+        xml.open("linkingObjectIdentifier", &[]);
+        xml.leaf("linkingObjectIdentifierType", kind);
+        xml.leaf("linkingObjectIdentifierValue", value);
+        xml.close();
+    }
+    xml.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_the_order_that_the_schema_wants() {
+        let file = ("iconik-file".to_owned(), "7d1f <&>".to_owned());
+        let record = Record {
+            objects: vec![Object {
+                identifiers: vec![file.clone()],
+                sha256: Sha256Digest([7; 32]),
+                size: 3,
+                format: "video/quicktime".into(),
+                name: "data/masters/TV30.mov".into(),
+            }],
+            events: vec![
+                Event {
+                    id: uuid::Uuid::from_u128(7),
+                    kind: EventKind::Checked,
+                    at: "2026-03-02T18:22:41.512Z".parse().unwrap(),
+                    detail: "level=read-back; run=7".into(),
+                    success: true,
+                    object: Some(file),
+                },
+                Event {
+                    id: uuid::Uuid::from_u128(8),
+                    kind: EventKind::Approved,
+                    at: "2026-03-02T18:22:41Z".parse().unwrap(),
+                    detail: String::new(),
+                    success: true,
+                    object: None,
+                },
+            ],
+            version: "1.0.0".into(),
+        };
+        let text = record.to_xml();
+        let order = [
+            "<objectIdentifierType>iconik-file",
+            "7d1f &lt;&amp;&gt;</objectIdentifierValue>",
+            "<messageDigestAlgorithm>SHA-256",
+            "<size>3</size>",
+            "<formatName>video/quicktime",
+            "<originalName>data/masters/TV30.mov",
+            "<event>",
+            "<eventType valueURI=\"http://id.loc.gov/vocabulary/preservation/eventType/fix\">fixity check</eventType>",
+            "<eventDateTime>2026-03-02T18:22:41.512Z",
+            "level=read-back; run=7",
+            "eventOutcome/suc\">success",
+            "<linkingAgentIdentifierValue>longhaul/1.0.0",
+            "<linkingObjectIdentifierValue>7d1f",
+            "<eventType>approval</eventType>",
+            "<agent>",
+        ];
+        let places: Vec<usize> = order
+            .iter()
+            .map(|part| {
+                text.find(part)
+                    .unwrap_or_else(|| panic!("{part} in {text}"))
+            })
+            .collect();
+        assert!(places.is_sorted(), "{places:?}\n{text}");
+    }
+}
