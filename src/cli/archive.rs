@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Say what would be done, and do nothing (see `longhaul plan`)
     #[arg(long)]
     dry_run: bool,
+    /// End with a package of each collection: manifests, fixity history, summary
+    #[arg(long)]
+    package: bool,
     #[command(flatten)]
     pub(crate) moving: Moving,
     #[command(flatten)]
@@ -73,5 +76,5 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     if arguments.dry_run {
         return plan::dry_run(context, selection, &arguments.moving).await;
     }
-    run::start(context, selection, &arguments.moving).await
+    run::start(context, selection, &arguments.moving, arguments.package).await
 }

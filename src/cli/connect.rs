@@ -246,6 +246,7 @@ pub(crate) fn engine(
             settings::Oversize::Split => Oversize::Split,
         },
         source_md5: transfer.source_md5 == settings::SourceMd5::WhenQuoted,
+        history_digests: settings.package.mhl,
         wait,
         start_barrier: ledger.started_after_unclean_boot(),
         ..transfer::Config::new(connected.staging)

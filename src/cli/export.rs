@@ -33,9 +33,9 @@ pub(crate) struct Arguments {
 }
 
 /// What to write, in order, and the digest of all of it.
-struct Content {
-    pieces: Vec<(NodeId, VersionNumber, ByteCount)>,
-    sha256: Option<Sha256Digest>,
+pub(super) struct Content {
+    pub(super) pieces: Vec<(NodeId, VersionNumber, ByteCount)>,
+    pub(super) sha256: Option<Sha256Digest>,
 }
 
 const ATTEMPTS: u32 = 6;
@@ -119,7 +119,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Content> {
+pub(super) async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Content> {
     let node = destination.node(id).await?;
     if !node.container {
         let versions = destination.versions(id).await?;
@@ -199,7 +199,7 @@ async fn find(destination: &dyn Destination, id: NodeId) -> anyhow::Result<Conte
 }
 
 /// Writes the pieces one after the other; the digest of what was written.
-async fn write(
+pub(super) async fn write(
     destination: &dyn Destination,
     pace: &Pace,
     content: &Content,

@@ -18,6 +18,7 @@ mod map;
 mod metadata;
 mod migrate;
 mod output;
+mod package;
 mod plan;
 mod progress;
 mod publish;
@@ -149,6 +150,9 @@ enum Command {
     Audit(audit::Arguments),
     /// Write a filed master to a file or standard output
     Export(export::Arguments),
+    /// Write a campaign's package to disk, or check it in Content Server
+    #[command(subcommand)]
+    Package(package::Command),
     /// Show or check the settings
     #[command(subcommand)]
     Settings(settings::Command),
@@ -293,6 +297,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Adopt(arguments) => Box::pin(adopt::run(context, arguments)).await,
         Command::Audit(arguments) => audit::run(context, &arguments),
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
+        Command::Package(command) => Box::pin(package::run(context, command)).await,
         Command::Settings(command) => settings::run(context, &command).await,
         Command::Completions(arguments) => manual::completions(context, &arguments),
         Command::Man(arguments) => manual::man(context, &arguments),

@@ -106,6 +106,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         Some(selection) => selection.intake(&settings, &connected).await?,
         None => Intake::default(),
     };
+    let told: serde_json::Value = serde_json::from_str(&run.arguments).unwrap_or_default();
+    let package = selection
+        .as_ref()
+        .filter(|_| told["package"] == true)
+        .and_then(|selection| run::ordered(&settings, selection, true));
     let prepared = Prepared {
         intake,
         collection: selection.and_then(|selection| selection.collections().into_iter().next()),
@@ -115,6 +120,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         run: run.id,
         wait: !arguments.moving.no_wait,
         bounds: arguments.moving.bounds()?,
+        package,
     };
     run::drive(context, prepared, assets).await
 }

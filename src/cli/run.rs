@@ -1,6 +1,6 @@
 //! What `archive`, `migrate` and `resume` share: connect, drive, report.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,6 +16,7 @@ use super::when;
 use crate::control::{self, Bounds, Live, Means};
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
+use crate::flows::package::{Order, Packed};
 use crate::flows::{self};
 use crate::ledger::{Ledger, NewRun, STOPPED, StateCount};
 use crate::settings::Resolved;
@@ -110,6 +111,7 @@ pub(crate) struct Prepared {
     pub(crate) collection: Option<CollectionId>,
     pub(crate) wait: bool,
     pub(crate) bounds: Bounds,
+    pub(crate) package: Option<Order>,
 }
 
 /// Starts a run over a selection and drives it to its end.
@@ -117,9 +119,15 @@ pub(crate) async fn start(
     context: &Context,
     selection: Selection,
     moving: &Moving,
+    package: bool,
 ) -> anyhow::Result<Exit> {
     let settings = moving.settings(context)?;
     settings.systems()?;
+    let mut told = selection.told();
+    let package = ordered(&settings, &selection, package);
+    if package.is_some() {
+        told["package"] = true.into();
+    }
     let ledger = connect::open_ledger(&settings.ledger.path, selection.command)?;
     let connected = connect::connect(&settings).await?;
     selection.check(&connected.systems).await?;
@@ -128,7 +136,7 @@ pub(crate) async fn start(
     let run = ledger
         .start_run(NewRun {
             command: selection.command.into(),
-            arguments: selection.told().to_string(),
+            arguments: told.to_string(),
         })
         .await?;
     let prepared = Prepared {
@@ -140,8 +148,24 @@ pub(crate) async fn start(
         collection: selection.collections().into_iter().next(),
         wait: !moving.no_wait,
         bounds: moving.bounds()?,
+        package,
     };
     drive(context, prepared, Some(assets)).await
+}
+
+/// The packages of a run: those of its collections, when they are asked for.
+pub(crate) fn ordered(
+    settings: &Resolved,
+    selection: &Selection,
+    asked: bool,
+) -> Option<Order> {
+    let wanted = asked || (selection.command == "archive" && settings.package.enabled);
+    let address = settings.content_server().ok()?.url.to_string();
+    wanted.then(|| Order {
+        collections: selection.collections(),
+        address,
+        organization: settings.package.organization.clone(),
+    })
 }
 
 /// Drives the run to its end and reports it.
@@ -159,6 +183,7 @@ pub(crate) async fn drive(
         collection,
         wait,
         bounds,
+        package,
     } = prepared;
     let output = Arc::clone(&context.output);
     let stop = signals::listen(Arc::clone(&output))?;
@@ -173,6 +198,8 @@ pub(crate) async fn drive(
         intake,
         scan: Arc::new(Scan::default()),
         collection,
+        package,
+        packed: std::sync::Mutex::default(),
     };
     ledger.end_run(run, "running", false).await?;
     output.event("run", json!({"run": run}));
@@ -237,10 +264,18 @@ pub(crate) async fn drive(
     )
     .await?;
     recorded?;
+    let packed = std::mem::take(&mut *drive.packed.lock().unwrap_or_else(PoisonError::into_inner));
+    let gaps = packed.iter().any(|packed| packed.gaps > 0);
+    for packed in &packed {
+        say_packed(context, packed);
+    }
     let mut exits: Vec<Exit> = summary
         .iter()
         .map(|count| Exit::of_state(&count.state))
         .collect();
+    if gaps {
+        exits.push(Exit::SomeFailed);
+    }
     match outcome {
         Ok(Outcome::Finished) => {}
         Ok(Outcome::Stopped | Outcome::Waiting) => exits.push(Exit::Stopped),
@@ -256,6 +291,36 @@ pub(crate) async fn drive(
         }
     }
     Ok(Exit::of_all(exits))
+}
+
+/// Says what became of a package.
+pub(crate) fn say_packed(context: &Context, packed: &Packed) {
+    context.output.event(
+        "package",
+        json!({
+            "collection": packed.collection, "title": packed.title, "folder": packed.folder,
+            "files": packed.files, "bytes": packed.bytes, "gaps": packed.gaps,
+            "written": packed.written, "complete": packed.complete,
+        }),
+    );
+    let state = match (packed.complete, packed.written) {
+        (false, _) => styled(BAD, "not complete; `longhaul resume` goes on"),
+        (true, 0) => styled(DIM, "as it was, nothing written"),
+        (true, _) => styled(GOOD, "complete"),
+    };
+    context.output.say(format!(
+        "  package {} in node {}: {} files, {}, {state}",
+        packed.title,
+        packed.folder,
+        packed.files,
+        display_bytes(packed.bytes)
+    ));
+    if packed.gaps > 0 {
+        context.output.say(styled(
+            BAD,
+            format!("  {:>6} gaps in it; summary.html lists them", packed.gaps),
+        ));
+    }
 }
 
 async fn report(

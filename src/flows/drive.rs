@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Intake};
-use super::{Enumerate, Error, Systems, write_back};
+use super::{Enumerate, Error, Systems, package, write_back};
 use crate::iconik::{JobEnd, JobReport, NewJob};
 use crate::ledger::{Ledger, StateCount};
 use crate::pace::Pace;
@@ -76,6 +76,10 @@ pub struct Drive {
     pub scan: Arc<Scan>,
     /// Collection that the iconik job is shown at.
     pub collection: Option<CollectionId>,
+    /// The packages that are made of what is filed, once all of it is.
+    pub package: Option<package::Order>,
+    /// Those that were made.
+    pub packed: Mutex<Vec<package::Packed>>,
 }
 
 impl Drive {
@@ -93,6 +97,7 @@ impl Drive {
     pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
         self.follow_calendar();
         let job = self.job().await;
+        let scanned_all = AtomicBool::new(false);
         let scanned = async {
             let outcome = match &assets {
                 Some(assets) => {
@@ -108,13 +113,20 @@ impl Drive {
                 }
                 None => Ok(()),
             };
+            scanned_all.store(outcome.is_ok(), Ordering::SeqCst);
             self.scan.done.store(true, Ordering::SeqCst);
             outcome
         };
         let moved = async {
-            self.engine
+            let outcome = self
+                .engine
                 .run(self.run, || !self.scan.done.load(Ordering::SeqCst))
-                .await
+                .await;
+            if matches!(outcome, Outcome::Finished) && scanned_all.load(Ordering::SeqCst) {
+                self.pack().await
+            } else {
+                Ok(outcome)
+            }
         };
         let work = async {
             // When the engine is told to stop, the enumeration stops with it: a resume goes on.
@@ -144,6 +156,14 @@ impl Drive {
             // Only a ledger that fails ends it before it is told to.
             Err(error) = &mut care => return Err(error),
         };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                over.cancel();
+                let _ended = tokio::time::timeout(LAST_WORDS, care).await;
+                return Err(error);
+            }
+        };
         // A message that is being told is told to its end: dropped half way, it would be told twice.
         over.cancel();
         // Whoever said stop does not wait for iconik: the outbox keeps what is left.
@@ -155,6 +175,23 @@ impl Drive {
         }
         self.finish_job(job.as_ref(), &outcome).await?;
         scan.unwrap_or(Ok(()))?;
+        Ok(outcome)
+    }
+
+    /// Makes the packages that were ordered.
+    async fn pack(&self) -> Result<Outcome, Error> {
+        let Some(order) = &self.package else {
+            return Ok(Outcome::Finished);
+        };
+        let bench = package::Bench {
+            systems: &self.systems,
+            ledger: &self.ledger,
+            engine: &self.engine,
+            pace: &self.pace,
+            run: self.run,
+        };
+        let (outcome, packed) = package::pack(bench, order).await?;
+        *self.packed.lock().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(outcome)
     }
 

@@ -3,6 +3,7 @@
 //! | Flow | File | Reads → writes |
 //! |---|---|---|
 //! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
+//! | The package of a campaign | [`package`] | what was filed → a bag that public tools check |
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
@@ -17,6 +18,7 @@ pub mod filter;
 pub mod intake;
 pub mod metadata;
 pub mod migrate;
+pub mod package;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;

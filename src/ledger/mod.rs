@@ -337,6 +337,13 @@ impl Ledger {
         self.read(move |reader| reader.item_by_key(&key)).await
     }
 
+    /// Up to `limit` items whose key begins with `prefix`.
+    pub async fn items_below(&self, prefix: &str, limit: usize) -> Result<Vec<Item>, Error> {
+        let prefix = prefix.to_owned();
+        self.read(move |reader| reader.items_below(&prefix, limit))
+            .await
+    }
+
     /// Items to be published in `parent` under `name` or a name that a container takes for the
     /// same, oldest first.
     pub async fn items_named(&self, parent: NodeId, name: &str) -> Result<Vec<Item>, Error> {

@@ -186,6 +186,21 @@ pub const KEYS: &[Key] = &[
         "file the source's metadata beside each master",
     ),
     key(
+        "package.enabled",
+        Some("false"),
+        "let `archive` end with a package of the campaign",
+    ),
+    key(
+        "package.mhl",
+        Some("true"),
+        "compute xxh128 and xxh64 while reading back, for the package's fixity history",
+    ),
+    key(
+        "package.organization",
+        None,
+        "whose campaigns they are, as packages say it",
+    ),
+    key(
         "network.ca_file",
         None,
         "PEM file of private certificate authorities, beside the system's",

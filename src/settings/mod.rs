@@ -41,7 +41,7 @@ pub use record::{
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
-    PaceSettings, PriceSettings, SourceSettings, Target, TransferSettings,
+    PackageSettings, PaceSettings, PriceSettings, SourceSettings, Target, TransferSettings,
 };
 pub use words::{
     CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_duration,
@@ -66,6 +66,8 @@ pub struct Resolved {
     pub ledger: LedgerSettings,
     /// How masters move.
     pub transfer: TransferSettings,
+    /// The package of a campaign.
+    pub package: PackageSettings,
     /// How the systems are reached.
     pub network: NetworkSettings,
     /// How fast, and when.
@@ -146,6 +148,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             source: sections.source,
             ledger: sections.ledger,
             transfer: sections.transfer,
+            package: sections.package,
             network: sections.network,
             pace: sections.pace,
             prices: sections.prices,

@@ -124,6 +124,17 @@ pub struct TransferSettings {
     pub tune: bool,
 }
 
+/// `[package]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageSettings {
+    /// Whether `archive` ends with a package.
+    pub enabled: bool,
+    /// Whether the digests of a fixity history are computed.
+    pub mhl: bool,
+    /// Whose campaigns they are.
+    pub organization: Option<String>,
+}
+
 /// `[network]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSettings {
@@ -172,6 +183,7 @@ pub(super) struct Sections {
     pub(super) source: SourceSettings,
     pub(super) ledger: LedgerSettings,
     pub(super) transfer: TransferSettings,
+    pub(super) package: PackageSettings,
     pub(super) network: NetworkSettings,
     pub(super) pace: PaceSettings,
     pub(super) prices: PriceSettings,
@@ -187,6 +199,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let source = reader.get("source.streams", whole(1, 1024));
     let ledger = reader.path("ledger.path");
     let transfer = transfer(reader);
+    let package = package(reader);
     let network = network(reader);
     let pace = pace(reader);
     let prices = prices(reader);
@@ -223,6 +236,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
             path: ledger?.expect("the table has a default for the ledger's path"),
         },
         transfer: transfer?,
+        package: package?,
         network,
         pace: pace?,
         prices: prices?,
@@ -363,6 +377,17 @@ fn transfer(reader: &mut Reader) -> Result<TransferSettings, Reported> {
         items: items?,
         sidecar: sidecar?,
         tune: tune?,
+    })
+}
+
+fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> {
+    let enabled = reader.get("package.enabled", yes_or_no);
+    let mhl = reader.get("package.mhl", yes_or_no);
+    let organization = reader.optional("package.organization", text);
+    Ok(PackageSettings {
+        enabled: enabled?,
+        mhl: mhl?,
+        organization: organization?,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use maud::{DOCTYPE, html};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{ByteCount, ProofLevel, Sha256Digest, display_bytes};
 
@@ -47,7 +47,7 @@ pub struct Totals {
 }
 
 /// What a file of the package is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A master.
@@ -141,43 +141,43 @@ pub struct OtcsIds {
 }
 
 /// A use of source media in an edit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceReference {
     /// Path of the edit decision record.
     pub from: String,
     /// The clip.
     pub clip: String,
     /// The reel.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reel: Option<String>,
     /// First frame used.
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
     /// The frame after the last.
-    #[serde(rename = "out", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
     /// The asset that it is; none when no asset matches, which is a gap.
     pub iconik_asset: Option<String>,
 }
 
 /// A release.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Approval {
     /// What was decided on.
     pub subject: String,
     /// `approved` or `rejected`.
-    pub outcome: &'static str,
+    pub outcome: String,
     /// Who decided.
     pub by: String,
     /// When.
     pub at: Timestamp,
     /// Where the document is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
 }
 
 /// What is missing.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Exception {
     /// What: a path, or the name of an asset.
     pub path: String,

@@ -20,11 +20,39 @@ pub const FOLDER: &str = "ascmhl";
 
 /// The two digests a history keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "Texts", try_from = "Texts")]
 pub struct Digests {
     /// XXH3, 128 bits, seed 0.
     pub xxh128: u128,
     /// XXH64, seed 0.
     pub xxh64: u64,
+}
+
+/// The digests in hex: JSON has no numbers so large.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Texts {
+    xxh128: String,
+    xxh64: String,
+}
+
+impl From<Digests> for Texts {
+    fn from(Digests { xxh128, xxh64 }: Digests) -> Self {
+        Self {
+            xxh128: format!("{xxh128:032x}"),
+            xxh64: format!("{xxh64:016x}"),
+        }
+    }
+}
+
+impl TryFrom<Texts> for Digests {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(texts: Texts) -> Result<Self, Self::Error> {
+        Ok(Self {
+            xxh128: u128::from_str_radix(&texts.xxh128, 16)?,
+            xxh64: u64::from_str_radix(&texts.xxh64, 16)?,
+        })
+    }
 }
 
 /// Computes both in one pass.

@@ -21,7 +21,8 @@ pub struct Object {
 }
 
 /// What can happen, with the code of its word in the Library of Congress's vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventKind {
     /// A digest was computed while reading.
     Digested,

@@ -101,6 +101,9 @@ pub struct Config {
     pub oversize: Oversize,
     /// Whether an MD5 is computed when the source quotes one.
     pub source_md5: bool,
+    /// Whether reading back also computes the digests of a fixity history. Read back is what is
+    /// stored, so that no state of theirs has to be kept over a resume.
+    pub history_digests: bool,
     /// What happens when the name is taken by something else.
     pub conflict: Conflict,
     /// Whether a run with only waiting items left stays.
@@ -127,6 +130,7 @@ impl Config {
             single_post_max: None,
             oversize: Oversize::Refuse,
             source_md5: true,
+            history_digests: true,
             conflict: Conflict::Suffix,
             wait: true,
             start_barrier: false,

@@ -487,7 +487,7 @@ impl Mover<'_> {
             (Some(noted), Some(wanted)) => Ok(noted == wanted),
             (None, Some(wanted)) => {
                 let stored = self.shared.read_back(node, version.number, version.size);
-                Ok(stored.await? == wanted)
+                Ok(stored.await?.0 == wanted)
             }
             (_, None) => Ok(true),
         }

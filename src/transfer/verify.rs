@@ -13,6 +13,7 @@ use super::mover::Mover;
 use super::progress::{Gauge, Progress};
 use crate::ledger::FilePatch;
 use crate::pace::Pace;
+use crate::sidecar::mhl;
 use crate::telemetry::crash_point;
 use crate::types::{
     ByteCount, Failure, FailureClass, NodeId, ProofLevel, Reason, Sha256Digest, VersionNote,
@@ -116,21 +117,26 @@ impl Shared {
         node: NodeId,
         version: VersionNumber,
         size: ByteCount,
-    ) -> Result<Sha256Digest, Failure> {
+    ) -> Result<(Sha256Digest, Option<mhl::Digests>), Failure> {
+        let mut history = self.config.history_digests.then(mhl::Hasher::default);
         let _claim = self.budget.claim(READ_BACK_MEMORY.min(size.max(1))).await;
         let _waiting = Gauge::up(&self.progress.waiting_destination);
-        read_on(
+        let stored = read_on(
             &*self.destination,
             &self.pace,
             (node, version, size),
             self.config.attempts,
             &mut |bytes| {
                 Progress::add(&self.progress.read_back, bytes.len() as u64);
+                if let Some(history) = &mut history {
+                    history.update(bytes);
+                }
                 Ok(())
             },
             Some(self),
         )
-        .await
+        .await?;
+        Ok((stored, history.map(|history| history.digests())))
     }
 }
 
@@ -164,8 +170,9 @@ impl Mover<'_> {
         } else {
             self.check_stored(node, version, &note).await?;
         }
+        let mut history = None;
         if level == ProofLevel::ReadBack {
-            let stored = self.shared.read_back(node, version, self.file.size).await?;
+            let (stored, digests) = self.shared.read_back(node, version, self.file.size).await?;
             if stored != digest {
                 return Err(Failure::item(
                     Reason::Mismatch,
@@ -174,6 +181,7 @@ impl Mover<'_> {
                     ),
                 ));
             }
+            history = digests;
         }
         if found {
             // Only now: a version that only looked like ours keeps the description it had.
@@ -185,7 +193,11 @@ impl Mover<'_> {
             proof: Some(level.as_str().into()),
             ..Default::default()
         };
-        let facts = json!({"node": node, "version": version, "sha256": digest, "level": level, "size": self.file.size});
+        let mut facts = json!({"node": node, "version": version, "sha256": digest, "level": level, "size": self.file.size});
+        if let Some(mhl::Digests { xxh128, xxh64 }) = history {
+            facts["xxh128"] = format!("{xxh128:032x}").into();
+            facts["xxh64"] = format!("{xxh64:016x}").into();
+        }
         self.advance(patch, Some(("proved", facts))).await?;
         crash_point("proved");
         Ok(())

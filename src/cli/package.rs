@@ -1,0 +1,382 @@
+//! `package`: a campaign's package, written to a disk or looked at again.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::export::{self, Content};
+use super::output::{BAD, GOOD, styled};
+use super::run::say_packed;
+use super::{Context, connect, signals};
+use crate::cli::exit::{Ended, Exit};
+use crate::flows::package::{self, Bench, Kept, Look, key_of};
+use crate::ledger::{NewRun, Reader};
+use crate::sidecar::bagit;
+use crate::transfer::Outcome;
+use crate::types::{CollectionId, NodeId, Sha256Digest, VersionNumber, display_bytes};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Write a whole package to a directory, every file read from Content Server and compared
+    Export(Export),
+    /// Look whether everything of a package is still in Content Server
+    Check(Check),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// The directory that the package's own directory goes into; what is there already is kept
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// The collection [default: the only one that has a package]
+    #[arg(long, value_name = "ID")]
+    collection: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// Read every byte, and add a generation to the fixity history
+    #[arg(long)]
+    read_back: bool,
+    /// The collection [default: the only one that has a package]
+    #[arg(long, value_name = "ID")]
+    collection: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Export(arguments) => write_out(context, arguments).await,
+        Command::Check(arguments) => check(context, arguments).await,
+    }
+}
+
+/// The package that is meant.
+fn chosen(list: Option<&str>, asked: Option<String>) -> anyhow::Result<CollectionId> {
+    let all = package::list(list);
+    let asked = asked.map(CollectionId);
+    match (asked, all.as_slice()) {
+        (Some(asked), all) if all.contains(&asked) => Ok(asked),
+        (Some(asked), _) => Err(Ended::usage(format!(
+            "the ledger knows no package of collection {asked}; `longhaul archive {asked} --package` makes it"
+        ))),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(Ended::usage(
+            "the ledger knows no package; `longhaul archive COLLECTION --package` makes one",
+        )),
+        (None, all) => Err(Ended::usage(format!(
+            "there are {} packages; name one with --collection",
+            all.len()
+        ))),
+    }
+}
+
+/// A file to write.
+struct Wanted {
+    path: String,
+    sha256: Sha256Digest,
+    size: u64,
+    node: NodeId,
+    version: Option<VersionNumber>,
+}
+
+fn wanted(
+    reader: &Reader,
+    instance: &str,
+    collection: &CollectionId,
+    kept: &Kept,
+) -> anyhow::Result<Vec<Wanted>> {
+    let mut all = Vec::new();
+    for paper in package::papers(instance, kept) {
+        let item = reader.item_by_key(&package::item_key(collection, &paper.path))?;
+        let filed = item
+            .filter(|item| item.state == "done")
+            .and_then(|item| item.node.zip(item.version));
+        let Some((node, version)) = filed else {
+            return Err(Ended::usage(format!(
+                "{} of the package is not filed yet; `longhaul archive {collection} --package` goes on with it",
+                paper.path
+            )));
+        };
+        all.push(Wanted {
+            sha256: Sha256Digest(Sha256::digest(&paper.content).into()),
+            size: paper.content.len() as u64,
+            path: paper.path,
+            node,
+            version: Some(version),
+        });
+    }
+    // The list that closes the bag stays the last; the declaration comes first, because by it an
+    // unfinished export is known again.
+    let last = all.pop();
+    all.sort_by_key(|file| file.path != "bagit.txt");
+    all.extend(kept.facts.payload.iter().map(|file| Wanted {
+        path: file.path.clone(),
+        sha256: file.sha256,
+        size: file.size,
+        node: file.node,
+        version: file.version,
+    }));
+    all.extend(last);
+    Ok(all)
+}
+
+async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit> {
+    let settings = context.settings(Vec::new())?;
+    let instance = settings.content_server()?.name.clone();
+    let reader = connect::existing_ledger(&settings)?;
+    let collection = chosen(
+        reader.meta(package::LIST)?.as_deref(),
+        arguments.collection,
+    )?;
+    let kept = reader
+        .meta(&key_of(&collection))?
+        .map(|text| package::read(&text))
+        .transpose()?
+        .ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
+    let files = wanted(&reader, &instance, &collection, &kept)?;
+    let top = arguments.to.join(directory(&kept.facts.title));
+    claim(&top)?;
+    let http = connect::http_client(&settings)?;
+    let destination = connect::content_server(&settings, &http).await?;
+    let pace = connect::pace(&settings);
+    let (mut written, mut there, mut bytes) = (0_u64, 0_u64, 0_u64);
+    for file in &files {
+        let to = place(&top, &file.path)?;
+        bytes += file.size;
+        if same(&to, file)? {
+            there += 1;
+            continue;
+        }
+        let content = match file.version {
+            Some(version) => Content {
+                pieces: vec![(file.node, version, file.size)],
+                sha256: Some(file.sha256),
+            },
+            None => export::find(&destination, file.node).await?,
+        };
+        let folder = to.parent().unwrap_or(&top);
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("making {}", folder.display()))?;
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".longhaul-")
+            .tempfile_in(folder)
+            .with_context(|| format!("writing in {}", folder.display()))?;
+        let digest =
+            export::write(&destination, &pace, &content, |bytes| temporary.write_all(bytes))
+                .await
+                .with_context(|| file.path.clone())?;
+        if digest != file.sha256 {
+            return Err(Ended(
+                Exit::Mismatch,
+                format!("{} reads back as {digest}, filed was {}", file.path, file.sha256),
+            )
+            .into());
+        }
+        temporary.as_file().sync_all()?;
+        readable(temporary.as_file())?;
+        temporary
+            .persist(&to)
+            .with_context(|| format!("writing {}", to.display()))?;
+        written += 1;
+    }
+    context.output.event(
+        "package_exported",
+        json!({
+            "collection": collection, "title": kept.facts.title, "to": top,
+            "files": files.len(), "bytes": bytes, "written": written, "already_there": there,
+        }),
+    );
+    context.output.say(format!(
+        "{}: {} files, {}, {written} written and {there} there already, all compared with what was filed",
+        top.display(),
+        files.len(),
+        display_bytes(bytes)
+    ));
+    Ok(Exit::Done)
+}
+
+/// Temporary files are for their owner alone; a package is for others.
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// A campaign's title as the name of a directory.
+fn directory(title: &str) -> String {
+    let name: String = title
+        .chars()
+        .map(|character| match character {
+            '/' | '\\' | ':' | '\0'..='\u{1f}' => '_',
+            other => other,
+        })
+        .collect();
+    match name.trim().trim_start_matches('.') {
+        "" => "package".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Refuses a directory that holds something else.
+fn claim(top: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(top).with_context(|| format!("making {}", top.display()))?;
+    let begun = top.join("bagit.txt").is_file();
+    // A process that was killed may have left a file that was not finished.
+    let foreign = std::fs::read_dir(top)?.flatten().any(|entry| {
+        !entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".longhaul-")
+    });
+    if foreign && !begun {
+        return Err(Ended::usage(format!(
+            "{} holds something else; name another directory with --to",
+            top.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Where a path of the bag is on disk; never outside.
+fn place(top: &Path, path: &str) -> anyhow::Result<PathBuf> {
+    if !bagit::is_inside(path) {
+        return Err(Ended(
+            Exit::Mismatch,
+            format!("{path:?} leads out of the package and is not written"),
+        )
+        .into());
+    }
+    Ok(top.join(path))
+}
+
+/// Whether the file is there already, with this content.
+fn same(path: &Path, wanted: &Wanted) -> anyhow::Result<bool> {
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    if file.metadata()?.len() != wanted.size {
+        return Ok(false);
+    }
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(Sha256Digest(hasher.finalize().into()) == wanted.sha256);
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+async fn check(context: &Context, arguments: Check) -> anyhow::Result<Exit> {
+    let settings = context.settings(Vec::new())?;
+    settings.systems()?;
+    let path = connect::must_exist(&settings)?;
+    let ledger = connect::open_ledger(path, "package check")?;
+    let collection = chosen(
+        ledger.meta(package::LIST).await?.as_deref(),
+        arguments.collection,
+    )?;
+    let kept = package::kept(&ledger, &collection)
+        .await?
+        .ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
+    let connected = connect::connect(&settings).await?;
+    let stop = signals::listen(std::sync::Arc::clone(&context.output))?;
+    let pace = connect::pace(&settings);
+    let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, true)?;
+    let run = ledger
+        .start_run(NewRun {
+            command: "package check".to_owned(),
+            arguments: json!({"collection": collection, "read_back": arguments.read_back})
+                .to_string(),
+        })
+        .await?;
+    ledger.scan_progress(run, None, true, 0).await?;
+    let bench = Bench {
+        systems: &connected.systems,
+        ledger: &ledger,
+        engine: &engine,
+        pace: &pace,
+        run,
+    };
+    let look = if arguments.read_back {
+        Look::ReadBack
+    } else {
+        Look::Size
+    };
+    let title = kept.facts.title.clone();
+    let looked = package::check(bench, &collection, kept, look).await;
+    let word = match &looked {
+        Ok((Outcome::Finished, ..)) => "done",
+        Ok((Outcome::Stopped | Outcome::Waiting, ..)) => "stopped",
+        Ok(_) | Err(_) => "failed",
+    };
+    ledger.give_back(run).await?;
+    ledger.end_run(run, word, word == "done").await?;
+    let (outcome, checked, packed) = looked?;
+    context.output.event(
+        "package_checked",
+        json!({
+            "collection": collection, "title": title, "run": run,
+            "level": if arguments.read_back { "read-back" } else { "size" },
+            "good": checked.good, "bytes": checked.bytes,
+            "bad": checked.bad.iter().map(|(path, problem)| json!({"path": path, "problem": problem})).collect::<Vec<_>>(),
+            "not_looked_at": checked.skipped,
+        }),
+    );
+    for (path, problem) in &checked.bad {
+        context
+            .output
+            .say(format!("{} {path}: {problem}", styled(BAD, "differs")));
+    }
+    for path in &checked.skipped {
+        context.output.say(format!(
+            "{path} is in segments and was not looked at; `longhaul verify` does"
+        ));
+    }
+    context.output.say(format!(
+        "{title}: {} files agree ({}), {} do not",
+        styled(GOOD, checked.good.to_string()),
+        display_bytes(checked.bytes),
+        checked.bad.len()
+    ));
+    let mut exits = Vec::new();
+    if let Some(packed) = &packed {
+        say_packed(context, packed);
+        if !packed.complete {
+            exits.push(Exit::Stopped);
+        }
+    }
+    if !checked.bad.is_empty() {
+        exits.push(Exit::Mismatch);
+    }
+    match outcome {
+        Outcome::Finished => {}
+        Outcome::Stopped | Outcome::Waiting => exits.push(Exit::Stopped),
+        Outcome::Failed(failure) => return Err(failure.into()),
+    }
+    Ok(Exit::of_all(exits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leads_out_of_the_package() {
+        let top = Path::new("/tmp/bag");
+        for path in ["../x", "/etc/passwd", "data/../../x", ""] {
+            assert!(place(top, path).is_err(), "{path}");
+        }
+        assert_eq!(place(top, "data/a b").unwrap(), Path::new("/tmp/bag/data/a b"));
+        for title in ["../../etc", "a/b", ".", "", "..", "a\\b"] {
+            let name = directory(title);
+            assert!(!name.contains('/') && !name.contains('\\') && !name.starts_with('.'), "{name}");
+            assert!(!name.is_empty());
+        }
+    }
+}

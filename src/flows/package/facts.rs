@@ -1,0 +1,166 @@
+//! What a package is made of, as it is kept in the ledger between runs.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
+use crate::sidecar::mhl::{self, Digests};
+use crate::sidecar::premis::EventKind;
+use crate::types::{ByteCount, CollectionId, NodeId, ProofLevel, Sha256Digest, VersionNumber};
+
+/// A file of the package that Content Server holds elsewhere: a master, an edit decision record
+/// or a sidecar. Its path never names other content: that gets a path of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Payload {
+    /// Its path in the bag.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: ByteCount,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// How far it is proved.
+    pub level: ProofLevel,
+    /// Media type.
+    pub mime: String,
+    /// The asset in iconik.
+    pub asset: String,
+    /// The file in iconik; empty for documents about one.
+    pub file: String,
+    /// The document; the folder of a master that was split.
+    pub node: NodeId,
+    /// Its version; none for a folder.
+    pub version: Option<VersionNumber>,
+    /// The digests of a fixity history, when what is stored was read for them.
+    pub digests: Option<Digests>,
+    /// When it was proved.
+    pub at: Timestamp,
+}
+
+/// Something that happened to a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Happened {
+    /// Derived from the journal's line.
+    pub id: uuid::Uuid,
+    /// What.
+    pub kind: EventKind,
+    /// When.
+    pub at: Timestamp,
+    /// More.
+    pub detail: String,
+    /// The file's path in the bag.
+    pub path: String,
+}
+
+/// Everything that is said of a campaign, apart from when and by which run it is said.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// The collection's title.
+    pub title: String,
+    /// The files.
+    pub payload: Vec<Payload>,
+    /// What happened to them.
+    pub events: Vec<Happened>,
+    /// What the edits use.
+    pub references: Vec<SourceReference>,
+    /// Who released what.
+    pub approvals: Vec<Approval>,
+    /// What is missing.
+    pub exceptions: Vec<Exception>,
+    /// Items that failed.
+    pub failed: u64,
+    /// Items that wait for a person.
+    pub held: u64,
+}
+
+impl Facts {
+    /// What is missing: exceptions and source references that no asset matches.
+    pub fn gaps(&self) -> usize {
+        let unknown = |reference: &&SourceReference| reference.iconik_asset.is_none();
+        self.exceptions.len() + self.references.iter().filter(unknown).count()
+    }
+}
+
+/// A manifest of the fixity history. It never changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Generation {
+    /// Its file name.
+    pub name: String,
+    /// Its text.
+    pub xml: String,
+    /// Paths in it.
+    pub paths: Vec<String>,
+}
+
+/// A package as the ledger keeps it: from this alone its papers are made, byte for byte the same
+/// each time.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// The folder in Content Server.
+    pub folder: Option<NodeId>,
+    /// Digest of what the papers say apart from times, run and journal head.
+    pub fingerprint: String,
+    /// When the present papers were begun.
+    pub created: Timestamp,
+    /// The run that began them.
+    pub run: String,
+    /// The journal's head then.
+    pub head: String,
+    /// Who made it, as packages say it.
+    pub organization: Option<String>,
+    /// Address of Content Server.
+    pub address: String,
+    /// What they speak of.
+    pub facts: Facts,
+    /// The fixity history.
+    pub generations: Vec<Generation>,
+    /// Whether all papers of this state are filed.
+    pub complete: bool,
+}
+
+impl Kept {
+    /// Whether the fixity history knows the path.
+    pub fn in_history(&self, path: &str) -> bool {
+        let mut all = self.generations.iter();
+        all.any(|generation| generation.paths.iter().any(|known| known == path))
+    }
+
+    /// Appends a generation over files that were measured.
+    pub fn add_generation(&mut self, files: Vec<mhl::Hashed>, comment: String, in_place: bool) {
+        if files.is_empty() {
+            return;
+        }
+        let number = self.generations.len() + 1;
+        let paths = files
+            .iter()
+            .map(|file| format!("data/{}", file.path))
+            .collect();
+        let manifest = mhl::Manifest {
+            created: self.created,
+            hostname: host(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            comment,
+            in_place,
+            files,
+        };
+        self.generations.push(Generation {
+            name: mhl::manifest_name(number, "data", self.created),
+            xml: manifest.to_xml(),
+            paths,
+        });
+    }
+}
+
+/// The name of this machine.
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Where a package is kept beside the ledger's rows.
+pub fn key_of(collection: &CollectionId) -> String {
+    format!("package of collection {collection}")
+}

@@ -1,0 +1,492 @@
+//! Finds what a package is made of: the ledger's items of a collection's assets, what their
+//! journal says, what iconik says of approvals, and what the edits point at.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::facts::{Facts, Happened, Payload};
+use crate::flows::{Error, Systems, archive};
+use crate::iconik::{Asset, Locator};
+use crate::ledger::{File, Item, Ledger, Line};
+use crate::pace::Pace;
+use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
+use crate::sidecar::edit::{self, EditKind};
+use crate::sidecar::mhl::Digests;
+use crate::sidecar::premis::EventKind;
+use crate::transfer::read_back;
+use crate::types::{CollectionId, ProofLevel, Role, Sha256Digest};
+
+const PAGE: usize = 500;
+/// Journal lines of an item that are looked at; an item that was disturbed so often has its proof
+/// among the last ones.
+const LINES: usize = 5_000;
+/// The largest edit decision record that is read for its references.
+const EDIT_MAX: u64 = 32 << 20;
+const ATTEMPTS: u32 = 6;
+
+/// What a collection's package is made of now. `known` is what the package holds already.
+pub(super) async fn gather(
+    systems: &Systems,
+    ledger: &Ledger,
+    pace: &Pace,
+    collection: &CollectionId,
+    known: &Facts,
+) -> Result<Facts, Error> {
+    let title = systems.iconik.collection(collection).await?.title;
+    let mut facts = Facts {
+        title: title
+            .filter(|title| !title.trim().is_empty())
+            .unwrap_or_else(|| collection.to_string()),
+        ..Facts::default()
+    };
+    let mut paths = Paths::new(&known.payload);
+    let mut names = Names::default();
+    // In order of id, so that the same assets give the same package however they are listed.
+    let mut assets = BTreeMap::new();
+    let mut listed = archive::assets(systems, std::slice::from_ref(collection));
+    while let Some(id) = listed.try_next().await? {
+        assets.insert(id.0.clone(), id);
+    }
+    for id in assets.into_values() {
+        let items = ledger.items_below(&format!("{id}/"), PAGE).await?;
+        if items.is_empty() {
+            continue;
+        }
+        match systems.iconik.asset(&id).await {
+            Ok(asset) => {
+                names.add(&asset.title, &asset.id.0);
+                approvals(systems, &asset, &mut facts).await?;
+            }
+            Err(error) if error.is_not_found() || error.is_forbidden() => {}
+            Err(error) => return Err(error.into()),
+        }
+        for item in items {
+            item_of(ledger, &item, &mut facts, &mut paths, &mut names).await?;
+        }
+    }
+    // What was in the package stays in it: its versions stay in Content Server.
+    for payload in &known.payload {
+        match facts.payload.iter_mut().find(|now| now.path == payload.path) {
+            None => facts.payload.push(payload.clone()),
+            // A check of the package has read what the run did not.
+            Some(now) if now.node == payload.node && now.version == payload.version => {
+                now.digests = now.digests.or(payload.digests);
+                now.level = now.level.max(payload.level);
+            }
+            Some(_) => {}
+        }
+    }
+    facts.payload.sort_by(|a, b| a.path.cmp(&b.path));
+    facts.events.extend(known.events.iter().cloned());
+    references(systems, pace, &names, &mut facts).await?;
+    facts.exceptions.sort();
+    facts.exceptions.dedup();
+    facts.approvals.sort_by(|a, b| (a.at, &a.subject, &a.by).cmp(&(b.at, &b.subject, &b.by)));
+    facts.events.sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
+    facts.events.dedup_by_key(|event| event.id);
+    Ok(facts)
+}
+
+/// Which paths are taken by what content.
+struct Paths {
+    taken: BTreeMap<String, Sha256Digest>,
+    now: HashSet<String>,
+}
+
+impl Paths {
+    fn new(known: &[Payload]) -> Self {
+        Self {
+            taken: known
+                .iter()
+                .map(|payload| (payload.path.clone(), payload.sha256))
+                .collect(),
+            now: HashSet::new(),
+        }
+    }
+
+    /// A path for this content: its own, or one with a number when that holds another content.
+    fn take(&mut self, wanted: &str, sha256: Sha256Digest) -> String {
+        let mut number = 1;
+        let mut path = wanted.to_owned();
+        while self.taken.get(&path).is_some_and(|there| *there != sha256)
+            || (number == 1 && self.now.contains(&path))
+            || (number > 1 && self.now.contains(&path))
+        {
+            number += 1;
+            path = numbered(wanted, number);
+        }
+        self.taken.insert(path.clone(), sha256);
+        self.now.insert(path.clone());
+        path
+    }
+}
+
+/// `a/b.mov` → `a/b.v2.mov`.
+fn numbered(path: &str, number: u32) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let name = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => format!("{stem}.v{number}.{extension}"),
+        _ => format!("{name}.v{number}"),
+    };
+    if folder.is_empty() {
+        name
+    } else {
+        format!("{folder}/{name}")
+    }
+}
+
+/// Titles and file names of the campaign's assets, in lower case.
+#[derive(Default)]
+struct Names(HashMap<String, String>);
+
+impl Names {
+    fn add(&mut self, name: &str, asset: &str) {
+        let name = name.trim().to_lowercase();
+        let stem = name.rsplit_once('.').map(|(stem, _)| stem.to_owned());
+        for name in [Some(name), stem].into_iter().flatten() {
+            if !name.is_empty() {
+                self.0.entry(name).or_insert_with(|| asset.to_owned());
+            }
+        }
+    }
+
+    fn find(&self, names: &[String]) -> Option<String> {
+        names
+            .iter()
+            .find_map(|name| self.0.get(&name.to_lowercase()).cloned())
+    }
+}
+
+async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Result<(), Error> {
+    let votes = match systems.iconik.votes_of(asset).await {
+        Ok(votes) => votes,
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) if error.is_forbidden() => {
+            facts.exceptions.push(Exception {
+                path: asset.title.clone(),
+                reason: format!("its approvals may not be read: {error}"),
+            });
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    for vote in votes {
+        let outcome = match vote.status.as_deref() {
+            Some("APPROVED") => "approved",
+            Some("NOT_APPROVED") => "rejected",
+            _ => continue,
+        };
+        let Some(at) = vote.change_date else { continue };
+        facts.approvals.push(Approval {
+            subject: asset.title.clone(),
+            outcome: outcome.to_owned(),
+            by: vote
+                .user
+                .or(vote.email)
+                .unwrap_or_else(|| "unknown".to_owned()),
+            at,
+            document: None,
+        });
+    }
+    Ok(())
+}
+
+async fn item_of(
+    ledger: &Ledger,
+    item: &Item,
+    facts: &mut Facts,
+    paths: &mut Paths,
+    names: &mut Names,
+) -> Result<(), Error> {
+    let asset = item.key.split('/').next().unwrap_or_default().to_owned();
+    match item.state.as_str() {
+        "done" => {}
+        "declined" => {
+            facts.exceptions.push(Exception {
+                path: item.title.clone(),
+                reason: "a person decided not to file it".to_owned(),
+            });
+            return Ok(());
+        }
+        state => {
+            match state {
+                "held" | "waiting" | "planned" | "active" => facts.held += 1,
+                _ => facts.failed += 1,
+            }
+            facts.exceptions.push(Exception {
+                path: item.title.clone(),
+                reason: format!(
+                    "{state}: {}",
+                    item.message.as_deref().unwrap_or("not finished")
+                ),
+            });
+            return Ok(());
+        }
+    }
+    let lines = ledger.journal(None, Some(item.id), 0, LINES).await?;
+    let mut from = 0;
+    let mut whole: Option<(Sha256Digest, u64, Timestamp)> = None;
+    loop {
+        let files = ledger.files(item.id, from, PAGE).await?;
+        let Some(last) = files.last() else { break };
+        from = last.seq + 1;
+        for file in &files {
+            let role = Role::from_name(&file.role);
+            if matches!(role, Some(Role::Segment(_) | Role::Join)) {
+                continue;
+            }
+            if let Some(payload) = payload_of(item, file, role.as_ref(), &asset, &lines, paths) {
+                if payload.kind == Kind::Master || payload.kind == Kind::EditDecisionRecord {
+                    names.add(&file.name, &asset);
+                }
+                happened(&payload, file, &lines, facts);
+                facts.payload.push(payload);
+            }
+        }
+    }
+    if item.kind == "split"
+        && let Some(done) = lines.iter().rev().find(|line| line.event == "done")
+        && let Ok(data) = serde_json::from_str::<Value>(&done.data)
+        && let Some(sha256) = data["sha256"].as_str().and_then(|text| text.parse().ok())
+    {
+        let size = split_size(ledger, item).await?;
+        whole = Some((sha256, size, at_of(done)));
+    }
+    if let (Some((sha256, size, at)), Some(node)) = (whole, item.node) {
+        names.add(&item.name, &asset);
+        facts.payload.push(Payload {
+            path: paths.take(&format!("data/masters/{}", item.name), sha256),
+            kind: Kind::Master,
+            size,
+            sha256,
+            level: level_of(&item.proof),
+            mime: "application/octet-stream".to_owned(),
+            asset,
+            file: String::new(),
+            node,
+            version: None,
+            digests: None,
+            at,
+        });
+    }
+    Ok(())
+}
+
+/// Bytes of a split master: those of its segments.
+async fn split_size(ledger: &Ledger, item: &Item) -> Result<u64, Error> {
+    let (mut from, mut size) = (0, 0);
+    loop {
+        let files = ledger.files(item.id, from, PAGE).await?;
+        let Some(last) = files.last() else {
+            return Ok(size);
+        };
+        from = last.seq + 1;
+        size += files
+            .iter()
+            .filter(|file| matches!(Role::from_name(&file.role), Some(Role::Segment(_))))
+            .map(|file| file.size)
+            .sum::<u64>();
+    }
+}
+
+fn payload_of(
+    item: &Item,
+    file: &File,
+    role: Option<&Role>,
+    asset: &str,
+    lines: &[Line],
+    paths: &mut Paths,
+) -> Option<Payload> {
+    let sha256 = Sha256Digest(file.sha256.as_deref()?.try_into().ok()?);
+    let (node, version) = (file.node?, file.version?);
+    let kind = match role {
+        Some(Role::Master) if EditKind::of_name(&file.name).is_some() => Kind::EditDecisionRecord,
+        Some(Role::Master) => Kind::Master,
+        Some(Role::Metadata) => Kind::Metadata,
+        Some(Role::Rights) => Kind::Rights,
+        // Papers that others file beside a master.
+        _ => Kind::ReleaseApproval,
+    };
+    let mut name = String::new();
+    if item.kind == "folder" {
+        name.push_str(&item.name);
+        name.push('/');
+        if !file.dir.is_empty() {
+            name.push_str(&file.dir);
+            name.push('/');
+        }
+    }
+    // The item's own name may carry a suffix, because another document has the plain one.
+    if item.kind == "document" && role == Some(&Role::Master) {
+        name.push_str(&item.name);
+    } else {
+        name.push_str(&file.name);
+    }
+    let proved = lines
+        .iter()
+        .rev()
+        .find(|line| line.event == "proved" && line.file == Some(file.id));
+    let data: Value = proved
+        .and_then(|line| serde_json::from_str(&line.data).ok())
+        .unwrap_or_default();
+    let measured = data["sha256"].as_str() == Some(sha256.to_string().as_str());
+    let digests = digests_of(&data).filter(|_| measured);
+    Some(Payload {
+        path: paths.take(&format!("data/{}/{name}", kind.folder()), sha256),
+        kind,
+        size: file.size,
+        sha256,
+        level: level_of(&file.proof),
+        mime: file.mime.clone(),
+        asset: asset.to_owned(),
+        file: Locator::parse(&file.locator)
+            .map(|locator| locator.file.0)
+            .unwrap_or_default(),
+        node,
+        version: Some(version),
+        digests: digests.or_else(|| file.content.as_deref().map(Digests::of)),
+        at: proved.map_or(Timestamp::UNIX_EPOCH, at_of),
+    })
+}
+
+fn digests_of(data: &Value) -> Option<Digests> {
+    let hex = |name: &str| data[name].as_str();
+    Some(Digests {
+        xxh128: u128::from_str_radix(hex("xxh128")?, 16).ok()?,
+        xxh64: u64::from_str_radix(hex("xxh64")?, 16).ok()?,
+    })
+}
+
+fn level_of(text: &str) -> ProofLevel {
+    ProofLevel::from_name(text).unwrap_or(ProofLevel::None)
+}
+
+fn at_of(line: &Line) -> Timestamp {
+    Timestamp::from_millisecond(line.at).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn happened(payload: &Payload, file: &File, lines: &[Line], facts: &mut Facts) {
+    for line in lines.iter().filter(|line| line.file == Some(file.id)) {
+        let kind = match line.event.as_str() {
+            "proved" => EventKind::Checked,
+            "committed" => EventKind::Ingested,
+            _ => continue,
+        };
+        let data: Value = serde_json::from_str(&line.data).unwrap_or_default();
+        let mut detail: Vec<String> = ["level", "node", "version"]
+            .into_iter()
+            .filter_map(|name| match &data[name] {
+                Value::Null => None,
+                Value::String(text) => Some(format!("{name}={text}")),
+                other => Some(format!("{name}={other}")),
+            })
+            .collect();
+        detail.push(format!("journal={}", line.seq));
+        let mut bytes = [0; 16];
+        let digest = hex::decode(&line.digest).unwrap_or_default();
+        for (to, from) in bytes.iter_mut().zip(digest) {
+            *to = from;
+        }
+        facts.events.push(Happened {
+            id: uuid::Builder::from_random_bytes(bytes).into_uuid(),
+            kind,
+            at: at_of(line),
+            detail: detail.join("; "),
+            path: payload.path.clone(),
+        });
+    }
+}
+
+async fn references(
+    systems: &Systems,
+    pace: &Pace,
+    names: &Names,
+    facts: &mut Facts,
+) -> Result<(), Error> {
+    for payload in &facts.payload {
+        let name = payload.path.rsplit('/').next().unwrap_or_default();
+        let (Some(kind), Kind::EditDecisionRecord, Some(version)) =
+            (EditKind::of_name(name), payload.kind, payload.version)
+        else {
+            continue;
+        };
+        if kind == EditKind::Opaque {
+            continue;
+        }
+        let mut problem = |reason: String| {
+            facts.exceptions.push(Exception {
+                path: payload.path.clone(),
+                reason,
+            });
+        };
+        if payload.size > EDIT_MAX {
+            problem("it is too large to be an edit decision record; its source references were not read".to_owned());
+            continue;
+        }
+        let mut content = Vec::new();
+        let read = read_back(
+            &*systems.destination,
+            pace,
+            payload.node,
+            version,
+            payload.size,
+            ATTEMPTS,
+            &mut |bytes| {
+                content.extend_from_slice(bytes);
+                Ok(())
+            },
+        )
+        .await?;
+        if read != payload.sha256 {
+            problem("what Content Server holds is not what was filed".to_owned());
+            continue;
+        }
+        match edit::references(kind, &content) {
+            Ok(found) => facts.references.extend(found.into_iter().map(|reference| {
+                SourceReference {
+                    from: payload.path.clone(),
+                    iconik_asset: names.find(&reference.names()),
+                    clip: reference.clip,
+                    reel: reference.reel,
+                    first: reference.first,
+                    last: reference.last,
+                }
+            })),
+            Err(error) => problem(format!("its source references cannot be read: {error}")),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_content_gets_a_path_of_its_own_and_the_same_content_its_old_one() {
+        let (first, second) = (Sha256Digest([1; 32]), Sha256Digest([2; 32]));
+        let mut paths = Paths::new(&[]);
+        assert_eq!(paths.take("data/masters/a.mov", first), "data/masters/a.mov");
+        assert_eq!(paths.take("data/masters/a.mov", second), "data/masters/a.v2.mov");
+        let known: Vec<Payload> = Vec::new();
+        let mut again = Paths::new(&known);
+        again.taken = paths.taken;
+        assert_eq!(again.take("data/masters/a.mov", second), "data/masters/a.v2.mov");
+        assert_eq!(again.take("data/masters/a.mov", first), "data/masters/a.mov");
+    }
+
+    #[test]
+    fn clips_are_found_by_title_file_name_and_name_without_extension() {
+        let mut names = Names::default();
+        names.add("A002C006_141024_R2EC.mov", "one");
+        names.add("Opening title", "two");
+        let find = |name: &str| names.find(&[name.to_owned()]);
+        assert_eq!(find("a002c006_141024_r2ec"), Some("one".to_owned()));
+        assert_eq!(find("A002C006_141024_R2EC.MOV"), Some("one".to_owned()));
+        assert_eq!(find("opening TITLE"), Some("two".to_owned()));
+        assert_eq!(find("other"), None);
+    }
+}

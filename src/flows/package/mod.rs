@@ -1,0 +1,358 @@
+//! The end-of-campaign package: a bag in Content Server that can be checked without longhaul.
+//!
+//! The masters stay where they are filed; the package is a folder of papers about them, with
+//! `fetch.txt` saying where each is. Everything the papers say is kept beside the ledger's rows as
+//! [`Kept`], recorded before the first paper is written: a run that is killed makes the same
+//! papers again, byte for byte, and one that finds nothing new writes nothing at all. Each paper
+//! is an item with a marker and goes through the engine like a master; the list that closes the
+//! bag goes last, in a round of its own.
+//!
+//! A path of the bag never comes to mean other content, because a fixity history cannot say so:
+//! new content of a file gets a path of its own, and the old one stays, as its version does.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `facts` | what is kept of a package |
+//! | `gather` | where that comes from |
+//! | `papers` | the documents made of it |
+//! | `place` | the folders they go to |
+//! | `check` | looking at a package again |
+
+mod check;
+mod facts;
+mod gather;
+mod papers;
+mod place;
+
+pub use check::{Checked, Look, check};
+pub use facts::{Facts, Generation, Happened, Kept, Payload, key_of};
+pub use papers::{Paper, papers};
+
+use serde_json::json;
+
+use super::{Error, Systems};
+use crate::ledger::{Chain, Change, Entry, Ledger, NewFile, NewItem};
+use crate::pace::Pace;
+use crate::sidecar::mhl;
+use crate::transfer::{Engine, Outcome};
+use crate::types::{
+    ByteCount, CollectionId, Failure, FailureClass, Marker, MarkerFields, NodeId, Reason, Role,
+    RunId, VersionNumber,
+};
+
+/// What packages are made with.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// The collections, a package each.
+    pub collections: Vec<CollectionId>,
+    /// Address of Content Server, up to and including the program.
+    pub address: String,
+    /// Whose campaigns they are.
+    pub organization: Option<String>,
+}
+
+/// What a run works with.
+#[derive(Clone, Copy)]
+pub struct Bench<'a> {
+    /// Both systems.
+    pub systems: &'a Systems,
+    /// The ledger.
+    pub ledger: &'a Ledger,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The pace.
+    pub pace: &'a Pace,
+    /// The run.
+    pub run: RunId,
+}
+
+/// A package as a run left it.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The collection.
+    pub collection: CollectionId,
+    /// Its title.
+    pub title: String,
+    /// The folder in Content Server.
+    pub folder: NodeId,
+    /// Files in it, papers of the bag's top aside.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: ByteCount,
+    /// What is missing.
+    pub gaps: u64,
+    /// Papers written by this run.
+    pub written: u64,
+    /// Whether all papers are filed.
+    pub complete: bool,
+}
+
+/// What is kept of a collection's package; nothing when it has none.
+///
+/// # Errors
+///
+/// The ledger's.
+pub async fn kept(ledger: &Ledger, collection: &CollectionId) -> Result<Option<Kept>, Error> {
+    let text = ledger.meta(&key_of(collection)).await?;
+    text.map(|text| read(&text)).transpose()
+}
+
+/// Reads what is kept of a package.
+///
+/// # Errors
+///
+/// When another version of longhaul wrote it.
+pub fn read(text: &str) -> Result<Kept, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::stop(format!(
+            "what the ledger keeps of a package cannot be read: {error}"
+        ))
+        .into()
+    })
+}
+
+/// Makes or renews the package of every collection of the order.
+///
+/// # Errors
+///
+/// Those of both systems and the ledger; what was recorded stands, and a resume goes on.
+pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packed>), Error> {
+    let mut all = Vec::new();
+    for collection in &order.collections {
+        let before = kept(bench.ledger, collection).await?.unwrap_or_default();
+        let facts = gather::gather(
+            bench.systems,
+            bench.ledger,
+            bench.pace,
+            collection,
+            &before.facts,
+        )
+        .await?;
+        if facts.payload.is_empty() {
+            continue;
+        }
+        let mut now = Kept {
+            facts,
+            organization: order.organization.clone(),
+            address: order.address.clone(),
+            ..before.clone()
+        };
+        now.fingerprint = papers::fingerprint(&bench.systems.instance, &now);
+        if now.fingerprint != before.fingerprint {
+            begin(bench, &mut now).await?;
+            history(&mut now);
+        }
+        let (outcome, packed) = file(bench, collection, now).await?;
+        all.push(packed);
+        if !matches!(outcome, Outcome::Finished) {
+            return Ok((outcome, all));
+        }
+    }
+    Ok((Outcome::Finished, all))
+}
+
+/// Stamps new papers.
+async fn begin(bench: Bench<'_>, kept: &mut Kept) -> Result<(), Error> {
+    // A name of a manifest is exact to the second.
+    let now = jiff::Timestamp::now();
+    kept.created = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    kept.run = bench.run.to_string();
+    kept.head = match bench.ledger.verify_chain().await? {
+        Chain::Whole { digest, .. } => digest,
+        Chain::Broken { seq, .. } => format!("broken at line {seq}"),
+    };
+    kept.complete = false;
+    Ok(())
+}
+
+/// Adds what the history does not know yet.
+fn history(kept: &mut Kept) {
+    let fresh: Vec<&Payload> = kept
+        .facts
+        .payload
+        .iter()
+        .filter(|file| !kept.in_history(&file.path))
+        .collect();
+    let unmeasured = fresh.iter().filter(|file| file.digests.is_none()).count();
+    let hashed = fresh
+        .iter()
+        .filter_map(|file| {
+            Some(mhl::Hashed {
+                path: scoped(&file.path).to_owned(),
+                size: file.size,
+                modified: None,
+                digests: file.digests?,
+                action: mhl::Action::Original,
+                at: file.at,
+            })
+        })
+        .collect();
+    let mut comment = format!("run {}", kept.run);
+    if unmeasured > 0 {
+        comment.push_str(&format!(
+            "; {unmeasured} files were not read back and have no digest here, manifest-sha256.txt has theirs"
+        ));
+    }
+    kept.add_generation(hashed, comment, false);
+}
+
+/// A path as the history writes it.
+fn scoped(path: &str) -> &str {
+    path.strip_prefix("data/").unwrap_or(path)
+}
+
+/// Files the papers of what is kept, as far as they are not filed yet.
+async fn file(
+    bench: Bench<'_>,
+    collection: &CollectionId,
+    mut kept: Kept,
+) -> Result<(Outcome, Packed), Error> {
+    let papers = papers(&bench.systems.instance, &kept);
+    let files = papers.iter().filter(|paper| paper.path.starts_with("data/"));
+    let mut packed = Packed {
+        collection: collection.clone(),
+        title: kept.facts.title.clone(),
+        folder: kept.folder.unwrap_or(bench.systems.target),
+        files: (files.clone().count() + kept.facts.payload.len()) as u64,
+        bytes: files.map(|paper| paper.content.len() as u64).sum::<u64>()
+            + kept.facts.payload.iter().map(|file| file.size).sum::<u64>(),
+        gaps: kept.facts.gaps() as u64,
+        written: 0,
+        complete: kept.complete,
+    };
+    if kept.complete {
+        return Ok((Outcome::Finished, packed));
+    }
+    // Before the first effect: whoever goes on after a kill makes the same papers.
+    save(bench.ledger, collection, &kept).await?;
+    let marker = marker(bench.systems, collection, papers::LAST);
+    let folders = place::Folders::of(bench.systems, &kept, &marker).await?;
+    packed.folder = folders.top();
+    kept.folder = Some(packed.folder);
+    save(bench.ledger, collection, &kept).await?;
+    let (last, first): (Vec<&Paper>, Vec<&Paper>) =
+        papers.iter().partition(|paper| paper.path == papers::LAST);
+    for round in [first, last] {
+        let mut items = Vec::new();
+        for paper in round {
+            let parent = folders.of_path(&paper.path);
+            items.push(item(bench.systems, collection, parent, paper));
+        }
+        let added = bench.ledger.add_items(bench.run, items.clone()).await?;
+        packed.written += added.new + added.reopened + added.taken_over;
+        match bench.engine.run(bench.run, || false).await {
+            Outcome::Finished => {}
+            other => return Ok((other, packed)),
+        }
+        for item in &items {
+            let done = bench.ledger.item_by_key(&item.key).await?;
+            if done.is_none_or(|done| done.state != "done" || done.fingerprint != item.fingerprint) {
+                // Its own state says why; what closes the bag waits for it.
+                return Ok((Outcome::Finished, packed));
+            }
+        }
+    }
+    kept.complete = true;
+    save(bench.ledger, collection, &kept).await?;
+    packed.complete = true;
+    let entry = Entry {
+        run: Some(bench.run),
+        event: "packed".to_owned(),
+        data: json!({
+            "collection": collection, "title": packed.title, "folder": packed.folder,
+            "files": packed.files, "bytes": packed.bytes, "gaps": packed.gaps,
+            "papers": packed.written, "generations": kept.generations.len(),
+        })
+        .to_string(),
+        ..Entry::default()
+    };
+    bench.ledger.apply(Change::new().journal(entry)).await?;
+    Ok((Outcome::Finished, packed))
+}
+
+async fn save(ledger: &Ledger, collection: &CollectionId, kept: &Kept) -> Result<(), Error> {
+    let text = serde_json::to_string(kept).map_err(|error| {
+        Failure::new(
+            FailureClass::StopEverything,
+            Reason::Other,
+            format!("a package cannot be recorded: {error}"),
+        )
+    })?;
+    ledger.set_meta(&key_of(collection), &text).await?;
+    let mut all = list(ledger.meta(LIST).await?.as_deref());
+    if !all.contains(collection) {
+        all.push(collection.clone());
+        let text = serde_json::to_string(&all).unwrap_or_default();
+        ledger.set_meta(LIST, &text).await?;
+    }
+    Ok(())
+}
+
+/// Where the list of packages is kept beside the ledger's rows.
+pub const LIST: &str = "packages";
+
+/// The collections that have a package, as the list says.
+pub fn list(text: Option<&str>) -> Vec<CollectionId> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// The key of a paper's item.
+pub fn item_key(collection: &CollectionId, path: &str) -> String {
+    format!("package:{collection}/{path}")
+}
+
+fn marker(systems: &Systems, collection: &CollectionId, path: &str) -> String {
+    Marker::derive(&MarkerFields {
+        instance: &systems.instance,
+        domain: &systems.domain,
+        asset: collection.as_str(),
+        version: "package",
+        format: "package",
+        file: path,
+        role: &Role::Master,
+    })
+    .to_string()
+}
+
+fn item(systems: &Systems, collection: &CollectionId, parent: NodeId, paper: &Paper) -> NewItem {
+    let name = paper.path.rsplit('/').next().unwrap_or_default();
+    let name = systems.destination.map_name(name);
+    let marker = marker(systems, collection, &paper.path);
+    NewItem {
+        key: item_key(collection, &paper.path),
+        kind: "document".to_owned(),
+        title: format!("package: {}", paper.path),
+        parent: parent.0,
+        name: name.clone(),
+        marker: marker.clone(),
+        fingerprint: papers::digest(&paper.content).to_string(),
+        source: "{}".to_owned(),
+        files: vec![NewFile {
+            role: Role::Master.name(),
+            marker,
+            name,
+            size: paper.content.len() as u64,
+            mime: paper.mime.to_owned(),
+            content: Some(paper.content.clone()),
+            ..NewFile::default()
+        }],
+        ..NewItem::default()
+    }
+}
+
+/// Where a paper is filed.
+///
+/// # Errors
+///
+/// The ledger's.
+pub async fn filed(
+    ledger: &Ledger,
+    collection: &CollectionId,
+    path: &str,
+) -> Result<Option<(NodeId, VersionNumber)>, Error> {
+    let item = ledger.item_by_key(&item_key(collection, path)).await?;
+    Ok(item
+        .filter(|item| item.state == "done")
+        .and_then(|item| item.node.zip(item.version)))
+}
