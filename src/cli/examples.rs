@@ -69,6 +69,24 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "longhaul audit --run 3 --json > journal.jsonl",
         ],
     ),
+    (
+        "package",
+        &["longhaul package export --to /mnt/lto", "longhaul package check --read-back"],
+    ),
+    (
+        "package export",
+        &[
+            "longhaul package export --to /mnt/lto",
+            "longhaul package export --to /mnt/lto --collection 8ae2c3d4-0000-11ee-8000-0242ac120002",
+        ],
+    ),
+    (
+        "package check",
+        &[
+            "longhaul package check                       # versions and sizes",
+            "longhaul package check --read-back           # every byte, and a generation of the history",
+        ],
+    ),
     ("audit verify", &["longhaul audit verify"]),
     (
         "export",

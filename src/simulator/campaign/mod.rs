@@ -2,12 +2,12 @@
 //!
 //! A [`Campaign`] is a description; `iconik` turns it into rows and `bucket` into objects. The
 //! named ones hold every shape the migration has to cope with ([`small`]), content that does not
-//! match what is said about it ([`faulty`]), awkward names ([`names`]), one big master ([`one`]) or a library of any size
+//! match what is said about it ([`faulty`]), edits with their sources ([`edits`]), awkward names ([`names`]), one big master ([`one`]) or a library of any size
 //! whose rows are worked out when asked for ([`library`]).
 
 mod named;
 
-pub use named::{faulty, library, named, names, one, small};
+pub use named::{edits, faulty, library, named, names, one, small};
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -60,6 +60,7 @@ pub fn named(name: &str) -> Option<Campaign> {
         ("small", None, None) => Some(small()),
         ("faulty", None, None) => Some(faulty()),
         ("names", None, None) => Some(names()),
+        ("edits", None, None) => Some(edits()),
         ("one", size, None) => Some(one(parse_size(size.unwrap_or("1 GiB")).ok()?)),
         ("library", assets, size) => Some(library(
             assets.unwrap_or("10000").parse().ok()?,
@@ -161,6 +162,42 @@ pub fn small() -> Campaign {
         let title = clip.0.rsplit_once('.').map_or(clip.0, |(stem, _)| stem);
         campaign.asset(AssetSpec::new(title, vec![real(clip)]))
     })
+}
+
+/// The smaller part of a campaign as it ends: masters, an edit list and a timeline that use some of
+/// them and some media that nobody has, and an edit that only its own program can read.
+pub fn edits() -> Campaign {
+    let edit = |title: &str, name: &str, content: &'static [u8]| {
+        AssetSpec::new(title, vec![FileSpec::real(name, content)])
+    };
+    Campaign::titled("edits", "BRANDX-Q1")
+        .asset(AssetSpec::new(
+            "TV spot, 30 seconds",
+            vec![FileSpec::generated("TV30.mxf", 71, 5 * MIB + 3)],
+        ))
+        .asset(AssetSpec::new(
+            "A002C006_141024_R2EC",
+            vec![FileSpec::generated("A002C006_141024_R2EC.mov", 72, MIB + 1)],
+        ))
+        .asset(AssetSpec::new(
+            "Harbour, 100 % \u{201e}blue hour\u{201c}",
+            vec![FileSpec::generated("Harbour 100 %.mov", 73, 300 * KIB)],
+        ))
+        .asset(AssetSpec::new(
+            "Jingle",
+            vec![FileSpec::real("tone-440.wav", CLIPS[3].1)],
+        ))
+        .asset(edit(
+            "TV30 conform",
+            "TV30.edl",
+            include_bytes!("../../../fixtures/media/TV30.edl"),
+        ))
+        .asset(edit(
+            "TV30 timeline",
+            "TV30.otio",
+            include_bytes!("../../../fixtures/media/TV30.otio"),
+        ))
+        .asset(edit("TV30 project", "TV30.aaf", b"not looked into"))
 }
 
 /// Content and statements that do not agree; each asset has to be refused for its own reason.
