@@ -71,7 +71,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "package",
-        &["longhaul package export --to /mnt/lto", "longhaul package check --read-back"],
+        &[
+            "longhaul package export --to /mnt/lto",
+            "longhaul package check --read-back",
+        ],
     ),
     (
         "package export",

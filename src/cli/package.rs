@@ -127,10 +127,7 @@ async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit>
     let settings = context.settings(Vec::new())?;
     let instance = settings.content_server()?.name.clone();
     let reader = connect::existing_ledger(&settings)?;
-    let collection = chosen(
-        reader.meta(package::LIST)?.as_deref(),
-        arguments.collection,
-    )?;
+    let collection = chosen(reader.meta(package::LIST)?.as_deref(), arguments.collection)?;
     let kept = reader
         .meta(&key_of(&collection))?
         .map(|text| package::read(&text))
@@ -158,20 +155,23 @@ async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit>
             None => export::find(&destination, file.node).await?,
         };
         let folder = to.parent().unwrap_or(&top);
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("making {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let mut temporary = tempfile::Builder::new()
             .prefix(".longhaul-")
             .tempfile_in(folder)
             .with_context(|| format!("writing in {}", folder.display()))?;
-        let digest =
-            export::write(&destination, &pace, &content, |bytes| temporary.write_all(bytes))
-                .await
-                .with_context(|| file.path.clone())?;
+        let digest = export::write(&destination, &pace, &content, |bytes| {
+            temporary.write_all(bytes)
+        })
+        .await
+        .with_context(|| file.path.clone())?;
         if digest != file.sha256 {
             return Err(Ended(
                 Exit::Mismatch,
-                format!("{} reads back as {digest}, filed was {}", file.path, file.sha256),
+                format!(
+                    "{} reads back as {digest}, filed was {}",
+                    file.path, file.sha256
+                ),
             )
             .into());
         }
@@ -372,10 +372,16 @@ mod tests {
         for path in ["../x", "/etc/passwd", "data/../../x", ""] {
             assert!(place(top, path).is_err(), "{path}");
         }
-        assert_eq!(place(top, "data/a b").unwrap(), Path::new("/tmp/bag/data/a b"));
+        assert_eq!(
+            place(top, "data/a b").unwrap(),
+            Path::new("/tmp/bag/data/a b")
+        );
         for title in ["../../etc", "a/b", ".", "", "..", "a\\b"] {
             let name = directory(title);
-            assert!(!name.contains('/') && !name.contains('\\') && !name.starts_with('.'), "{name}");
+            assert!(
+                !name.contains('/') && !name.contains('\\') && !name.starts_with('.'),
+                "{name}"
+            );
             assert!(!name.is_empty());
         }
     }

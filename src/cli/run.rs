@@ -154,11 +154,7 @@ pub(crate) async fn start(
 }
 
 /// The packages of a run: those of its collections, when they are asked for.
-pub(crate) fn ordered(
-    settings: &Resolved,
-    selection: &Selection,
-    asked: bool,
-) -> Option<Order> {
+pub(crate) fn ordered(settings: &Resolved, selection: &Selection, asked: bool) -> Option<Order> {
     let wanted = asked || (selection.command == "archive" && settings.package.enabled);
     let address = settings.content_server().ok()?.url.to_string();
     wanted.then(|| Order {

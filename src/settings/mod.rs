@@ -41,7 +41,7 @@ pub use record::{
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
-    PackageSettings, PaceSettings, PriceSettings, SourceSettings, Target, TransferSettings,
+    PaceSettings, PackageSettings, PriceSettings, SourceSettings, Target, TransferSettings,
 };
 pub use words::{
     CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_duration,

@@ -59,9 +59,10 @@ pub async fn check(
     for paper in papers(&bench.systems.instance, &kept) {
         let size = paper.content.len() as u64;
         match filed(bench.ledger, collection, &paper.path).await? {
-            None => checked
-                .bad
-                .push((paper.path, "is not filed; `longhaul archive` files it".to_owned())),
+            None => checked.bad.push((
+                paper.path,
+                "is not filed; `longhaul archive` files it".to_owned(),
+            )),
             Some((node, version)) => {
                 let wrong = match look {
                     Look::Size => stored(bench, node, version, size).await?,

@@ -69,7 +69,11 @@ pub(super) async fn gather(
     }
     // What was in the package stays in it: its versions stay in Content Server.
     for payload in &known.payload {
-        match facts.payload.iter_mut().find(|now| now.path == payload.path) {
+        match facts
+            .payload
+            .iter_mut()
+            .find(|now| now.path == payload.path)
+        {
             None => facts.payload.push(payload.clone()),
             // A check of the package has read what the run did not.
             Some(now) if now.node == payload.node && now.version == payload.version => {
@@ -84,8 +88,12 @@ pub(super) async fn gather(
     references(systems, pace, &names, &mut facts).await?;
     facts.exceptions.sort();
     facts.exceptions.dedup();
-    facts.approvals.sort_by(|a, b| (a.at, &a.subject, &a.by).cmp(&(b.at, &b.subject, &b.by)));
-    facts.events.sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
+    facts
+        .approvals
+        .sort_by(|a, b| (a.at, &a.subject, &a.by).cmp(&(b.at, &b.subject, &b.by)));
+    facts
+        .events
+        .sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
     facts.events.dedup_by_key(|event| event.id);
     Ok(facts)
 }
@@ -109,19 +117,42 @@ impl Paths {
 
     /// A path for this content: its own, or one with a number when that holds another content.
     fn take(&mut self, wanted: &str, sha256: Sha256Digest) -> String {
+        let wanted = plain(wanted);
         let mut number = 1;
-        let mut path = wanted.to_owned();
+        let mut path = wanted.clone();
         while self.taken.get(&path).is_some_and(|there| *there != sha256)
-            || (number == 1 && self.now.contains(&path))
-            || (number > 1 && self.now.contains(&path))
+            || self.now.contains(&path)
         {
             number += 1;
-            path = numbered(wanted, number);
+            path = numbered(&wanted, number);
         }
         self.taken.insert(path.clone(), sha256);
         self.now.insert(path.clone());
         path
     }
+}
+
+/// A path that every tool reads alike. A bag writes `%` and line ends in a way that `sha256sum`
+/// does not know and other tools know in part, a backslash and a colon mean folders elsewhere.
+fn plain(path: &str) -> String {
+    let steps: Vec<String> = path
+        .split('/')
+        .map(|step| {
+            let step: String = step
+                .chars()
+                .map(|character| match character {
+                    '%' | '\\' | ':' => '_',
+                    other if other.is_control() => '_',
+                    other => other,
+                })
+                .collect();
+            match step.trim() {
+                "" | "." | ".." => "_".to_owned(),
+                step => step.to_owned(),
+            }
+        })
+        .collect();
+    steps.join("/")
 }
 
 /// `a/b.mov` → `a/b.v2.mov`.
@@ -445,16 +476,18 @@ async fn references(
             continue;
         }
         match edit::references(kind, &content) {
-            Ok(found) => facts.references.extend(found.into_iter().map(|reference| {
-                SourceReference {
-                    from: payload.path.clone(),
-                    iconik_asset: names.find(&reference.names()),
-                    clip: reference.clip,
-                    reel: reference.reel,
-                    first: reference.first,
-                    last: reference.last,
-                }
-            })),
+            Ok(found) => {
+                facts
+                    .references
+                    .extend(found.into_iter().map(|reference| SourceReference {
+                        from: payload.path.clone(),
+                        iconik_asset: names.find(&reference.names()),
+                        clip: reference.clip,
+                        reel: reference.reel,
+                        first: reference.first,
+                        last: reference.last,
+                    }))
+            }
             Err(error) => problem(format!("its source references cannot be read: {error}")),
         }
     }
@@ -469,13 +502,42 @@ mod tests {
     fn other_content_gets_a_path_of_its_own_and_the_same_content_its_old_one() {
         let (first, second) = (Sha256Digest([1; 32]), Sha256Digest([2; 32]));
         let mut paths = Paths::new(&[]);
-        assert_eq!(paths.take("data/masters/a.mov", first), "data/masters/a.mov");
-        assert_eq!(paths.take("data/masters/a.mov", second), "data/masters/a.v2.mov");
+        assert_eq!(
+            paths.take("data/masters/a.mov", first),
+            "data/masters/a.mov"
+        );
+        assert_eq!(
+            paths.take("data/masters/a.mov", second),
+            "data/masters/a.v2.mov"
+        );
         let known: Vec<Payload> = Vec::new();
         let mut again = Paths::new(&known);
         again.taken = paths.taken;
-        assert_eq!(again.take("data/masters/a.mov", second), "data/masters/a.v2.mov");
-        assert_eq!(again.take("data/masters/a.mov", first), "data/masters/a.mov");
+        assert_eq!(
+            again.take("data/masters/a.mov", second),
+            "data/masters/a.v2.mov"
+        );
+        assert_eq!(
+            again.take("data/masters/a.mov", first),
+            "data/masters/a.mov"
+        );
+    }
+
+    #[test]
+    fn paths_are_such_that_every_tool_reads_them() {
+        let mut paths = Paths::new(&[]);
+        let sha256 = Sha256Digest([1; 32]);
+        let take = |paths: &mut Paths, path: &str| paths.take(path, sha256);
+        assert_eq!(
+            take(&mut paths, "data/masters/100 %.mov"),
+            "data/masters/100 _.mov"
+        );
+        // Two names that become one stay two paths.
+        assert_eq!(
+            take(&mut paths, "data/masters/100 :.mov"),
+            "data/masters/100 _.v2.mov"
+        );
+        assert_eq!(take(&mut paths, "data/a\nb/../c\\d "), "data/a_b/_/c_d");
     }
 
     #[test]

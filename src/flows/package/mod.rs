@@ -208,7 +208,9 @@ async fn file(
     mut kept: Kept,
 ) -> Result<(Outcome, Packed), Error> {
     let papers = papers(&bench.systems.instance, &kept);
-    let files = papers.iter().filter(|paper| paper.path.starts_with("data/"));
+    let files = papers
+        .iter()
+        .filter(|paper| paper.path.starts_with("data/"));
     let mut packed = Packed {
         collection: collection.clone(),
         title: kept.facts.title.clone(),
@@ -246,7 +248,8 @@ async fn file(
         }
         for item in &items {
             let done = bench.ledger.item_by_key(&item.key).await?;
-            if done.is_none_or(|done| done.state != "done" || done.fingerprint != item.fingerprint) {
+            if done.is_none_or(|done| done.state != "done" || done.fingerprint != item.fingerprint)
+            {
                 // Its own state says why; what closes the bag waits for it.
                 return Ok((Outcome::Finished, packed));
             }

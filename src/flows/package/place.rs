@@ -72,7 +72,10 @@ async fn is_ours(systems: &Systems, folder: NodeId, marker: &str) -> Result<bool
         }));
     }
     let (children, more) = again(|| destination.children(folder, 1)).await?;
-    Ok(!more && children.iter().all(|child| child.container && child.name == "data"))
+    Ok(!more
+        && children
+            .iter()
+            .all(|child| child.container && child.name == "data"))
 }
 
 /// The folder of that name, made when it is not there.
