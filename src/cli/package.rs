@@ -16,7 +16,7 @@ use crate::flows::package::{self, Bench, Kept, Look, key_of};
 use crate::ledger::{NewRun, Reader};
 use crate::sidecar::bagit;
 use crate::transfer::Outcome;
-use crate::types::{CollectionId, NodeId, Sha256Digest, VersionNumber, display_bytes};
+use crate::types::{CollectionId, NodeId, RunId, Sha256Digest, VersionNumber, display_bytes};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -284,24 +284,33 @@ async fn check(context: &Context, arguments: Check) -> anyhow::Result<Exit> {
     let kept = package::kept(&ledger, &collection)
         .await?
         .ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
+    if !kept.complete && !arguments.read_back {
+        return Err(Ended::usage(format!(
+            "the package is not complete yet; `longhaul archive {collection} --package` goes on with it"
+        )));
+    }
     let connected = connect::connect(&settings).await?;
     let stop = signals::listen(std::sync::Arc::clone(&context.output))?;
     let pace = connect::pace(&settings);
     let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, true)?;
-    let run = ledger
-        .start_run(NewRun {
+    // Looking alone is no run: `resume` goes on with the last one that moved something.
+    let run = if arguments.read_back {
+        let new = NewRun {
             command: "package check".to_owned(),
-            arguments: json!({"collection": collection, "read_back": arguments.read_back})
-                .to_string(),
-        })
-        .await?;
-    ledger.scan_progress(run, None, true, 0).await?;
+            arguments: json!({"collection": collection}).to_string(),
+        };
+        let run = ledger.start_run(new).await?;
+        ledger.scan_progress(run, None, true, 0).await?;
+        Some(run)
+    } else {
+        None
+    };
     let bench = Bench {
         systems: &connected.systems,
         ledger: &ledger,
         engine: &engine,
         pace: &pace,
-        run,
+        run: run.unwrap_or(RunId(0)),
     };
     let look = if arguments.read_back {
         Look::ReadBack
@@ -315,8 +324,10 @@ async fn check(context: &Context, arguments: Check) -> anyhow::Result<Exit> {
         Ok((Outcome::Stopped | Outcome::Waiting, ..)) => "stopped",
         Ok(_) | Err(_) => "failed",
     };
-    ledger.give_back(run).await?;
-    ledger.end_run(run, word, word == "done").await?;
+    if let Some(run) = run {
+        ledger.give_back(run).await?;
+        ledger.end_run(run, word, word == "done").await?;
+    }
     let (outcome, checked, packed) = looked?;
     context.output.event(
         "package_checked",

@@ -145,6 +145,10 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["resume"], 1);
     runs(&decide, 0);
     runs(&["drain"], 0);
+    // The lost master is a gap.
+    runs(&["archive", &collection, "--package"], 1);
+    runs(&["package", "export", "--to", "packages"], 0);
+    runs(&["package", "check"], 0);
     std::fs::remove_file(systems.place.path().join("longhaul.db")).expect("the ledger");
     let dry = runs(&["adopt", "--dry-run"], 0);
     assert!(of_type(&dry, "adopted")["versions"].as_u64() > Some(0));

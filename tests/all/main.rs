@@ -15,6 +15,7 @@ mod kills;
 mod long;
 mod machine;
 mod metadata;
+mod package;
 mod plan;
 mod publishing;
 mod reconcile;

@@ -53,6 +53,21 @@ pub struct Happened {
     pub path: String,
 }
 
+/// A remark of a reviewer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// The asset's title.
+    pub subject: String,
+    /// Who.
+    pub by: String,
+    /// When, if that is known.
+    pub at: Option<Timestamp>,
+    /// What.
+    pub text: String,
+    /// Whether it is dealt with.
+    pub resolved: bool,
+}
+
 /// Everything that is said of a campaign, apart from when and by which run it is said.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -66,6 +81,8 @@ pub struct Facts {
     pub references: Vec<SourceReference>,
     /// Who released what.
     pub approvals: Vec<Approval>,
+    /// What people said about it.
+    pub comments: Vec<Comment>,
     /// What is missing.
     pub exceptions: Vec<Exception>,
     /// Items that failed.

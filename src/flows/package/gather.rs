@@ -7,9 +7,9 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::facts::{Facts, Happened, Payload};
+use super::facts::{Comment, Facts, Happened, Payload};
 use crate::flows::{Error, Systems, archive};
-use crate::iconik::{Asset, Locator};
+use crate::iconik::{self, Asset, Locator, Segment, SegmentKind, Vote};
 use crate::ledger::{File, Item, Ledger, Line};
 use crate::pace::Pace;
 use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
@@ -191,19 +191,11 @@ impl Names {
     }
 }
 
+/// What people decided and said about an asset's current version.
 async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Result<(), Error> {
-    let votes = match systems.iconik.votes_of(asset).await {
-        Ok(votes) => votes,
-        Err(error) if error.is_not_found() => return Ok(()),
-        Err(error) if error.is_forbidden() => {
-            facts.exceptions.push(Exception {
-                path: asset.title.clone(),
-                reason: format!("its approvals may not be read: {error}"),
-            });
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let version = asset.current_version().map(|version| &version.id);
+    let votes = systems.iconik.votes(&asset.id, version);
+    let votes: Vec<Vote> = readable(votes.try_collect().await, asset, "approvals", facts)?;
     for vote in votes {
         let outcome = match vote.status.as_deref() {
             Some("APPROVED") => "approved",
@@ -222,7 +214,39 @@ async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Resul
             document: None,
         });
     }
+    let said = systems
+        .iconik
+        .segments(&asset.id, Some(&SegmentKind::Comment), version);
+    let said: Vec<Segment> = readable(said.try_collect().await, asset, "comments", facts)?;
+    facts.comments.extend(said.into_iter().map(|said| Comment {
+        subject: asset.title.clone(),
+        by: said.author().to_string(),
+        at: said.date_created,
+        text: said.text.unwrap_or_default(),
+        resolved: said.checked,
+    }));
     Ok(())
+}
+
+/// What may not be read is a gap, and no reason to make no package.
+fn readable<T>(
+    read: Result<Vec<T>, iconik::Error>,
+    asset: &Asset,
+    what: &str,
+    facts: &mut Facts,
+) -> Result<Vec<T>, Error> {
+    match read {
+        Ok(read) => Ok(read),
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) if error.is_forbidden() => {
+            facts.exceptions.push(Exception {
+                path: asset.title.clone(),
+                reason: format!("its {what} may not be read: {error}"),
+            });
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn item_of(

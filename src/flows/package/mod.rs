@@ -25,7 +25,7 @@ mod papers;
 mod place;
 
 pub use check::{Checked, Look, check};
-pub use facts::{Facts, Generation, Happened, Kept, Payload, key_of};
+pub use facts::{Comment, Facts, Generation, Happened, Kept, Payload, key_of};
 pub use papers::{Paper, papers};
 
 use serde_json::json;

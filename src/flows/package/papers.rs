@@ -90,7 +90,7 @@ pub(super) fn fingerprint(instance: &str, kept: &Kept) -> String {
     let facts = &kept.facts;
     let campaign = serde_json::to_vec(&json!({
         "title": facts.title, "payload": facts.payload, "references": facts.references,
-        "approvals": facts.approvals, "exceptions": facts.exceptions,
+        "approvals": facts.approvals, "comments": facts.comments, "exceptions": facts.exceptions,
         "organization": kept.organization, "address": kept.address,
         "version": env!("CARGO_PKG_VERSION"), "failed": facts.failed, "held": facts.held,
     }));
@@ -249,7 +249,7 @@ fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
 fn approvals(kept: &Kept) -> Vec<u8> {
     let document = json!({
         "format": "longhaul-approvals/1", "campaign": kept.facts.title,
-        "approvals": kept.facts.approvals,
+        "approvals": kept.facts.approvals, "comments": kept.facts.comments,
     });
     let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     text.push(b'\n');

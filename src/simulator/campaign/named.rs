@@ -171,10 +171,16 @@ pub fn edits() -> Campaign {
         AssetSpec::new(title, vec![FileSpec::real(name, content)])
     };
     Campaign::titled("edits", "BRANDX-Q1")
-        .asset(AssetSpec::new(
-            "TV spot, 30 seconds",
-            vec![FileSpec::generated("TV30.mxf", 71, 5 * MIB + 3)],
-        ))
+        .asset(
+            AssetSpec::new(
+                "TV spot, 30 seconds",
+                vec![FileSpec::generated("TV30.mxf", 71, 5 * MIB + 3)],
+            )
+            .with(|a| {
+                a.approval = Some(("APPROVED", vec!["APPROVED"]));
+                a.comments = vec![comment("Colours are final <ok>", 1_000, false, None)];
+            }),
+        )
         .asset(AssetSpec::new(
             "A002C006_141024_R2EC",
             vec![FileSpec::generated("A002C006_141024_R2EC.mov", 72, MIB + 1)],
