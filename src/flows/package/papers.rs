@@ -27,7 +27,7 @@ pub struct Paper {
     pub content: Vec<u8>,
 }
 
-/// Every document, [`LAST`] at the end.
+/// Every document, the list that closes the bag at the end.
 pub fn papers(instance: &str, kept: &Kept) -> Vec<Paper> {
     let mut payload: BTreeMap<String, Sha256Digest> = BTreeMap::new();
     let mut bytes = 0;
