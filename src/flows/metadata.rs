@@ -1,7 +1,7 @@
 //! Metadata in step: the mapped fields of filed assets, both ways.
 //!
 //! For each filed asset the values of both sides are compared with those they last agreed on, field
-//! by field ([`merge`](crate::sidecar::mapping::merge::merge)). What has to be written is journalled
+//! by field ([`merge`](mod@crate::sidecar::mapping::merge)). What has to be written is journalled
 //! with the value that it overwrites, then written, then remembered; whoever is killed in between
 //! finds both sides equal the next time and writes nothing. What a side says after a write is
 //! compared, not what was sent, so an own write never comes back as somebody's edit.

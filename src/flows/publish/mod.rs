@@ -1,6 +1,6 @@
 //! Publishing: final, approved media become the system of record.
 //!
-//! What is chosen is decided asset by asset while a run enumerates ([`Policy::choose`]): an asset
+//! What is chosen is decided asset by asset while a run enumerates ([`Policy::refusal`]): an asset
 //! that is not final is left out with its reason, and one that lacks what its record needs is held
 //! until a later run finds it complete. What it becomes is worked out by [`Policy::record`] and
 //! kept with its item; the engine carries it out around the same pipeline that moves the bytes.
