@@ -31,7 +31,6 @@ pub(crate) async fn policy(
         .collect::<Result<_, _>>()?;
     let server = &connected.systems.content_server;
     let binding = binding(&settings.map, server, connected.systems.target).await?;
-    let write_back = publish.write_back.iter();
     Ok(Arc::new(Policy {
         approved: match &publish.approved {
             settings::Approved::Review => Approved::Review,
@@ -69,9 +68,6 @@ pub(crate) async fn policy(
         rename: publish.rename,
         relocate: publish.relocate,
         supersede: publish.locked == Locked::Supersede,
-        written_back: write_back
-            .flat_map(|told| told.fields.iter().map(|(_, field)| field.clone()))
-            .collect(),
     }))
 }
 

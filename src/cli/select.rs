@@ -289,6 +289,12 @@ impl Selection {
             filter: self.filter.clone(),
             in_collections: matches!(self.from, From::Collections(_))
                 || matches!(&self.from, From::Plan(saved) if saved.header.selection.get("collections").is_some()),
+            written_back: settings
+                .publish
+                .write_back
+                .iter()
+                .flat_map(|told| told.fields.iter().map(|(_, field)| field.clone()))
+                .collect(),
             shared: settings
                 .map
                 .iter()

@@ -49,6 +49,9 @@ pub struct Intake {
     pub in_collections: bool,
     /// iconik's field for each shared one of the sidecar, where it has another name.
     pub shared: BTreeMap<String, String>,
+    /// Fields that longhaul itself writes in iconik: a sidecar that said them would have to be
+    /// filed again after every filing.
+    pub written_back: Vec<String>,
     /// What makes records of masters; plain filing when there is nothing.
     pub publish: Option<Arc<Policy>>,
 }
@@ -341,8 +344,9 @@ async fn examine(
                         .await
                 }
             }?;
-            if let Some(policy) = &intake.publish {
-                policy.without_own(&mut metadata);
+            for view in &mut metadata.views {
+                view.fields
+                    .retain(|field| !intake.written_back.contains(&field.name));
             }
             let content = MetadataSidecar {
                 shared: intake.shared.clone(),

@@ -203,7 +203,8 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
             "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
                  parent = iif(container IS NULL AND node IS NULL, ?6, parent),
                  name = iif(container IS NULL AND node IS NULL, ?7, name),
-                 folded = iif(container IS NULL AND node IS NULL, ?8, folded), record = ?9
+                 folded = iif(container IS NULL AND node IS NULL, ?8, folded),
+                 record = coalesce(?9, record)
              WHERE id = ?1",
         )?
         .execute(params![
@@ -251,7 +252,8 @@ fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<b
         // A later version's record and documents are the ones that count by now.
         return Ok(false);
     }
-    let record = known.record != item.record;
+    // Plain filing takes no record away.
+    let record = item.record.is_some() && known.record != item.record;
     let mut documents = Vec::new();
     for file in item.files.iter().filter(|file| file.content.is_some()) {
         let other: Option<i64> = tx
@@ -286,8 +288,8 @@ fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<b
     }
     tx.conn
         .prepare_cached(
-            "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5, record = ?6,
-                 state = 'planned', attempts = 0, next_at = 0 WHERE id = ?1",
+            "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
+                 record = coalesce(?6, record), state = 'planned', attempts = 0, next_at = 0 WHERE id = ?1",
         )?
         .execute(params![
             known.id,
@@ -324,7 +326,7 @@ fn renew(
                  parent = iif(node IS NULL, ?13, parent), name = iif(node IS NULL, ?14, name),
                  folded = iif(node IS NULL, ?15, folded),
                  container = NULL, version = NULL, proof = 'none', attempts = 0, next_at = 0,
-                 record = ?16
+                 record = coalesce(?16, record)
              WHERE id = ?1",
         )?
         .execute(params![

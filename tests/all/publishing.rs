@@ -7,6 +7,7 @@ use std::time::Duration;
 use longhaul::content_server::{ApplyTo, Grant, Holder, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::iconik::Kind;
 use longhaul::transfer::Destination as _;
 use longhaul::types::{KIB, NodeId};
 use serde_json::{Value, json};
@@ -477,5 +478,46 @@ fn reconcile_finds_what_somebody_changed_about_a_record() {
         detail.contains("\"Mine\"") && detail.contains("Public"),
         "{detail}"
     );
+    systems.stop();
+}
+
+#[test]
+fn iconik_is_told_in_its_metadata_and_that_makes_no_news() {
+    let systems = start("");
+    let views = systems.simulator.iconik().rows(Kind::View);
+    let view = views
+        .iter()
+        .find(|view| view["view_fields"].to_string().contains("archive_package"))
+        .expect("a view");
+    let id = view["id"].as_str().unwrap().to_owned();
+    let settings = format!(
+        "{SETTINGS}write_back = {{ view = {id:?}, record = \"archive_package\", filed = \"archive_date\" }}\n"
+    );
+    systems.configure(Extra {
+        sections: &settings,
+        ..Extra::default()
+    });
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let node = node_of(&systems, "spot.mov");
+    let asset = systems.assets(&["Spot"]).remove(0);
+    let told = systems
+        .simulator
+        .iconik()
+        .values("assets", &asset, &id)
+        .unwrap();
+    assert_eq!(
+        told["archive_package"]["field_values"][0]["value"],
+        node.to_string()
+    );
+    let before = effects(&systems);
+    let (_, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(of_type(&lines, "summary")["already_done"], 1);
+    assert_eq!(effects(&systems).1, before.1);
+    // Plain filing of the same asset neither takes the record away nor writes its sidecar anew.
+    systems.run(&["archive", &collection]);
+    assert_eq!(systems.named("spot.mov.metadata.json").len(), 1);
+    let (_, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(of_type(&lines, "summary")["already_done"], 1);
     systems.stop();
 }

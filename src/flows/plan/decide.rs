@@ -339,7 +339,7 @@ impl Inner {
                     .or(place.document);
             }
             let settled = match known.state.as_str() {
-                "done" if same && known.record != item.record => Some((
+                "done" if same && item.record.is_some() && known.record != item.record => Some((
                     Action::AlreadyFiled,
                     "record-changed",
                     format!(

@@ -53,8 +53,6 @@ pub struct Policy {
     pub relocate: bool,
     /// Whether new content of a record that takes none becomes a document of its own.
     pub supersede: bool,
-    /// Fields that longhaul itself writes: their values are no news.
-    pub written_back: Vec<String>,
 }
 
 /// The workspace that a record goes to, before an asset's values are in it.
@@ -236,14 +234,6 @@ impl Policy {
             bound,
             place,
             missing,
-        }
-    }
-
-    /// The metadata without what longhaul itself writes into it.
-    pub fn without_own(&self, metadata: &mut Metadata) {
-        for view in &mut metadata.views {
-            view.fields
-                .retain(|field| !self.written_back.contains(&field.name));
         }
     }
 }

@@ -63,6 +63,12 @@ async fn another_record_opens_a_done_item_and_leaves_its_files_as_they_are() {
     done(&ledger, item(Some("one"), "x")).await;
     let (added, same, _) = again(&ledger, item(Some("one"), "x")).await;
     assert_eq!((added.already_done, same.state.as_str()), (1, "done"));
+    let (added, plain, _) = again(&ledger, item(None, "x")).await;
+    assert_eq!(
+        (added.already_done, plain.record.as_deref()),
+        (1, Some("one")),
+        "plain filing takes no record away"
+    );
     let (added, opened, files) = again(&ledger, item(Some("two"), "x")).await;
     assert_eq!((added.reopened, opened.state.as_str()), (1, "planned"));
     assert_eq!(opened.record.as_deref(), Some("two"));
