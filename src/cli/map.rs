@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         ));
     }
     let connected = connect::connect(&settings).await?;
-    let policy = record::policy(&settings, &connected).await?;
+    let policy = record::policy(&settings, &connected, false).await?;
     let systems = &connected.systems;
     let id = AssetId(arguments.asset);
     let asset = systems.iconik.asset(&id).await?;

@@ -18,6 +18,7 @@ use crate::flows::migrate::Library;
 ///   longhaul publish 8ae2c3d4-0000-11ee-8000-0242ac120002
 ///   longhaul publish --query 'status:ACTIVE' --where campaign=Spring --dry-run
 ///   longhaul publish --ids final.txt
+///   longhaul publish 8ae2c3d4-0000-11ee-8000-0242ac120002 --again   # after reconcile found differences
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -26,6 +27,9 @@ pub(crate) struct Arguments {
     /// Say what would be done, and do nothing (see `longhaul plan`)
     #[arg(long)]
     dry_run: bool,
+    /// Look at every record again, and mend what somebody changed about it
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     pub(crate) moving: Moving,
     #[command(flatten)]
@@ -93,7 +97,8 @@ impl What {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let selection = arguments.what.selection(arguments.filters)?;
+    let mut selection = arguments.what.selection(arguments.filters)?;
+    selection.again = arguments.again;
     if arguments.dry_run {
         return plan::dry_run(context, selection, &arguments.moving).await;
     }

@@ -22,6 +22,7 @@ use crate::types::{NodeId, ViewId};
 pub(crate) async fn policy(
     settings: &Resolved,
     connected: &Connected,
+    again: bool,
 ) -> anyhow::Result<Arc<Policy>> {
     let publish = &settings.publish;
     let place = publish
@@ -42,6 +43,7 @@ pub(crate) async fn policy(
         },
         binding,
         base: connected.systems.target,
+        again: again.then(|| jiff::Timestamp::now().to_string()),
         place,
         workspace: publish.workspace.as_ref().map(workspace).transpose()?,
         rights: publish.permissions.as_ref().map(rights),

@@ -140,6 +140,8 @@ pub(crate) struct Selection {
     pub(crate) command: &'static str,
     pub(crate) from: From,
     pub(crate) filter: Filter,
+    /// Whether records that are as planned are looked at again, and mended.
+    pub(crate) again: bool,
 }
 
 impl Selection {
@@ -168,6 +170,7 @@ impl Selection {
             command,
             from,
             filter,
+            again: false,
         })
     }
 
@@ -225,6 +228,7 @@ impl Selection {
             command,
             from,
             filter,
+            again: told["again"].as_bool() == Some(true),
         })
     }
 
@@ -234,6 +238,9 @@ impl Selection {
             From::Plan(saved) => json!({"plan": saved.path, "plan_sha256": saved.end.sha256}),
             _ => self.source(),
         };
+        if self.again {
+            told["again"] = true.into();
+        }
         if !self.filter.is_empty()
             && let (Value::Object(told), Ok(filter)) =
                 (&mut told, serde_json::to_value(&self.filter))
@@ -273,7 +280,7 @@ impl Selection {
         connected: &Connected,
     ) -> anyhow::Result<Intake> {
         let publish = match self.command {
-            "publish" => Some(record::policy(settings, connected).await?),
+            "publish" => Some(record::policy(settings, connected, self.again).await?),
             _ => None,
         };
         let all = settings

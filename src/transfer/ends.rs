@@ -27,6 +27,9 @@ pub struct Record {
     pub relocate: bool,
     /// Whether new content of a record that takes none is filed as a document of its own.
     pub supersede: bool,
+    /// When it was to be looked at again although nothing about it is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
     /// Place, values, rights and marks; only the destination reads it.
     pub filing: serde_json::Value,
 }

@@ -478,6 +478,12 @@ fn reconcile_finds_what_somebody_changed_about_a_record() {
         detail.contains("\"Mine\"") && detail.contains("Public"),
         "{detail}"
     );
+    systems.run(&["publish", &collection, "--again"]);
+    let (_, lines) = systems.run(&["reconcile"]);
+    assert_eq!(spot(&lines)["class"], "equal", "it is mended: {lines:#?}");
+    let before = effects(&systems);
+    systems.run(&["publish", &collection]);
+    assert_eq!(effects(&systems).1, before.1, "and that is all");
     systems.stop();
 }
 

@@ -35,6 +35,8 @@ pub struct Policy {
     pub binding: Binding,
     /// The folder that everything is filed below.
     pub base: NodeId,
+    /// When everything was to be looked at again; makes every record another.
+    pub again: Option<String>,
     /// Folders below it.
     pub place: Vec<Template>,
     /// The workspace that takes the place of the folder.
@@ -226,6 +228,7 @@ impl Policy {
                 rename: self.rename.then(|| name.to_owned()),
                 relocate: self.relocate,
                 supersede: self.supersede,
+                again: self.again.clone(),
                 filing: serde_json::to_value(filing).unwrap_or_default(),
             }
         });
