@@ -18,7 +18,7 @@ use crate::flows::migrate::Library;
 ///   longhaul publish 8ae2c3d4-0000-11ee-8000-0242ac120002
 ///   longhaul publish --query 'status:ACTIVE' --where campaign=Spring --dry-run
 ///   longhaul publish --ids final.txt
-///   longhaul publish 8ae2c3d4-0000-11ee-8000-0242ac120002 --again   # after reconcile found differences
+///   longhaul publish 8ae2c3d4-0000-11ee-8000-0242ac120002 --again
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
