@@ -104,6 +104,7 @@ impl Master {
                 .collect(),
             hidden: metadata.hidden.clone(),
             shared: BTreeMap::new(),
+            folder: self.many,
         }
     }
 }

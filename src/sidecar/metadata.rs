@@ -59,6 +59,9 @@ pub struct MetadataSidecar {
     /// The source's field for a shared one, where it has another name.
     #[serde(skip)]
     pub shared: BTreeMap<String, String>,
+    /// Whether the master is a folder of files, however many there are: it has no digest then.
+    #[serde(skip)]
+    pub folder: bool,
 }
 
 /// The asset.
@@ -220,7 +223,7 @@ impl MetadataSidecar {
     /// Whose document it is. Several files have no digest in common.
     fn identity(&self) -> Value {
         let only = match self.files.as_slice() {
-            [only] => Some(only),
+            [only] if !self.folder => Some(only),
             _ => None,
         };
         json!({
@@ -327,17 +330,17 @@ fn is_language(tag: &str) -> bool {
         && parts.all(|part| letters(part, 2, 8))
 }
 
-/// Puts the master's digest where a document waits for it; `None` leaves it open. The length stays.
-pub fn with_master_digest(document: &[u8], sha256: Option<&Sha256Digest>) -> Vec<u8> {
-    let quoted = format!("\"{MASTER_SHA256}\"");
-    let filled = match sha256 {
-        Some(digest) => format!("\"{digest}\""),
-        None => format!("{:<width$}", "null", width = quoted.len()),
-    };
-    match std::str::from_utf8(document) {
-        Ok(text) => text.replacen(&quoted, &filled, 1).into_bytes(),
-        Err(_) => document.to_vec(),
+/// Puts the master's digest where a document waits for it. The length stays.
+pub fn with_master_digest(document: &[u8], sha256: &Sha256Digest) -> Vec<u8> {
+    let mut filled = document.to_vec();
+    let waiting = MASTER_SHA256.as_bytes();
+    if let Some(at) = document
+        .windows(waiting.len())
+        .position(|window| window == waiting)
+    {
+        filled[at..at + waiting.len()].copy_from_slice(sha256.to_string().as_bytes());
     }
+    filled
 }
 
 /// Parameters that make an address a secret.
@@ -491,14 +494,17 @@ mod tests {
         sidecar.files[0].sha256 = None;
         let open = sidecar.to_json();
         let digest = Sha256Digest([0xab; 32]);
-        let filled = with_master_digest(&open, Some(&digest));
+        let filled = with_master_digest(&open, &digest);
         assert_eq!(filled.len(), open.len());
         let value: Value = serde_json::from_slice(&filled).unwrap();
         assert_eq!(value["asset"]["sha256"], "ab".repeat(32));
-        let unknown = with_master_digest(&open, None);
-        assert_eq!(unknown.len(), open.len());
-        let value: Value = serde_json::from_slice(&unknown).unwrap();
-        assert_eq!(value["asset"]["sha256"], Value::Null);
+        sidecar.folder = true;
+        let many: Value = serde_json::from_slice(&sidecar.to_json()).unwrap();
+        assert_eq!(
+            many["asset"]["sha256"],
+            Value::Null,
+            "of a folder there is none"
+        );
     }
 
     #[test]

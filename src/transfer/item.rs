@@ -95,10 +95,13 @@ async fn documents(
         .await
         .map_err(ledger_failure)?;
     let mut ready = Vec::with_capacity(files.len());
+    let mut moved = None;
     for file in files {
         let mut mover = Mover::new(shared, item, file, Placement::Alone, None);
+        mover.master = moved;
         let done = mover.run().await?;
         let part = if mover.is_master() {
+            moved = Some(done.sha256);
             Part::Master
         } else {
             Part::Companion
@@ -410,6 +413,7 @@ async fn split_files(
                 Placement::Inside(top),
                 segment.then(|| outer.clone()),
             );
+            mover.master = whole;
             let ready = mover.run().await?;
             level = level.min(ready.level);
             if join {

@@ -40,6 +40,8 @@ pub(super) struct Mover<'a> {
     pub(super) placement: Placement,
     /// Hash state over the whole master before this segment.
     pub(super) outer: Option<Vec<u8>>,
+    /// The digest of the master that this document accompanies, which was moved before it.
+    pub(super) master: Option<Sha256Digest>,
     /// A small file's bytes between being hashed and being sent.
     pub(super) held: Option<Whole>,
     /// What is to be written with the moment it is sent.
@@ -82,6 +84,7 @@ impl<'a> Mover<'a> {
             file,
             placement,
             outer,
+            master: None,
             held: None,
             announced: None,
             created: false,

@@ -25,18 +25,14 @@ use super::budget::Claim;
 use super::ends::{ByteStream, Content, PartReceipt, Session};
 use super::fetch::{CHUNK, PIECE, Reader};
 use super::hash::{self, HashState, Hashed, Outer};
-use super::item::PAGE;
 use super::mover::Mover;
-use super::plan::JoinManifest;
 use super::progress::{Gauge, Progress};
 use super::tuner::Permit;
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, FilePatch, Part};
 use crate::sidecar;
 use crate::telemetry::crash_point;
-use crate::types::{
-    ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, Role, Sha256Digest, TransferId,
-};
+use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason, TransferId};
 
 /// Chunks that are between stages of a streamed body at any time: one being filled, seven in the
 /// hashes' queues and hands, one with the HTTP client.
@@ -553,7 +549,10 @@ impl Mover<'_> {
         let mut state = self.first_state()?;
         let mut chunks = Vec::new();
         if let Some(content) = &self.file.content {
-            let content = self.completed(content).await?;
+            let content = match &self.master {
+                Some(sha256) => sidecar::with_master_digest(content, sha256),
+                None => content.clone(),
+            };
             state.update(&content);
             chunks.push(Bytes::from(content));
         } else if self.file.size > 0 {
@@ -568,33 +567,6 @@ impl Mover<'_> {
         }
         self.check_md5(&state)?;
         Ok((claim, chunks, state))
-    }
-
-    /// A document of the item's own with what only the moved master could say: its digest. The
-    /// master comes before its documents, so it is known by then.
-    async fn completed(&self, content: &[u8]) -> Result<Vec<u8>, Failure> {
-        if self.file.role != Role::Metadata.name() {
-            return Ok(content.to_vec());
-        }
-        let files = self
-            .shared
-            .ledger
-            .files(self.item.id, 0, PAGE)
-            .await
-            .map_err(ledger_failure)?;
-        let of_role = |role: &Role| files.iter().find(|file| file.role == role.name());
-        let own = of_role(&Role::Master).and_then(|file| file.sha256.clone());
-        let digest = match (own, of_role(&Role::Join)) {
-            (Some(own), None) => own.try_into().ok().map(Sha256Digest),
-            // Of a master in segments its joining manifest says it.
-            (_, Some(join)) => join
-                .content
-                .as_deref()
-                .and_then(|text| serde_json::from_slice::<JoinManifest>(text).ok())
-                .map(|manifest| manifest.sha256),
-            (None, None) => None,
-        };
-        Ok(sidecar::with_master_digest(content, digest.as_ref()))
     }
 
     /// Reads the source once more for its digest alone (the answer to a streamed body was lost).
