@@ -244,14 +244,6 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
 /// Opens a done item again when its record or a document of its own (a sidecar) is another now;
 /// whether it did. What has not changed keeps its progress.
 fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<bool, Error> {
-    let followed: bool = tx
-        .conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM item WHERE after = ?1)")?
-        .query_row([known.id], |row| row.get(0))?;
-    if followed {
-        // A later version's record and documents are the ones that count by now.
-        return Ok(false);
-    }
     // Plain filing takes no record away.
     let record = item.record.is_some() && known.record != item.record;
     let mut documents = Vec::new();
@@ -265,31 +257,41 @@ fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<b
                 row.get(0)
             })
             .optional()?;
-        if let Some(id) = other {
-            documents.push(&file.role);
-            let size = stored("a file's size", file.size)?;
-            tx.conn
-                .prepare_cached(
-                    "UPDATE item SET bytes = bytes + ?2 - (SELECT size FROM file WHERE id = ?3)
-                     WHERE id = ?1",
-                )?
-                .execute([known.id, size, id])?;
-            // The node stays: it says whose next version this is.
-            tx.conn
-                .prepare_cached(
-                    "UPDATE file SET step = 'planned', content = ?2, size = ?3, sha256 = NULL,
-                         intent = NULL, version = NULL, proof = 'none' WHERE id = ?1",
-                )?
-                .execute(params![id, file.content, size])?;
-        }
+        documents.extend(other.map(|id| (id, file)));
     }
     if !record && documents.is_empty() {
         return Ok(false);
     }
+    let followed: bool = tx
+        .conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM item WHERE after = ?1)")?
+        .query_row([known.id], |row| row.get(0))?;
+    if followed {
+        // A later version's record and documents are the ones that count by now.
+        return Ok(false);
+    }
+    for (id, file) in &documents {
+        let size = stored("a file's size", file.size)?;
+        tx.conn
+            .prepare_cached(
+                "UPDATE item SET bytes = bytes + ?2 - (SELECT size FROM file WHERE id = ?3)
+                 WHERE id = ?1",
+            )?
+            .execute([known.id, size, *id])?;
+        // The node stays: it says whose next version this is.
+        tx.conn
+            .prepare_cached(
+                "UPDATE file SET step = 'planned', content = ?2, size = ?3, sha256 = NULL,
+                     intent = NULL, version = NULL, proof = 'none' WHERE id = ?1",
+            )?
+            .execute(params![id, file.content, size])?;
+    }
+    let documents: Vec<&str> = documents.iter().map(|(_, file)| &*file.role).collect();
     tx.conn
         .prepare_cached(
             "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
-                 record = coalesce(?6, record), state = 'planned', attempts = 0, next_at = 0 WHERE id = ?1",
+                 record = coalesce(?6, record), state = 'planned', attempts = 0, next_at = 0
+             WHERE id = ?1",
         )?
         .execute(params![
             known.id,
