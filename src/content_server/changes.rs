@@ -1,16 +1,10 @@
 //! When nodes were changed last, and by whom: the cheap look before a closer one.
 
-use ::http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::errors::{Effect, Error};
 use super::{Client, wire};
 use crate::types::{Failure, NodeId};
-
-/// Nodes asked about in one call.
-const AT_ONCE: usize = 200;
 
 /// When a node was changed last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,33 +53,14 @@ impl Client {
     ///
     /// As any read.
     pub async fn changed(&self, nodes: &[NodeId]) -> Result<Vec<Changed>, Failure> {
-        let mut changed = Vec::with_capacity(nodes.len());
-        for nodes in nodes.chunks(AT_ONCE) {
-            let read = async {
-                let ids = nodes.iter().map(|id| ("ids", id.to_string()));
-                let call = self
-                    .call(Method::POST, "v2/nodes/list")
-                    .fields(ids.chain([("fields", "properties".to_owned())]))
-                    .repeatable();
-                let answer: Value = self.json(call).await?;
-                // All of them come on one page, however the server counts.
-                let page = wire::page::<Row>(&answer, "properties", 1, u32::MAX)?;
-                Ok(page.rows)
-            };
-            let rows = read.await.map_err(|error: Error| {
-                error
-                    .into_failure(Effect::Repeatable)
-                    .context(format!("reading when {} nodes were changed", nodes.len()))
-            })?;
-            changed.extend(rows.into_iter().map(Row::into_changed));
-        }
-        Ok(changed)
+        self.properties_of(nodes, |row: Row| Ok(row.into_changed()))
+            .await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use ::http::Method;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::debug;
 
@@ -27,9 +28,18 @@ impl Client {
     ///
     /// As any read.
     pub async fn nodes(&self, ids: &[NodeId]) -> Result<Vec<Node>, Failure> {
+        self.properties_of(ids, Properties::into_node).await
+    }
+
+    /// What `read` makes of the properties of those nodes among `ids` that we may see.
+    pub(super) async fn properties_of<P: DeserializeOwned, T>(
+        &self,
+        ids: &[NodeId],
+        read: impl Fn(P) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Failure> {
         let mut nodes = Vec::with_capacity(ids.len());
         for ids in ids.chunks(LIST_LIMIT) {
-            let read = async {
+            let listed = async {
                 let call = self
                     .call(Method::POST, "v2/nodes/list")
                     .fields(
@@ -40,13 +50,13 @@ impl Client {
                     .repeatable();
                 let answer = self.json(call).await?;
                 // All of them come on one page, however the server counts.
-                let page = wire::page::<Properties>(&answer, "properties", 1, u32::MAX)?;
+                let page = wire::page::<P>(&answer, "properties", 1, u32::MAX)?;
                 page.rows
                     .into_iter()
-                    .map(Properties::into_node)
+                    .map(&read)
                     .collect::<Result<Vec<_>, _>>()
             };
-            nodes.extend(read.await.map_err(|error: Error| {
+            nodes.extend(listed.await.map_err(|error: Error| {
                 error
                     .into_failure(Effect::Repeatable)
                     .context(format!("listing {} nodes", ids.len()))

@@ -80,31 +80,9 @@ async fn is_ours(systems: &Systems, folder: NodeId, marker: &str) -> Result<bool
 
 /// The folder of that name, made when it is not there.
 async fn folder(systems: &Systems, parent: NodeId, name: &str) -> Result<NodeId, Error> {
-    let destination = &systems.destination;
-    for attempt in 0..ATTEMPTS {
-        if let Some(node) = again(|| destination.child(parent, name)).await? {
-            if node.container {
-                return Ok(node.id);
-            }
-            return Err(Failure::item(
-                Reason::NameTaken,
-                format!("{name} in node {parent} is a document, not a folder"),
-            )
-            .into());
-        }
-        match destination.create_container(parent, name).await {
-            Ok(node) => return Ok(node),
-            // It is looked for before it is made again.
-            Err(failure)
-                if matches!(failure.reason, Reason::Ambiguous | Reason::NameTaken)
-                    || passes(&failure) =>
-            {
-                tokio::time::sleep(wait(attempt)).await;
-            }
-            Err(failure) => return Err(failure.into()),
-        }
-    }
-    Err(Failure::transient(format!("folder {name} in node {parent} could not be made")).into())
+    let path = [name.to_owned()];
+    let made = again(|| Box::pin(systems.content_server.folder_at(parent, &path)));
+    Ok(made.await?)
 }
 
 fn passes(failure: &Failure) -> bool {
