@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use super::connect::Connected;
 use super::exit::Ended;
-use crate::content_server::{self, ExternalFacts, Marks, Rights, WorkspacePlace};
-use crate::flows::publish::{Approved, ByValue, Policy, Template, Workspace};
+use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
+use crate::flows::publish::{Policy, Template, Workspace};
 use crate::flows::write_back::{Fact, Told};
-use crate::settings::{
-    self, ContentServerSettings, Locked, PermissionSettings, Resolved, WorkspaceSettings,
-};
+use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
 use crate::sidecar::mapping::{self, Binding, FieldMap};
 use crate::types::{NodeId, ViewId};
 
@@ -33,20 +31,13 @@ pub(crate) async fn policy(
     let server = &connected.systems.content_server;
     let binding = binding(&settings.map, server, connected.systems.target).await?;
     Ok(Arc::new(Policy {
-        approved: match &publish.approved {
-            settings::Approved::Review => Approved::Review,
-            settings::Approved::Any => Approved::Any,
-            settings::Approved::Field { field, values } => Approved::Field {
-                field: field.clone(),
-                values: values.clone(),
-            },
-        },
+        approved: publish.approved.clone(),
         binding,
         base: connected.systems.target,
         again: again.then(|| jiff::Timestamp::now().to_string()),
         place,
         workspace: publish.workspace.as_ref().map(workspace).transpose()?,
-        rights: publish.permissions.as_ref().map(rights),
+        rights: publish.permissions.clone(),
         marks: Marks {
             classifications: publish.classifications.clone(),
             official: publish.official,
@@ -57,16 +48,8 @@ pub(crate) async fn policy(
             },
             ..Marks::default()
         },
-        records_class: publish.records_class.as_ref().map(|class| ByValue {
-            field: class.field.clone(),
-            values: class.values.clone(),
-            default: class.default,
-        }),
-        security: publish.security.as_ref().map(|security| ByValue {
-            field: Some(security.field.clone()),
-            values: security.values.clone(),
-            default: None,
-        }),
+        records_class: publish.records_class.clone(),
+        security: publish.security.clone(),
         rename: publish.rename,
         relocate: publish.relocate,
         supersede: publish.locked == Locked::Supersede,
@@ -122,22 +105,6 @@ fn workspace(workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
         object,
         fields: workspace.fields.clone(),
     })
-}
-
-fn rights(permissions: &PermissionSettings) -> Rights {
-    let set = |names: &Vec<String>| names.iter().cloned().collect();
-    Rights {
-        owner: permissions.owner,
-        owner_rights: permissions.owner_rights.as_ref().map(set),
-        group: permissions.group,
-        group_rights: permissions.group_rights.as_ref().map(set),
-        public: permissions.public.as_ref().map(set).unwrap_or_default(),
-        custom: permissions
-            .custom
-            .iter()
-            .map(|(id, names)| (*id, set(names)))
-            .collect(),
-    }
 }
 
 /// What iconik is told of a filed record.

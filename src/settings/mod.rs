@@ -34,10 +34,7 @@ pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
-pub use record::{
-    Approved, FACTS, Locked, PermissionSettings, PublishSettings, RecordsClass, SecuritySettings,
-    WorkspaceSettings, WriteBackSettings,
-};
+pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,

@@ -1,11 +1,13 @@
 //! `[map]` and `[publish]`: how media become records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::{Reader, Reported};
 use super::raw::Raw;
 use super::sections::{Parsed, list, node, text, wrong, yes_or_no};
 use super::table::{Entries, named};
+use crate::content_server::{Right, Rights};
+use crate::flows::publish::{Approved, ByValue};
 use crate::sidecar::mapping::{FieldKind, FieldMap, Truth};
 use crate::types::NodeId;
 
@@ -19,13 +21,13 @@ pub struct PublishSettings {
     /// The business workspace that takes the place of the target folder.
     pub workspace: Option<WorkspaceSettings>,
     /// Who may do what with a record.
-    pub permissions: Option<PermissionSettings>,
+    pub permissions: Option<Rights>,
     /// Classifications that a record gets.
     pub classifications: Vec<NodeId>,
     /// The records management classification that makes it a record.
-    pub records_class: Option<RecordsClass>,
-    /// The security clearance that a field's value asks for.
-    pub security: Option<SecuritySettings>,
+    pub records_class: Option<ByValue<NodeId>>,
+    /// Clearance level and supplemental markings by a field's value.
+    pub security: Option<ByValue<(Option<i64>, Vec<String>)>>,
     /// Whether it is marked official.
     pub official: bool,
     /// Whether it is finalised.
@@ -38,22 +40,6 @@ pub struct PublishSettings {
     pub relocate: bool,
     /// Where iconik is told what was filed.
     pub write_back: Option<WriteBackSettings>,
-}
-
-/// Which assets are final.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Approved {
-    /// Those whose current version is approved in iconik.
-    Review,
-    /// Those with one of these values in a metadata field.
-    Field {
-        /// The field.
-        field: String,
-        /// Its values that mean approved.
-        values: Vec<String>,
-    },
-    /// All of them.
-    Any,
 }
 
 /// A business workspace that records are filed in.
@@ -73,43 +59,6 @@ pub struct WorkspaceSettings {
     pub fields: Vec<String>,
     /// Who takes part in it: ids of members by role.
     pub participants: BTreeMap<String, Vec<i64>>,
-}
-
-/// Who may do what with a record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PermissionSettings {
-    /// The owner, by id.
-    pub owner: Option<i64>,
-    /// The owner's rights.
-    pub owner_rights: Option<Vec<String>>,
-    /// The owner group, by id.
-    pub group: Option<i64>,
-    /// The group's rights.
-    pub group_rights: Option<Vec<String>>,
-    /// Everybody's rights.
-    pub public: Option<Vec<String>>,
-    /// Rights of users and groups, by id.
-    pub custom: Vec<(i64, Vec<String>)>,
-}
-
-/// How the records management classification is chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordsClass {
-    /// The mapped field whose value chooses.
-    pub field: Option<String>,
-    /// The classification by the field's value.
-    pub values: BTreeMap<String, NodeId>,
-    /// The classification of everything else.
-    pub default: Option<NodeId>,
-}
-
-/// The security clearance that a field's value asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecuritySettings {
-    /// The field.
-    pub field: String,
-    /// Clearance level and supplemental markings by the field's value.
-    pub values: BTreeMap<String, (Option<i64>, Vec<String>)>,
 }
 
 /// What becomes of new content of a record that is finalised or held.
@@ -289,7 +238,7 @@ fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
     })
 }
 
-fn permissions(raw: &Raw) -> Parsed<PermissionSettings> {
+fn permissions(raw: &Raw) -> Parsed<Rights> {
     let mut entries = Entries::of(
         raw,
         "a table { owner, owner_rights, group, group_rights, public, custom }",
@@ -314,12 +263,12 @@ fn permissions(raw: &Raw) -> Parsed<PermissionSettings> {
         )
     });
     entries.finish(|| {
-        Some(PermissionSettings {
+        Some(Rights {
             owner,
             owner_rights,
             group,
             group_rights,
-            public,
+            public: public.unwrap_or_default(),
             custom: custom
                 .unwrap_or_default()
                 .into_iter()
@@ -330,14 +279,15 @@ fn permissions(raw: &Raw) -> Parsed<PermissionSettings> {
 }
 
 /// `none`, `read`, or a list of the server's rights.
-fn rights(raw: &Raw) -> Parsed<Vec<String>> {
-    use crate::content_server::Right;
+fn rights(raw: &Raw) -> Parsed<BTreeSet<String>> {
     match raw.as_text().map(str::trim) {
-        Some("none") => return Ok(Vec::new()),
-        Some("read") => return Ok(vec!["see".to_owned(), "see_contents".to_owned()]),
+        Some("none") => return Ok(BTreeSet::new()),
+        Some("read") => {
+            return Ok(["see", "see_contents"].map(str::to_owned).into());
+        }
         _ => {}
     }
-    list(|raw: &Raw| {
+    let names = list(|raw: &Raw| {
         let name = text(raw)?;
         if Right::from_name(&name).is_some() {
             return Ok(name);
@@ -347,12 +297,13 @@ fn rights(raw: &Raw) -> Parsed<Vec<String>> {
             format!("`none`, `read`, or a list of {}", names.join(", ")),
             raw,
         )
-    })(raw)
+    })(raw)?;
+    Ok(names.into_iter().collect())
 }
 
-fn records_class(raw: &Raw) -> Parsed<RecordsClass> {
+fn records_class(raw: &Raw) -> Parsed<ByValue<NodeId>> {
     if let Ok(id) = node(raw) {
-        return Ok(RecordsClass {
+        return Ok(ByValue {
             field: None,
             values: BTreeMap::new(),
             default: Some(id),
@@ -370,7 +321,7 @@ fn records_class(raw: &Raw) -> Parsed<RecordsClass> {
     });
     let default = entries.optional("default", node);
     entries.finish(|| {
-        Some(RecordsClass {
+        Some(ByValue {
             field: Some(field?),
             values: values?.into_iter().collect(),
             default,
@@ -378,7 +329,7 @@ fn records_class(raw: &Raw) -> Parsed<RecordsClass> {
     })
 }
 
-fn security(raw: &Raw) -> Parsed<SecuritySettings> {
+fn security(raw: &Raw) -> Parsed<ByValue<(Option<i64>, Vec<String>)>> {
     let mut entries = Entries::of(raw, "a table { field, values }")?;
     let field = entries.needed("field", text);
     let values = entries.needed("values", |raw| {
@@ -394,9 +345,10 @@ fn security(raw: &Raw) -> Parsed<SecuritySettings> {
         )
     });
     entries.finish(|| {
-        Some(SecuritySettings {
-            field: field?,
+        Some(ByValue {
+            field: Some(field?),
             values: values?.into_iter().collect(),
+            default: None,
         })
     })
 }
@@ -506,8 +458,8 @@ mod tests {
         .publish;
         assert_eq!(read.place, ["{campaign}", "{region}"]);
         let permissions = read.permissions.unwrap();
-        assert_eq!(permissions.public, Some(Vec::new()));
-        assert_eq!(permissions.custom[0].0, 2002);
+        assert_eq!(permissions.public, BTreeSet::new());
+        assert!(permissions.custom[&2002].contains("see_contents"));
         assert_eq!(read.records_class.unwrap().default, Some(NodeId(4711)));
         assert!(matches!(read.approved, Approved::Field { field, .. } if field == "status"));
         let unset = super::tests::read("").unwrap().publish;

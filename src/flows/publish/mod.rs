@@ -71,7 +71,7 @@ pub struct Workspace {
 }
 
 /// Something that a field's value chooses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByValue<T> {
     /// The field; without one, the same for everything.
     pub field: Option<String>,
