@@ -1,12 +1,9 @@
 //! `migrate`: a legacy library.
 
-use std::path::PathBuf;
-
 use super::run::{self, Moving};
-use super::select::{self, Filters, Selection};
+use super::select::{Filters, Named, Selection};
 use super::{Context, plan};
-use crate::cli::exit::Exit;
-use crate::flows::migrate::Library;
+use crate::cli::exit::{Ended, Exit};
 
 /// File the masters that a saved search, a query, an id list or a CSV names.
 ///
@@ -32,54 +29,22 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(
+    clap::ArgGroup::new("from").required(true).args(["search", "query", "ids", "csv", "plan"])
+))]
 pub(crate) struct What {
     #[command(flatten)]
-    from: From,
-    /// Column of the CSV that holds asset ids
-    #[arg(long, value_name = "NAME", default_value = "id", requires = "csv")]
-    id_column: String,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct From {
-    /// Id of a saved search
-    #[arg(long, value_name = "ID")]
-    search: Option<String>,
-    /// Query in iconik's search syntax
-    #[arg(long, value_name = "QUERY")]
-    query: Option<String>,
-    /// File with an asset id on each line
-    #[arg(long, value_name = "FILE")]
-    ids: Option<PathBuf>,
-    /// CSV file with a header line
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// Do exactly what this saved plan says, and say what has changed since
-    #[arg(long, value_name = "FILE")]
-    plan: Option<PathBuf>,
+    named: Named,
 }
 
 impl What {
     pub(crate) fn selection(self, filters: Filters) -> anyhow::Result<Selection> {
         let command = "migrate";
-        let From {
-            search,
-            query,
-            ids,
-            csv,
-            plan,
-        } = self.from;
-        if let Some(path) = plan {
-            return Selection::new(command, Selection::plan(command, path)?, filters);
-        }
-        let library = match (search, query, ids, csv) {
-            (Some(id), ..) => Library::SavedSearch(id),
-            (_, Some(query), ..) => Library::Query(query),
-            (_, _, Some(path), _) => Library::Ids(path),
-            (_, _, _, path) => Library::Csv(path.unwrap_or_default(), self.id_column),
-        };
-        Selection::new(command, select::From::Library(library), filters)
+        let from = self.named.from(command)?;
+        let from = from.ok_or_else(|| {
+            Ended::usage("say what to migrate: --search, --query, --ids, --csv or --plan")
+        })?;
+        Selection::new(command, from, filters)
     }
 }
 

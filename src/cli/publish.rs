@@ -1,12 +1,9 @@
 //! `publish`: final media become records.
 
-use std::path::PathBuf;
-
 use super::run::{self, Moving};
-use super::select::{self, Filters, Selection};
+use super::select::{Filters, Named, Selection};
 use super::{Context, archive, plan};
 use crate::cli::exit::Exit;
-use crate::flows::migrate::Library;
 
 /// File final, approved masters as records: with values, rights, a place and the marks that the
 /// settings ask for.
@@ -37,62 +34,27 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(
+    clap::ArgGroup::new("from")
+        .required(true)
+        .args(["collections", "search", "query", "ids", "csv", "plan"])
+))]
 pub(crate) struct What {
-    #[command(flatten)]
-    from: From,
-    /// Column of the CSV that holds asset ids
-    #[arg(long, value_name = "NAME", default_value = "id", requires = "csv")]
-    id_column: String,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct From {
     /// Collection ids
     #[arg(value_name = "COLLECTION")]
     collections: Vec<String>,
-    /// Id of a saved search
-    #[arg(long, value_name = "ID")]
-    search: Option<String>,
-    /// Query in iconik's search syntax
-    #[arg(long, value_name = "QUERY")]
-    query: Option<String>,
-    /// File with an asset id on each line
-    #[arg(long, value_name = "FILE")]
-    ids: Option<PathBuf>,
-    /// CSV file with a header line
-    #[arg(long, value_name = "FILE")]
-    csv: Option<PathBuf>,
-    /// Do exactly what this saved plan says, and say what has changed since
-    #[arg(long, value_name = "FILE")]
-    plan: Option<PathBuf>,
+    #[command(flatten)]
+    named: Named,
 }
 
 impl What {
     pub(crate) fn selection(self, filters: Filters) -> anyhow::Result<Selection> {
         let command = "publish";
-        let From {
-            collections,
-            search,
-            query,
-            ids,
-            csv,
-            plan,
-        } = self.from;
-        let library = match (search, query, ids, csv, plan) {
-            (_, _, _, _, Some(path)) => {
-                return Selection::new(command, Selection::plan(command, path)?, filters);
-            }
-            (Some(id), ..) => Library::SavedSearch(id),
-            (_, Some(query), ..) => Library::Query(query),
-            (_, _, Some(path), ..) => Library::Ids(path),
-            (_, _, _, Some(path), _) => Library::Csv(path, self.id_column),
-            _ => {
-                let from = archive::collections(&collections)?;
-                return Selection::new(command, from, filters);
-            }
+        let from = match self.named.from(command)? {
+            Some(from) => from,
+            None => archive::collections(&self.collections)?,
         };
-        Selection::new(command, select::From::Library(library), filters)
+        Selection::new(command, from, filters)
     }
 }
 

@@ -68,6 +68,46 @@ pub(crate) struct Filters {
     only_ids: Option<PathBuf>,
 }
 
+/// A library, or a saved plan, as a command line names it. The command groups these flags with its
+/// own: one of them must be given.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Named {
+    /// Id of a saved search
+    #[arg(long, value_name = "ID")]
+    search: Option<String>,
+    /// Query in iconik's search syntax
+    #[arg(long, value_name = "QUERY")]
+    query: Option<String>,
+    /// File with an asset id on each line
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
+    /// CSV file with a header line
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Do exactly what this saved plan says, and say what has changed since
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Column of the CSV that holds asset ids
+    #[arg(long, value_name = "NAME", default_value = "id", requires = "csv")]
+    id_column: String,
+}
+
+impl Named {
+    /// What is named; nothing when none of these flags is given.
+    pub(crate) fn from(self, command: &str) -> anyhow::Result<Option<From>> {
+        let library = match (self.search, self.query, self.ids, self.csv, self.plan) {
+            (.., Some(path)) => return Selection::plan(command, path).map(Some),
+            (Some(id), ..) => Library::SavedSearch(id),
+            (_, Some(query), ..) => Library::Query(query),
+            (_, _, Some(path), ..) => Library::Ids(path),
+            (_, _, _, Some(path), _) => Library::Csv(path, self.id_column),
+            _ => return Ok(None),
+        };
+        Ok(Some(From::Library(library)))
+    }
+}
+
 fn size(text: &str) -> Result<ByteCount, String> {
     parse_size(text).map_err(|error| error.to_string())
 }
