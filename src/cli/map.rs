@@ -55,15 +55,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     let output = &context.output;
     output.say(styled(BOLD, &asset.title));
     for (field, outcome) in policy.binding.fields.iter().zip(&recorded.bound.fields) {
-        let key = format!("{}_", field.category);
         let category = there.iter().find(|there| there.id.0 == field.category);
-        let now = category.and_then(|category| {
-            let place = match &field.attribute.set {
-                Some(set) => format!("{key}{}_1_{}", set.id, field.attribute.id),
-                None => format!("{key}{}", field.attribute.id),
-            };
-            category.values.0.get(&place).cloned()
-        });
+        let mut rows = category
+            .into_iter()
+            .flat_map(|category| &category.values.0)
+            .filter(|(key, _)| field.fills(key))
+            .map(|(_, value)| value.clone());
+        let now = match (rows.next(), rows.next()) {
+            (Some(first), Some(second)) => {
+                Some([first, second].into_iter().chain(rows).collect::<Value>())
+            }
+            (first, _) => first,
+        };
         let attribute = match &field.attribute.set {
             Some(set) => format!(
                 "{} / {} / {}",
