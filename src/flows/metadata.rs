@@ -127,6 +127,17 @@ struct Remembered {
     /// What a person chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     take: Option<Take>,
+    /// What a side did not take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Refusal>,
+}
+
+/// Values that a side did not take: they are not offered again while nothing changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Refusal {
+    iconik: Values,
+    content_server: Values,
+    why: String,
 }
 
 /// Which side a person chose.
@@ -144,6 +155,34 @@ pub enum Take {
 struct Stamps {
     iconik: Option<Timestamp>,
     content_server: String,
+}
+
+/// Everything that the ledger remembers of a pair.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    stamps: Stamps,
+    /// By field, with whether it waits for a person.
+    fields: BTreeMap<String, (Remembered, bool)>,
+}
+
+impl Known {
+    fn of(facts: &[Fact]) -> Self {
+        let mut known = Self::default();
+        for fact in facts {
+            if fact.field == PAIR {
+                known.stamps = serde_json::from_str(&fact.data).unwrap_or_default();
+            } else if let Ok(field) = serde_json::from_str(&fact.data) {
+                known.fields.insert(fact.field.clone(), (field, fact.open));
+            }
+        }
+        known
+    }
+
+    /// Whether something is to be done or said although neither side was edited.
+    fn is_unsettled(&self) -> bool {
+        let mut fields = self.fields.values();
+        fields.any(|(field, _)| field.take.is_some() || field.refused.is_some())
+    }
 }
 
 /// An asset and its document.
@@ -290,20 +329,15 @@ impl Sync<'_> {
                 count(totals, &gone, each);
                 continue;
             };
-            let stamps: Stamps = remembered
-                .iter()
-                .find(|fact| fact.field == PAIR)
-                .and_then(|fact| serde_json::from_str(&fact.data).ok())
-                .unwrap_or_default();
-            let decided = remembered.iter().any(|fact| fact.data.contains("\"take\""));
+            let known = Known::of(&remembered);
             let quiet = edited.is_some_and(|edited| !edited.contains(&pair.asset))
-                && stamps.content_server == server.stamp
-                && !decided;
+                && known.stamps.content_server == server.stamp
+                && !known.is_unsettled();
             if quiet {
                 continue;
             }
             totals.compared += 1;
-            match self.compare(pair, server, &remembered, totals, each).await {
+            match self.compare(pair, server, &known, totals, each).await {
                 Ok(()) => {}
                 Err(error) => {
                     let failure = error.into_failure();
@@ -325,14 +359,14 @@ impl Sync<'_> {
         &self,
         pair: &Pair,
         changed: &Changed,
-        remembered: &[Fact],
+        known: &Known,
         totals: &mut Totals,
         each: &mut (dyn FnMut(&Decision) + Send),
     ) -> Result<(), Error> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.compare_once(pair, changed, remembered).await {
+            match self.compare_once(pair, changed, known).await {
                 Ok(decisions) => {
                     for decision in &decisions {
                         count(totals, decision, each);
@@ -354,7 +388,7 @@ impl Sync<'_> {
         &self,
         pair: &Pair,
         changed: &Changed,
-        remembered: &[Fact],
+        known: &Known,
     ) -> Result<Vec<Decision>, Error> {
         let asset = self.systems.iconik.asset(&pair.asset).await?;
         let metadata = self.systems.iconik.metadata_of(&asset, None).await?;
@@ -367,7 +401,17 @@ impl Sync<'_> {
             .map(|category| (category.id.0, category.values.0))
             .collect();
         let source = values_of(&metadata);
-        let mut plan = Plan::new(pair, remembered, Timestamp::now().as_millisecond());
+        let mut plan = Plan {
+            pair,
+            known,
+            again: self.full,
+            decisions: Vec::new(),
+            to_server: BTreeMap::new(),
+            server_fields: Vec::new(),
+            to_iconik: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            now: Timestamp::now().as_millisecond(),
+        };
         for field in &self.binding.fields {
             plan.field(field, &asset, &metadata, &source, &categories, changed);
         }
@@ -383,9 +427,9 @@ impl Sync<'_> {
         pair: &Pair,
         asset: &Asset,
         changed: &Changed,
-        plan: Plan,
+        mut plan: Plan<'_>,
     ) -> Result<Vec<Decision>, Error> {
-        let mut decisions = plan.decisions;
+        let mut decisions = std::mem::take(&mut plan.decisions);
         let writes = !plan.to_server.is_empty() || !plan.to_iconik.is_empty();
         if writes {
             let mut change = Change::new();
@@ -434,33 +478,36 @@ impl Sync<'_> {
         }
         let mut change = Change::new();
         let mut noted = false;
-        for (field, fact) in plan.facts {
-            if !refused.contains_key(&field) {
-                change = change.fact(fact);
-                noted = true;
+        for decision in &mut decisions {
+            if let Some(why) = refused.remove(&decision.field) {
+                decision.outcome = Outcome::Refused;
+                decision.why = why;
+                plan.refuse(decision);
+            }
+            let event = match decision.outcome {
+                Outcome::Refused => "metadata-refused",
+                Outcome::Conflict => "metadata-conflict",
+                _ => continue,
+            };
+            // What is known already is said and not journalled again.
+            if plan.facts.contains_key(&decision.field) {
+                change = change.journal(entry(pair, event, decision));
             }
         }
-        for decision in &mut decisions {
-            if let Some(why) = refused.get(&decision.field) {
-                decision.outcome = Outcome::Refused;
-                decision.why.clone_from(why);
-                change = change.journal(entry(pair, "metadata-refused", decision));
-                noted = true;
-            } else if decision.outcome == Outcome::Conflict {
-                change = change.journal(entry(pair, "metadata-conflict", decision));
-                noted = true;
-            }
+        for fact in std::mem::take(&mut plan.facts).into_values() {
+            change = change.fact(fact);
+            noted = true;
         }
         // After a write the next look compares once more: what the sides say then is what counts.
         let stamps = Stamps {
             iconik: asset.date_modified,
-            content_server: if writes || !refused.is_empty() {
+            content_server: if writes {
                 String::new()
             } else {
                 changed.stamp.clone()
             },
         };
-        if stamps != plan.stamps {
+        if stamps != plan.known.stamps {
             change = change.fact(Fact {
                 flow: FLOW.to_owned(),
                 object: pair.asset.to_string(),
@@ -492,15 +539,17 @@ impl Sync<'_> {
 }
 
 /// What has to happen to one pair.
-struct Plan {
-    pair: Pair,
-    remembered: BTreeMap<String, (Remembered, bool)>,
-    stamps: Stamps,
+struct Plan<'a> {
+    pair: &'a Pair,
+    known: &'a Known,
+    /// Whether what was refused is offered again.
+    again: bool,
     decisions: Vec<Decision>,
     to_server: BTreeMap<i64, BTreeMap<String, Value>>,
     server_fields: Vec<String>,
     to_iconik: BTreeMap<ViewId, Writings>,
-    facts: Vec<(String, Fact)>,
+    /// What the ledger has to remember, by field.
+    facts: BTreeMap<String, Fact>,
     now: i64,
 }
 
@@ -510,30 +559,7 @@ struct Writings {
     fields: Vec<String>,
 }
 
-impl Plan {
-    fn new(pair: &Pair, facts: &[Fact], now: i64) -> Self {
-        let mut remembered = BTreeMap::new();
-        let mut stamps = Stamps::default();
-        for fact in facts {
-            if fact.field == PAIR {
-                stamps = serde_json::from_str(&fact.data).unwrap_or_default();
-            } else if let Ok(known) = serde_json::from_str::<Remembered>(&fact.data) {
-                remembered.insert(fact.field.clone(), (known, fact.open));
-            }
-        }
-        Self {
-            pair: pair.clone(),
-            remembered,
-            stamps,
-            decisions: Vec::new(),
-            to_server: BTreeMap::new(),
-            server_fields: Vec::new(),
-            to_iconik: BTreeMap::new(),
-            facts: Vec::new(),
-            now,
-        }
-    }
-
+impl Plan<'_> {
     fn field(
         &mut self,
         field: &BoundField,
@@ -560,7 +586,7 @@ impl Plan {
                 .map(ToString::to_string)
                 .or_else(|| asset.updated_by_user.clone()),
         };
-        let (known, was_open) = self.remembered.get(&name).cloned().unwrap_or_default();
+        let (known, was_open) = self.known.fields.get(&name).cloned().unwrap_or_default();
         // A view that may not be seen is no reason to think that the field is empty.
         let view = metadata
             .views
@@ -571,13 +597,21 @@ impl Plan {
                 "the field `{}` is in no metadata view of the asset that longhaul may see",
                 field.map.source
             );
-            return self.decide(name, Outcome::Refused, iconik, server, why);
+            return self.decide_refused(name, iconik, server, why);
         };
         if let Some(problem) = &outcome.problem {
             let refused = !outcome.source.is_empty() || server.values.is_empty();
             if refused {
-                return self.decide(name, Outcome::Refused, iconik, server, problem.clone());
+                return self.decide_refused(name, iconik, server, problem.clone());
             }
+        }
+        if let Some(refusal) = known.refused.as_ref().filter(|refusal| {
+            refusal.iconik == iconik.values && refusal.content_server == server.values
+        }) && !self.again
+            && known.take.is_none()
+        {
+            let why = refusal.why.clone();
+            return self.decide(name, Outcome::Refused, iconik, server, why);
         }
         let same_as_shown = known
             .conflict
@@ -617,7 +651,7 @@ impl Plan {
                     )
                 }
                 Err(why) => {
-                    return self.decide(name, Outcome::Refused, iconik, server, why);
+                    return self.decide_refused(name, iconik, server, why);
                 }
             },
             Merge::Conflict => (
@@ -634,27 +668,62 @@ impl Plan {
             None => Remembered {
                 base: known.base.clone(),
                 conflict: Some((iconik.clone(), server.clone())),
-                take: None,
+                ..Remembered::default()
             },
         };
         let open = next.conflict.is_some();
         let news = next.base != known.base || open != was_open || (open && !same_as_shown);
-        if news || known.take.is_some() {
-            let fact = Fact {
-                flow: FLOW.to_owned(),
-                object: self.pair.asset.to_string(),
-                field: name.clone(),
-                data: serde_json::to_string(&next).unwrap_or_default(),
-                open,
-                at: self.now,
-            };
-            self.facts.push((name.clone(), fact));
+        if news || known.take.is_some() || known.refused.is_some() {
+            self.remember(&name, &next, open);
         }
         match outcome_word {
             // A conflict that a person knows of is no news.
             Some(Outcome::Conflict) if was_open && same_as_shown => {}
             Some(word) => self.decide(name, word, iconik, server, why),
             None => {}
+        }
+    }
+
+    fn remember(&mut self, field: &str, next: &Remembered, open: bool) {
+        let fact = Fact {
+            flow: FLOW.to_owned(),
+            object: self.pair.asset.to_string(),
+            field: field.to_owned(),
+            data: serde_json::to_string(next).unwrap_or_default(),
+            open,
+            at: self.now,
+        };
+        self.facts.insert(field.to_owned(), fact);
+    }
+
+    fn decide_refused(&mut self, field: String, iconik: Side, content_server: Side, why: String) {
+        self.decide(field, Outcome::Refused, iconik, content_server, why);
+        if let Some(decision) = self.decisions.last().cloned() {
+            self.refuse(&decision);
+        }
+    }
+
+    /// Remembers a refusal, in place of what would have been remembered had the values been taken;
+    /// one that is known already is no news.
+    fn refuse(&mut self, decision: &Decision) {
+        let (known, was_open) = self
+            .known
+            .fields
+            .get(&decision.field)
+            .cloned()
+            .unwrap_or_default();
+        let refusal = Refusal {
+            iconik: decision.iconik.values.clone(),
+            content_server: decision.content_server.values.clone(),
+            why: decision.why.clone(),
+        };
+        self.facts.remove(&decision.field);
+        if known.refused.as_ref() != Some(&refusal) {
+            let next = Remembered {
+                refused: Some(refusal),
+                ..known
+            };
+            self.remember(&decision.field, &next, was_open);
         }
     }
 

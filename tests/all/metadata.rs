@@ -293,6 +293,20 @@ fn what_a_side_cannot_take_is_refused_and_the_rest_goes_on() {
     );
     assert_eq!(desk.here(0, "language"), ["en"]);
     assert_eq!(desk.here(0, "region"), ["emea", "apac"], "left as it is");
+    // It is said again each time until somebody mends it, and nothing is written meanwhile.
+    let before = desk.effects();
+    let journal = systems.must(&["audit"]).len();
+    let (code, lines) = systems.run(&["metadata"]);
+    assert_eq!(
+        (code, outcomes(&lines)),
+        (3, json!({"refused": 1, "gone": 1}))
+    );
+    assert_eq!(desk.effects(), before);
+    assert_eq!(systems.must(&["audit"]).len(), journal, "no news to record");
+    desk.in_server(0, "region", json!(["APAC"]));
+    let (_, lines) = systems.run(&["metadata"]);
+    assert_eq!(outcomes(&lines), json!({"to-iconik": 1, "gone": 1}));
+    assert_eq!(desk.here(0, "region"), ["apac"]);
     systems.stop();
 }
 
