@@ -2,7 +2,8 @@
 //!
 //! The server has no call for a definition alone: a node that has the category says it in full,
 //! and the form for adding the category to a node says the rest. The folder that everything is
-//! filed in is asked both ways, the fuller answer first.
+//! filed in is asked both ways, the fuller answer first. How a form writes types, dates and sets is
+//! documented nowhere: it is read as far as it speaks, and what it leaves open is a text.
 
 use std::collections::VecDeque;
 

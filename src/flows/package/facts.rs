@@ -1,5 +1,7 @@
 //! What a package is made of, as it is kept in the ledger between runs.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +139,12 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Whether the fixity history knows the path.
-    pub fn in_history(&self, path: &str) -> bool {
-        let mut all = self.generations.iter();
-        all.any(|generation| generation.paths.iter().any(|known| known == path))
+    /// The paths that the fixity history knows.
+    pub fn in_history(&self) -> HashSet<&str> {
+        let all = self.generations.iter();
+        all.flat_map(|generation| &generation.paths)
+            .map(String::as_str)
+            .collect()
     }
 
     /// Appends a generation over files that were measured.

@@ -68,12 +68,15 @@ pub(super) async fn gather(
         }
     }
     // What was in the package stays in it: its versions stay in Content Server.
+    let places: HashMap<String, usize> = facts
+        .payload
+        .iter()
+        .enumerate()
+        .map(|(place, payload)| (payload.path.clone(), place))
+        .collect();
     for payload in &known.payload {
-        match facts
-            .payload
-            .iter_mut()
-            .find(|now| now.path == payload.path)
-        {
+        let now = places.get(&payload.path).copied();
+        match now.and_then(|place| facts.payload.get_mut(place)) {
             None => facts.payload.push(payload.clone()),
             // A check of the package has read what the run did not.
             Some(now) if now.node == payload.node && now.version == payload.version => {

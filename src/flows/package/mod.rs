@@ -167,11 +167,12 @@ async fn begin(bench: Bench<'_>, kept: &mut Kept) -> Result<(), Error> {
 
 /// Adds what the history does not know yet.
 fn history(kept: &mut Kept) {
+    let known = kept.in_history();
     let fresh: Vec<&Payload> = kept
         .facts
         .payload
         .iter()
-        .filter(|file| !kept.in_history(&file.path))
+        .filter(|file| !known.contains(file.path.as_str()))
         .collect();
     let unmeasured = fresh.iter().filter(|file| file.digests.is_none()).count();
     let hashed = fresh

@@ -186,12 +186,14 @@ fn urn(instance: &str, node: NodeId, version: Option<VersionNumber>) -> String {
 fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
     let facts = &kept.facts;
     let mut items: Vec<PackedItem> = Vec::new();
+    let sidecars: BTreeMap<&str, &Payload> = facts
+        .payload
+        .iter()
+        .filter(|file| matches!(file.kind, Kind::Metadata | Kind::Rights))
+        .map(|file| (file.path.as_str(), file))
+        .collect();
     for file in &facts.payload {
-        let about = |other: &&Payload| {
-            matches!(other.kind, Kind::Metadata | Kind::Rights)
-                && other.asset == file.asset
-                && other.path.starts_with(&format!("{}.", file.path))
-        };
+        let begins = format!("{}.", file.path);
         items.push(PackedItem {
             path: file.path.clone(),
             kind: file.kind,
@@ -207,11 +209,11 @@ fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
                 node: file.node.0,
                 version: version.0,
             }),
-            sidecars: facts
-                .payload
-                .iter()
-                .filter(about)
-                .map(|other| other.path.clone())
+            sidecars: sidecars
+                .range(begins.as_str()..)
+                .take_while(|(path, _)| path.starts_with(&begins))
+                .filter(|(_, other)| other.asset == file.asset)
+                .map(|(path, _)| (*path).to_owned())
                 .collect(),
         });
     }
@@ -390,7 +392,7 @@ mod tests {
             content(&papers, "fetch.txt"),
             "https://otcs.test/cs/api/v2/nodes/7/versions/2/content 3 data/masters/TV30.mov\n"
         );
-        assert!(kept.in_history("data/masters/TV30.mov"));
+        assert!(kept.in_history().contains("data/masters/TV30.mov"));
     }
 
     #[test]
