@@ -12,6 +12,7 @@
 //! | [`mhl`] | ASC MHL 2.0 |
 //! | [`premis`] | PREMIS 3.0 |
 //! | [`campaign`] | `longhaul-campaign/1` and the summary for people |
+//! | [`rights`] | ODRL 2.2 in JSON-LD, and whether a use is allowed |
 //! | [`edit`] | CMX 3600 and OpenTimelineIO, read |
 //! | [`mapping`] | which field of the source fills which attribute |
 
@@ -22,6 +23,7 @@ pub mod mapping;
 mod metadata;
 pub mod mhl;
 pub mod premis;
+pub mod rights;
 mod xml;
 
 pub use metadata::{
