@@ -21,6 +21,7 @@
 //! | `definitions.rs` | categories as they are defined, by name |
 //! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
+//! | `cross_references.rs` | which nodes have to do with each other |
 //! | `changes.rs` | when nodes were changed last |
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
 //!
@@ -32,6 +33,7 @@ mod call;
 mod categories;
 mod changes;
 mod commit;
+mod cross_references;
 mod definitions;
 mod destination;
 mod errors;
@@ -65,6 +67,7 @@ use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
 pub use changes::Changed;
+pub use cross_references::CrossReference;
 pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};

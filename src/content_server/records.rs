@@ -504,7 +504,7 @@ impl Client {
     }
 }
 
-fn failed(doing: String) -> impl FnOnce(Error) -> Failure {
+pub(super) fn failed(doing: String) -> impl FnOnce(Error) -> Failure {
     move |error| {
         let mut failure = error.into_failure(Effect::Repeatable).context(doing);
         if failure.class == FailureClass::ItemIsWrong && failure.reason == Reason::Unsupported {

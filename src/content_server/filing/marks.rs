@@ -33,6 +33,12 @@ pub struct Marks {
     /// Supplemental markings.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub markings: BTreeSet<String>,
+    /// Documents that prove its rights.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub papers: Vec<NodeId>,
+    /// The kind of cross-reference to them; without one they are not cross-referenced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross_reference: Option<String>,
     /// Where it came from.
     pub external: ExternalFacts,
 }
@@ -82,6 +88,11 @@ impl Client {
         }
         if !marks.classifications.is_empty() {
             self.add_classifications(node, &marks.classifications)
+                .await?;
+        }
+        if let Some(kind) = &marks.cross_reference {
+            let comment = "proves the rights of this record";
+            self.add_cross_references(node, kind, &marks.papers, comment)
                 .await?;
         }
         if marks.clearance.is_some() || !marks.markings.is_empty() {

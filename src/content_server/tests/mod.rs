@@ -4,6 +4,7 @@
 //! it knows nothing of Content Server but the sign-in.
 
 mod commit;
+mod cross_references;
 mod dress;
 mod reading;
 mod records;

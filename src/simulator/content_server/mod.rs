@@ -43,6 +43,7 @@ mod call;
 mod categories;
 mod config;
 mod content;
+mod cross_references;
 mod forms;
 mod history;
 mod members;
@@ -301,6 +302,11 @@ impl ContentServer {
             .volume(198)
             .map_or(ENTERPRISE, |node| node.id);
         self.plant(volume, name, CLASSIFICATION)
+    }
+
+    /// Defines a kind of cross-references.
+    pub fn add_cross_reference_kind(&self, kind: &str) {
+        self.world().cross_references.define(kind);
     }
 
     /// Adds a workflow map; gives its id.

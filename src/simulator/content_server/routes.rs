@@ -8,8 +8,8 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, browsing, categories, history, members, multipart, nodes, permissions, records, search,
-    teams, versions, workflow, workspaces,
+    auth, browsing, categories, cross_references, history, members, multipart, nodes, permissions,
+    records, search, teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -91,6 +91,7 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["rmclassifications", "applyhold"] if v1 && post => records::bulk(world, &call, true),
         ["rmclassifications", "removehold"] if v1 && post => records::bulk(world, &call, false),
         ["rmqueues"] if v1 && post => records::queue(world, &call),
+        ["xrefs"] if v1 && get => cross_references::kinds(world),
         ["rsis"] if get || post => records::schedules(&call),
         ["recordsmanagement", "rmcodes"] if get => records::codes(&call),
         _ => Err(Refusal::unmapped()),
@@ -148,6 +149,11 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["rmclassifications"] if v1 && put => records::edit(world, &call, id),
         ["rmclassifications", class] if v1 && delete => {
             records::undeclare(world, &call, id, number(class, "class_id")?)
+        }
+        ["xrefs"] if v1 && get => cross_references::browse(world, &call, id),
+        ["xrefs"] if v1 && post => cross_references::add(world, &call, id),
+        ["xrefs", kind, "refnodes", other] if v1 && delete => {
+            cross_references::remove(world, &call, id, kind, number(other, "xref_id")?)
         }
         ["holds"] if v1 && get => records::node_holds(world, &call, id),
         ["holds"] if v1 && post => records::apply(world, &call, id),

@@ -12,6 +12,7 @@ use super::call::Call;
 use super::categories::Definition;
 use super::config::{Config, Wording};
 use super::content::Blob;
+use super::cross_references::CrossReferences;
 use super::history::{Event, VisibleVersion};
 use super::members::{ADMIN, DEFAULT_GROUP, Member, Members};
 use super::multipart::Uploads;
@@ -30,6 +31,7 @@ pub(super) struct World {
     pub(super) uploads: Uploads,
     pub(super) definitions: BTreeMap<i64, Definition>,
     pub(super) holds: Holds,
+    pub(super) cross_references: CrossReferences,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
     /// Security clearance level and supplemental markings of nodes that have any.
@@ -69,6 +71,7 @@ impl World {
             uploads: Uploads::default(),
             definitions: BTreeMap::new(),
             holds: Holds::default(),
+            cross_references: CrossReferences::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
             clearances: BTreeMap::new(),

@@ -22,7 +22,7 @@ const USERS: [(&str, &str, &str); 3] = [
 ];
 
 /// Metadata fields: name, label, type, several values allowed, options.
-const FIELDS: [(&str, &str, &str, bool, &[&str]); 15] = [
+const FIELDS: [(&str, &str, &str, bool, &[&str]); 19] = [
     ("project_name", "Project name", "string", false, &[]),
     ("campaign", "Campaign", "string", false, &[]),
     (
@@ -30,7 +30,7 @@ const FIELDS: [(&str, &str, &str, bool, &[&str]); 15] = [
         "Rights status",
         "drop_down",
         false,
-        &["cleared", "restricted", "unknown"],
+        &["cleared", "restricted", "pending", "unknown"],
     ),
     ("owner", "Owner", "string", false, &[]),
     (
@@ -44,6 +44,16 @@ const FIELDS: [(&str, &str, &str, bool, &[&str]); 15] = [
     ("expires_on", "Expires on", "date", false, &[]),
     ("keywords", "Keywords", "tag_cloud", true, &[]),
     ("obsolete", "Obsolete", "boolean", false, &[]),
+    ("licensee", "Licensee", "string", false, &[]),
+    ("media", "Media", "string", true, &[]),
+    ("talent", "Shows talent", "string", false, &[]),
+    (
+        "licence_node",
+        "Licence in the record system",
+        "string",
+        false,
+        &[],
+    ),
     (
         "archive_state",
         "Archive state",
@@ -59,7 +69,7 @@ const FIELDS: [(&str, &str, &str, bool, &[&str]); 15] = [
 ];
 
 /// Views: name and number of fields from the list above, one after the other.
-const VIEWS: [(&str, usize); 2] = [("Campaign", 9), ("Archive", 6)];
+const VIEWS: [(&str, usize); 2] = [("Campaign", 13), ("Archive", 6)];
 
 /// The id of a storage.
 pub fn storage_id(kind: StorageKind) -> String {
