@@ -26,6 +26,8 @@ pub const STOPPED: [&str; 6] = [
 
 /// The reason of items that are held until their source has what they lack.
 const INCOMPLETE: &str = "incomplete";
+/// What the fingerprints of items begin with that are only there to say why.
+const REFUSED: &str = "refused ";
 
 /// The name as a container compares it: NFC, lower case.
 pub(super) fn folded(name: &str) -> String {
@@ -75,6 +77,12 @@ impl Known {
         self.state == "held" && self.reason.as_deref() == Some(INCOMPLETE)
     }
 
+    /// Whether it is filed as its source has it, even when something about it is missing now.
+    fn was_filed(&self) -> bool {
+        let has_content = !self.fingerprint.starts_with(REFUSED);
+        self.state == "done" || (self.is_incomplete() && has_content && self.node.is_some())
+    }
+
     /// Whether its files must stay as they are: the engine is at work on them, a commit of them
     /// may still arrive, or they are evidence.
     fn is_fixed(&self) -> bool {
@@ -93,6 +101,26 @@ pub(super) fn add(tx: &mut Tx<'_>, run: RunId, items: &[NewItem]) -> Result<Adde
             None => {
                 added.new += 1;
                 Some(insert(tx, run, item)?)
+            }
+            Some(known) if is_incomplete(item) && known.was_filed() => {
+                added.taken_over += 1;
+                hold(tx, run, &known, item)?;
+                Some(known.id)
+            }
+            Some(known)
+                if known.is_incomplete()
+                    && known.was_filed()
+                    && known.fingerprint == item.fingerprint =>
+            {
+                release(tx, &known)?;
+                if touch(tx, run, &known, item)? {
+                    added.reopened += 1;
+                    Some(known.id)
+                } else {
+                    added.already_done += 1;
+                    already_done_elsewhere += i64::from(known.run != run.0);
+                    None
+                }
             }
             Some(known)
                 if known.state == "done"
@@ -241,25 +269,72 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
     Ok(())
 }
 
+/// Whether an item is only there to say what its source lacks.
+fn is_incomplete(item: &NewItem) -> bool {
+    let refused = item.refused.as_ref();
+    refused.is_some_and(|(_, reason, _)| reason == INCOMPLETE)
+}
+
+/// Holds what was filed before and lacks something now. What is known of its files stays: once it
+/// is complete again it goes on from there, and content that is the same is not filed anew.
+fn hold(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<(), Error> {
+    let Some((class, reason, message)) = &item.refused else {
+        return Ok(());
+    };
+    let changed = tx
+        .conn
+        .prepare_cached(
+            "UPDATE item SET run = ?2, title = ?3, state = 'held', class = ?4, reason = ?5,
+                 message = ?6
+             WHERE id = ?1 AND (state <> 'held' OR message IS NOT ?6 OR run <> ?2)",
+        )?
+        .execute(params![known.id, run.0, item.title, class, reason, message])?;
+    if changed > 0 && !known.is_incomplete() {
+        journal(
+            tx,
+            run,
+            known.id,
+            "held-incomplete",
+            json!({ "node": known.node, "why": message }),
+        )?;
+    }
+    Ok(())
+}
+
+/// Ends the hold of what was filed before and is complete again.
+fn release(tx: &mut Tx<'_>, known: &Known) -> Result<(), Error> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE item SET state = 'done', class = NULL, reason = NULL, message = NULL
+             WHERE id = ?1",
+        )?
+        .execute([known.id])?;
+    Ok(())
+}
+
 /// Opens a done item again when its record or a document of its own (a sidecar) is another now;
 /// whether it did. What has not changed keeps its progress.
 fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<bool, Error> {
     // Plain filing takes no record away.
     let record = item.record.is_some() && known.record != item.record;
-    let mut documents = Vec::new();
+    let (mut documents, mut added) = (Vec::new(), Vec::new());
     for file in item.files.iter().filter(|file| file.content.is_some()) {
-        let other: Option<i64> = tx
+        let other: Option<(i64, bool)> = tx
             .conn
             .prepare_cached(
-                "SELECT id FROM file WHERE item = ?1 AND marker = ?2 AND content IS NOT ?3",
+                "SELECT id, content IS NOT ?3 FROM file WHERE item = ?1 AND marker = ?2",
             )?
             .query_row(params![known.id, file.marker, file.content], |row| {
-                row.get(0)
+                Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
-        documents.extend(other.map(|id| (id, file)));
+        match other {
+            None => added.push(file),
+            Some((id, true)) => documents.push((id, file)),
+            Some((_, false)) => {}
+        }
     }
-    if !record && documents.is_empty() {
+    if !record && documents.is_empty() && added.is_empty() {
         return Ok(false);
     }
     let followed: bool = tx
@@ -286,7 +361,9 @@ fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<b
             )?
             .execute(params![id, file.content, size])?;
     }
-    let documents: Vec<&str> = documents.iter().map(|(_, file)| &*file.role).collect();
+    insert_files(tx.conn, ItemId(known.id), added.iter().copied())?;
+    let documents = documents.iter().map(|(_, file)| *file);
+    let documents: Vec<&str> = documents.chain(added).map(|file| &*file.role).collect();
     tx.conn
         .prepare_cached(
             "UPDATE item SET run = ?2, title = ?3, source = ?4, kin = ?5,
@@ -419,18 +496,27 @@ fn journal(
     })
 }
 
-/// Adds files behind those an item has none of yet; updates its totals, which are returned.
-fn insert_files(conn: &Connection, item: ItemId, files: &[NewFile]) -> Result<(i64, i64), Error> {
+/// Adds files behind those that an item has; updates its totals, which are returned.
+fn insert_files<'a>(
+    conn: &Connection,
+    item: ItemId,
+    files: impl IntoIterator<Item = &'a NewFile>,
+) -> Result<(i64, i64), Error> {
+    let (mut count, bytes): (i64, i64) = conn
+        .prepare_cached(
+            "SELECT coalesce(max(seq) + 1, 0), coalesce(sum(size), 0) FROM file WHERE item = ?1",
+        )?
+        .query_row([item.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut statement = conn.prepare_cached(
         "INSERT INTO file (item, seq, role, marker, name, dir, size, offset, mime, locator, md5,
              validator, content)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    let mut bytes: u64 = 0;
-    for (seq, file) in files.iter().enumerate() {
+    let mut bytes = bytes.unsigned_abs();
+    for file in files {
         statement.execute(params![
             item.0,
-            limit_of(seq),
+            count,
             file.role,
             file.marker,
             file.name,
@@ -444,8 +530,9 @@ fn insert_files(conn: &Connection, item: ItemId, files: &[NewFile]) -> Result<(i
             file.content,
         ])?;
         bytes = bytes.saturating_add(file.size);
+        count += 1;
     }
-    let (files, bytes) = (limit_of(files.len()), stored("an item's size", bytes)?);
+    let (files, bytes) = (count, stored("an item's size", bytes)?);
     conn.prepare_cached("UPDATE item SET files = ?2, bytes = ?3 WHERE id = ?1")?
         .execute([item.0, files, bytes])?;
     Ok((files, bytes))

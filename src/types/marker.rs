@@ -24,6 +24,8 @@ pub enum Role {
     Metadata,
     /// The rights sidecar.
     Rights,
+    /// A paper that proves rights: filed once, whoever needs it.
+    Paper,
 }
 
 impl Role {
@@ -36,6 +38,7 @@ impl Role {
             Self::Join => "join".into(),
             Self::Metadata => "metadata".into(),
             Self::Rights => "rights".into(),
+            Self::Paper => "paper".into(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Role {
             "join" => Self::Join,
             "metadata" => Self::Metadata,
             "rights" => Self::Rights,
+            "paper" => Self::Paper,
             other => Self::Segment(other.strip_prefix("segment-")?.parse().ok()?),
         })
     }
@@ -273,6 +277,7 @@ mod tests {
             Role::Join,
             Role::Metadata,
             Role::Rights,
+            Role::Paper,
         ] {
             assert_eq!(Role::from_name(&role.name()), Some(role));
         }
