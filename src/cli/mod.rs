@@ -27,6 +27,7 @@ mod record;
 mod report;
 mod resume;
 mod retry;
+mod rights;
 mod run;
 #[cfg(test)]
 mod sample;
@@ -127,6 +128,9 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    /// Ask what may be done with an asset, and which licences end
+    #[command(subcommand)]
+    Rights(rights::Command),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -280,6 +284,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
+        Command::Rights(command) => Box::pin(rights::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,

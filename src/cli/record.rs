@@ -7,6 +7,7 @@ use super::connect::Connected;
 use super::exit::Ended;
 use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
 use crate::flows::publish::{Policy, Template, Workspace};
+use crate::flows::rights::{Filed, Licensing};
 use crate::flows::write_back::{Fact, Told};
 use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
 use crate::sidecar::mapping::{self, Binding, FieldMap};
@@ -38,10 +39,12 @@ pub(crate) async fn policy(
         place,
         workspace: publish.workspace.as_ref().map(workspace).transpose()?,
         rights: publish.permissions.clone(),
+        access: publish.access.clone(),
         marks: Marks {
             classifications: publish.classifications.clone(),
             official: publish.official,
             finalise: publish.finalise,
+            cross_reference: settings.rights.cross_reference.clone(),
             external: ExternalFacts {
                 source: Some("cloud_storage".to_owned()),
                 ..ExternalFacts::default()
@@ -53,6 +56,20 @@ pub(crate) async fn policy(
         rename: publish.rename,
         relocate: publish.relocate,
         supersede: publish.locked == Locked::Supersede,
+    }))
+}
+
+/// What is known of licences and their papers; nothing when the settings have none.
+pub(crate) fn licensing(settings: &Resolved) -> Option<Arc<Licensing>> {
+    let rights = &settings.rights;
+    if rights.fields.is_empty() && rights.papers.is_empty() {
+        return None;
+    }
+    Some(Arc::new(Licensing {
+        fields: rights.fields.clone(),
+        papers: rights.papers.clone(),
+        place: rights.papers_place.clone(),
+        filed: Filed::new(settings.ledger.path.clone()),
     }))
 }
 

@@ -348,6 +348,7 @@ impl Selection {
                 .map(|field| (field.name.clone(), field.source.clone()))
                 .collect(),
             publish,
+            rights: record::licensing(settings),
         })
     }
 

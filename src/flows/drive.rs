@@ -122,10 +122,12 @@ impl Drive {
                 .engine
                 .run(self.run, || !self.scan.done.load(Ordering::SeqCst))
                 .await;
-            if matches!(outcome, Outcome::Finished) && scanned_all.load(Ordering::SeqCst) {
-                self.pack().await
-            } else {
-                Ok(outcome)
+            if !matches!(outcome, Outcome::Finished) || !scanned_all.load(Ordering::SeqCst) {
+                return Ok(outcome);
+            }
+            match self.after_papers().await? {
+                Outcome::Finished => self.pack().await,
+                other => Ok(other),
             }
         };
         let work = async {
@@ -176,6 +178,18 @@ impl Drive {
         self.finish_job(job.as_ref(), &outcome).await?;
         scan.unwrap_or(Ok(()))?;
         Ok(outcome)
+    }
+
+    /// Files the masters that were held until their papers were filed.
+    async fn after_papers(&self) -> Result<Outcome, Error> {
+        if self.intake.rights.is_none() {
+            return Ok(Outcome::Finished);
+        }
+        let (systems, ledger, scan) = (&self.systems, &self.ledger, &self.scan);
+        match intake::scan_waiting(systems, ledger, self.run, &self.intake, scan).await? {
+            0 => Ok(Outcome::Finished),
+            _ => Ok(self.engine.run(self.run, || false).await),
+        }
     }
 
     /// Makes the packages that were ordered.

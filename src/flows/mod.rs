@@ -5,6 +5,7 @@
 //! | End-of-campaign archive | [`archive`] | collections → documents, versions and folders with sidecars |
 //! | The package of a campaign | [`package`] | what was filed → a bag that public tools check |
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
+//! | Rights with the media | [`rights`] | licences and papers → a rights sidecar, documents, cross-references |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //!
@@ -22,6 +23,7 @@ pub mod package;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
+pub mod rights;
 pub mod write_back;
 
 use std::sync::Arc;

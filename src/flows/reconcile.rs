@@ -270,8 +270,14 @@ impl<'a> Looked<'a> {
     async fn items(&self, items: Vec<Item>, each: &mut Each<'_>) -> Result<(), Error> {
         let mut assets: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for item in items {
-            let asset = item.key.split_once('/').map_or("", |(asset, _)| asset);
-            assets.entry(asset.to_owned()).or_default().push(item);
+            if intake::is_paper(&item.key) {
+                // It is found by the rules of whoever needs it: only its document is looked at.
+                let now = Some(item.fingerprint.as_str());
+                each(self.item(&item, now).await?);
+                continue;
+            }
+            let asset = intake::asset_of(&item.key).to_owned();
+            assets.entry(asset).or_default().push(item);
         }
         // All versions, unfiltered: an item of an asset that is no longer selected is still filed.
         let intake = Intake {

@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 
 use super::files::{FileSetStatus, FileStatus, FileType, FormatStatus};
-use super::{Client, Error, File, FileSet, Format};
+use super::{Asset, Client, Error, File, FileSet, Format, Master, MasterFile};
 use crate::types::{AssetId, VersionId};
 
 /// The format that holds the master.
@@ -18,6 +18,39 @@ pub struct Attached {
     pub file_set: FileSet,
     /// The file.
     pub file: File,
+}
+
+impl Attached {
+    /// The file as the master that it would be, so that it can be filed with the same guarantees;
+    /// `None` while iconik does not know its size or version.
+    pub fn master(&self, asset: &Asset) -> Option<Master> {
+        let version = self.format.version_id.clone();
+        let version = version.or_else(|| Some(asset.current_version()?.id.clone()))?;
+        let number = asset
+            .versions_in_order()
+            .iter()
+            .position(|one| one.id == version)
+            .and_then(|place| i64::try_from(place + 1).ok());
+        let file = MasterFile::of(&self.file, String::new())?;
+        Some(Master {
+            asset: asset.id.clone(),
+            title: format!("{}: {}", asset.title, file.name),
+            version,
+            version_number: number.unwrap_or(1),
+            format: self.format.id.clone(),
+            file_set: self.file_set.id.clone(),
+            name: file.name.clone(),
+            storage: self.file_set.storage_id.clone(),
+            method: self.file.storage_method.clone(),
+            files: vec![file],
+            many: false,
+            archived: false,
+            archive_status: self.format.archive_status.clone(),
+            external_id: None,
+            collections: asset.in_collections.clone(),
+            date_created: self.file.file_date_created,
+        })
+    }
 }
 
 impl Client {

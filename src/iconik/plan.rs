@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::choice::{self, Candidate};
 use super::reader::complete;
 use super::{
-    ArchiveStatus, Asset, AssetKind, AssetStatus, AssetVersion, Client, Error, FileSet,
+    ArchiveStatus, Asset, AssetKind, AssetStatus, AssetVersion, Client, Error, File, FileSet,
     FileSetKind, FileSetStatus, FileStatus, FileType, Format, FormatStatus, Found, Locator, Method,
     VersionStatus,
 };
@@ -100,6 +100,24 @@ pub struct MasterFile {
     pub date_modified: Option<Timestamp>,
     directory_path: String,
     stored_name: String,
+}
+
+impl MasterFile {
+    /// A file as iconik lists it, in the folder `dir` of its set; `None` while its size is unknown.
+    pub(super) fn of(row: &File, dir: String) -> Option<Self> {
+        let name = row.display_name().to_owned();
+        Some(Self {
+            md5: row.md5(),
+            size: row.size?,
+            dir,
+            directory_path: row.directory_path.clone().unwrap_or_default(),
+            stored_name: row.name.clone().unwrap_or_else(|| name.clone()),
+            date_created: row.file_date_created,
+            date_modified: row.file_date_modified,
+            id: row.id.clone(),
+            name,
+        })
+    }
 }
 
 impl Master {
@@ -393,30 +411,20 @@ impl Client {
                 };
                 return Ok(Err((why, format!("{name}: {}", failure.message))));
             }
-            let Some(size) = row.size else {
+            if row.size.is_none() {
                 let detail = format!("{name}: iconik does not know its size yet");
                 return Ok(Err((Why::Unfinished, detail)));
-            };
-            let directory_path = row.directory_path.clone().unwrap_or_default();
+            }
+            let directory_path = row.directory_path.as_deref().unwrap_or_default();
             let base = set.base_dir.as_deref().unwrap_or_default();
-            let Some(dir) = below(base, &directory_path) else {
+            let Some(dir) = below(base, directory_path) else {
                 let detail = format!("{name}: its folder {directory_path:?} is no usable path");
                 return Ok(Err((Why::Broken, detail)));
             };
             if files.is_empty() {
                 method = row.storage_method.clone();
             }
-            files.push(MasterFile {
-                md5: row.md5(),
-                size,
-                dir,
-                directory_path,
-                stored_name: row.name.clone().unwrap_or_else(|| name.clone()),
-                date_created: row.file_date_created,
-                date_modified: row.file_date_modified,
-                id: row.id,
-                name,
-            });
+            files.extend(MasterFile::of(&row, dir));
         }
         if files.is_empty() {
             return Ok(Err((Why::NoFiles, "the copy has no files".to_owned())));

@@ -300,6 +300,11 @@ pub const KEYS: &[Key] = &[
         "{ public = \"none\", group = 1001, group_rights = \"read\", custom = { 2002 = [\"see\", \"see_contents\"] } }",
         "who may do what with a record: { owner, owner_rights, group, group_rights, public, custom }",
     ),
+    structured(
+        "publish.access",
+        "{ field = \"rights_status\", values = { restricted = { public = \"none\", group = 1001, group_rights = \"read\" } } }",
+        "permissions by a field's value, instead of `publish.permissions`: { field, values = { word = permissions } }",
+    ),
     key(
         "publish.classifications",
         Some(""),
@@ -337,6 +342,31 @@ pub const KEYS: &[Key] = &[
         "publish.write_back",
         "{ view = \"view id\", record = \"record_id\", version = \"record_version\", link = \"record_link\" }",
         "fields of an iconik metadata view that are told what was filed: { view, record, version, link, sha256, proof, filed }",
+    ),
+    structured(
+        "rights.fields",
+        "{ status = \"rights_status\", owner = \"owner\", ends = \"expiry_date\", regions = \"region\", media = \"media\" }",
+        "iconik fields that hold a licence; with any, a rights sidecar is filed beside each master: { status, owner, licensee, begins, ends, regions, excluded, media, uses, purpose, industry, language, recipient, restrictions, duties }",
+    ),
+    structured(
+        "rights.words",
+        "{ regions = { DACH = [\"DE\", \"AT\", \"CH\"] }, restrictions = { \"No edits\" = [\"modify\", \"derive\"] } }",
+        "what words of those fields stand for: tables by the same names",
+    ),
+    structured(
+        "rights.papers",
+        "{ release = { role = \"talent-release\", relation = \"RELEASE\", required = { field = \"talent\", values = [\"yes\"] } } }",
+        "papers that prove it, by name: { role, relation | format | field | folder, files, required }; a master whose required papers are missing is held",
+    ),
+    key(
+        "rights.papers_place",
+        Some("/Rights papers"),
+        "folders below the target that papers from iconik are filed in",
+    ),
+    key(
+        "rights.cross_reference",
+        None,
+        "kind of cross-reference from a record to its papers, as records management defines it",
     ),
 ];
 

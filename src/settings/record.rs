@@ -22,6 +22,8 @@ pub struct PublishSettings {
     pub workspace: Option<WorkspaceSettings>,
     /// Who may do what with a record.
     pub permissions: Option<Rights>,
+    /// Who may do what with it instead, by a field's value.
+    pub access: Option<ByValue<Rights>>,
     /// Classifications that a record gets.
     pub classifications: Vec<NodeId>,
     /// The records management classification that makes it a record.
@@ -131,6 +133,7 @@ pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> 
     let place = reader.optional("publish.place", |raw| text(raw).map(|path| folders(&path)));
     let workspace = reader.optional("publish.workspace", workspace);
     let permissions = reader.optional("publish.permissions", permissions);
+    let access = reader.optional("publish.access", access);
     let classifications = reader.optional("publish.classifications", list(node));
     let records_class = reader.optional("publish.records_class", records_class);
     let security = reader.optional("publish.security", security);
@@ -154,6 +157,7 @@ pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> 
         place: place?.unwrap_or_default(),
         workspace: workspace?,
         permissions: permissions?,
+        access: access?,
         classifications: classifications?.unwrap_or_default(),
         records_class: records_class?,
         security: security?,
@@ -166,7 +170,7 @@ pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> 
     })
 }
 
-fn folders(path: &str) -> Vec<String> {
+pub(super) fn folders(path: &str) -> Vec<String> {
     let names = path.split('/').map(str::trim);
     names
         .filter(|name| !name.is_empty())
@@ -325,6 +329,25 @@ fn records_class(raw: &Raw) -> Parsed<ByValue<NodeId>> {
             field: Some(field?),
             values: values?.into_iter().collect(),
             default,
+        })
+    })
+}
+
+fn access(raw: &Raw) -> Parsed<ByValue<Rights>> {
+    let mut entries = Entries::of(raw, "a table { field, values }")?;
+    let field = entries.needed("field", text);
+    let values = entries.needed("values", |raw| {
+        named(
+            raw,
+            "a table of permissions by the field's value",
+            |_, raw| permissions(raw),
+        )
+    });
+    entries.finish(|| {
+        Some(ByValue {
+            field: Some(field?),
+            values: values?.into_iter().collect(),
+            default: None,
         })
     })
 }

@@ -65,7 +65,8 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
+    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n\
+        [rights]\nfields = { status = \"rights_status\" }\n";
     let extra = Extra {
         sections: mapping,
         ..Extra::default()
@@ -105,9 +106,12 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "archive", &collection, "--explain", &asset], 0);
     runs(&["plan", "archive", &collection, "--out", "plan.jsonl"], 0);
     runs(&["map", "test", &asset], 0);
+    runs(&["rights", "show", &asset], 0);
+    runs(&["rights", "test", &asset, "--use", "web"], 3);
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
+    runs(&["rights", "expiring"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);
@@ -175,6 +179,7 @@ fn every_command_prints_what_the_schema_says() {
         "bench-compared",
         "metadata",
         "metadata_conflict",
+        "rights_ending",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

@@ -20,6 +20,7 @@ mod plan;
 mod publishing;
 mod reconcile;
 mod report;
+mod rights;
 mod secrets;
 mod settings_command;
 mod steering;

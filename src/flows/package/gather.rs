@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::facts::{Comment, Facts, Happened, Payload};
-use crate::flows::{Error, Systems, archive};
+use crate::flows::{Error, Systems, archive, intake};
 use crate::iconik::{self, Asset, Locator, Segment, SegmentKind, Vote};
 use crate::ledger::{File, Item, Ledger, Line};
 use crate::pace::Pace;
@@ -259,7 +259,7 @@ async fn item_of(
     paths: &mut Paths,
     names: &mut Names,
 ) -> Result<(), Error> {
-    let asset = item.key.split('/').next().unwrap_or_default().to_owned();
+    let asset = intake::asset_of(&item.key).to_owned();
     match item.state.as_str() {
         "done" => {}
         "declined" => {

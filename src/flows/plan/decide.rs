@@ -241,6 +241,7 @@ impl Inner {
             items,
             left_out,
             changes,
+            ends: _,
         } = looked;
         let mut decision = Decision {
             asset: wanted.asset.clone(),
@@ -582,9 +583,9 @@ impl Inner {
         if version.filed_as.is_none() {
             let named =
                 self.ledger(|ledger| ledger.items_named(self.systems.target, &item.name))?;
-            let own = item.key.split('/').next().unwrap_or_default();
+            let own = intake::asset_of(&item.key);
             let rival = named.iter().find(|rival| {
-                rival.key.split('/').next() != Some(own)
+                intake::asset_of(&rival.key) != own
                     && matches!(rival.state.as_str(), "planned" | "active" | "waiting")
             });
             if let Some(rival) = rival {

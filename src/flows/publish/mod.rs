@@ -43,6 +43,8 @@ pub struct Policy {
     pub workspace: Option<Workspace>,
     /// Who may do what with a record.
     pub rights: Option<Rights>,
+    /// Who may do what with it instead, by a field's value.
+    pub access: Option<ByValue<Rights>>,
     /// Marks that every record gets.
     pub marks: Marks,
     /// The records classification by a field's value.
@@ -157,31 +159,28 @@ impl Policy {
         })
     }
 
-    /// What an asset's record is. `name` is the name its document gets.
-    pub fn record(&self, asset: &Asset, metadata: &Metadata, name: &str) -> Recorded {
+    /// What an asset's record is. `name` is the name its document gets, `papers` are the documents
+    /// that prove its rights.
+    pub fn record(
+        &self,
+        asset: &Asset,
+        metadata: &Metadata,
+        name: &str,
+        papers: &[NodeId],
+    ) -> Recorded {
         let source = values_of(metadata);
         let bound = self.binding.bind(&source);
         let mut missing: Vec<String> = bound
             .problems()
             .map(|(field, problem)| format!("`{field}` {problem}"))
             .collect();
-        let value = |field: &str| match field {
-            "title" => Some(asset.title.clone()),
-            "asset_id" => Some(asset.id.to_string()),
-            _ => {
-                let mapped = bound.fields.iter().find(|outcome| outcome.field == field);
-                let values = match mapped {
-                    Some(outcome) => Some(&outcome.written),
-                    None => source.get(field),
-                };
-                values?.first().map(|value| match value {
-                    Value::String(text) => {
-                        // A day says no more as a moment.
-                        text.strip_suffix("T00:00:00").unwrap_or(text).to_owned()
-                    }
-                    other => other.to_string(),
-                })
-            }
+        let value = |field: &str| {
+            let mapped = bound.fields.iter().find(|outcome| outcome.field == field);
+            let values = match mapped {
+                Some(outcome) => Some(&outcome.written),
+                None => source.get(field),
+            };
+            word_of(asset, values, field)
         };
         let mut place = Vec::new();
         for template in &self.place {
@@ -214,12 +213,19 @@ impl Policy {
             marks.clearance = level;
             marks.markings = markings.into_iter().collect();
         }
+        marks.papers = papers.to_vec();
+        marks.papers.sort_unstable();
+        marks.papers.dedup();
         marks.external.created = asset.date_created.map(day);
         let record = missing.is_empty().then(|| {
             let filing = Filing {
                 folders: place.clone(),
                 categories: bound.categories.clone(),
-                rights: self.rights.clone(),
+                rights: self
+                    .access
+                    .as_ref()
+                    .and_then(|access| access.choose(value))
+                    .or_else(|| self.rights.clone()),
                 workspace,
                 marks,
                 ..Filing::below(self.base)
@@ -276,8 +282,21 @@ fn day(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
+/// What a placeholder stands for: an asset's title or id, or the first of a field's values.
+pub fn word_of(asset: &Asset, values: Option<&Vec<Value>>, field: &str) -> Option<String> {
+    match field {
+        "title" => Some(asset.title.clone()),
+        "asset_id" => Some(asset.id.to_string()),
+        _ => values?.first().map(|value| match value {
+            // A day says no more as a moment.
+            Value::String(text) => text.strip_suffix("T00:00:00").unwrap_or(text).to_owned(),
+            other => other.to_string(),
+        }),
+    }
+}
+
 /// An asset's values by field; a field in several views is there once.
-pub(super) fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
+pub fn values_of(metadata: &Metadata) -> BTreeMap<String, Vec<Value>> {
     let mut values = BTreeMap::new();
     for field in metadata.views.iter().flat_map(|view| &view.fields) {
         if !field.values.is_empty() {

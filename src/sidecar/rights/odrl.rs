@@ -110,13 +110,9 @@ impl Policy {
             action: action.to_owned(),
             ..Rule::default()
         };
-        let permits = match terms.status {
-            Some(status) => status.permits(),
-            None => terms.say_something(),
-        };
         let mut permissions = Vec::new();
         let mut prohibitions: Vec<Rule> = terms.forbidden.iter().map(|word| rule(word)).collect();
-        if permits {
+        if terms.permit() {
             permissions.push(Rule {
                 constraints: constraints(terms),
                 duties: terms.duties.clone(),

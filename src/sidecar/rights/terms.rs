@@ -312,6 +312,14 @@ impl RightsFields {
 }
 
 impl Terms {
+    /// Whether they permit anything: what has no status is permitted within the limits it has.
+    pub fn permit(&self) -> bool {
+        match self.status {
+            Some(status) => status.permits(),
+            None => self.say_something(),
+        }
+    }
+
     /// Whether they say anything beyond the status.
     pub fn say_something(&self) -> bool {
         let plain = Self {

@@ -1,0 +1,302 @@
+//! Rights with the media: the sidecar, the papers that prove it, and questions about them.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use longhaul::simulator::Options;
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::types::{KIB, NodeId};
+use serde_json::{Value, json};
+
+use crate::support::{Extra, Systems, items, of_type};
+
+const SETTINGS: &str = r#"
+[publish]
+approved = "any"
+[rights]
+fields = { status = "rights_status", owner = "owner", licensee = "licensee", ends = "expires_on", regions = "region", media = "media" }
+words = { regions = { emea = ["150", "002", "145"] } }
+cross_reference = "Supporting document"
+[rights.papers.release]
+role = "talent-release"
+relation = "RELEASE"
+required = { field = "talent", values = ["yes"] }
+[rights.papers.licence]
+role = "licence"
+field = "licence_node"
+"#;
+
+fn asset(title: &str, seed: u64) -> AssetSpec {
+    let file = format!("{}.mov", title.to_lowercase());
+    AssetSpec::new(title, vec![FileSpec::generated(&file, seed, 40 * KIB)])
+        .value("region", &["emea"])
+        .value("rights_status", &["restricted"])
+        .value("owner", &["Agency Nord"])
+        .value("licensee", &["Brand X"])
+}
+
+fn on_the_web(asset: AssetSpec) -> AssetSpec {
+    asset.value("media", &["web"])
+}
+
+fn campaign() -> Campaign {
+    let soon = jiff::Zoned::now()
+        .date()
+        .tomorrow()
+        .expect("a day")
+        .to_string();
+    Campaign::new()
+        .asset(
+            on_the_web(asset("Spot", 1))
+                .value("talent", &["yes"])
+                .value("expires_on", &["2099-12-31"])
+                .value("licence_node", &[]),
+        )
+        .asset(
+            on_the_web(asset("Teaser", 2))
+                .value("talent", &["yes"])
+                .value("expires_on", &[&soon]),
+        )
+        .asset(on_the_web(asset("Loner", 3)).value("talent", &["yes"]))
+        .asset(asset("Muddle", 4).value("media", &["pigeon post"]))
+        .asset(
+            AssetSpec::new(
+                "Release form",
+                vec![FileSpec::generated("release.pdf", 5, 3 * KIB)],
+            )
+            .value("rights_status", &["pending"]),
+        )
+}
+
+fn start() -> Systems {
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign()), extra);
+    // Two masters need the same form.
+    for title in ["Spot", "Teaser"] {
+        let (master, form) = (id_of(&systems, title), id_of(&systems, "Release form"));
+        systems.simulator.iconik().relate(&master, "RELEASE", &form);
+    }
+    systems
+}
+
+fn id_of(systems: &Systems, title: &str) -> String {
+    systems.assets(&[title]).remove(0)
+}
+
+fn ids(systems: &Systems, titles: &[&str]) -> String {
+    let ids = systems.assets(titles);
+    let path = systems.place.path().join("ids.txt");
+    std::fs::write(&path, ids.join("\n")).expect("a list");
+    path.to_str().expect("a plain path").to_owned()
+}
+
+fn content(systems: &Systems, name: &str) -> Value {
+    let node = systems.named(name)[0].node.to_string();
+    systems.must(&["export", "--node", &node, "--to", name]);
+    let text = std::fs::read(systems.place.path().join(name)).expect("the file");
+    std::fs::remove_file(systems.place.path().join(name)).expect("the file");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// Everything at Content Server that could show a change.
+fn effects(systems: &Systems) -> usize {
+    systems.simulator.content_server().history().len()
+}
+
+#[test]
+fn papers_come_first_and_the_sidecar_names_them() {
+    let systems = start();
+    let list = ids(&systems, &["Spot", "Teaser", "Loner", "Muddle"]);
+    let (code, lines) = systems.run(&["publish", "--ids", &list]);
+    assert_eq!(code, 3, "{lines:#?}");
+    let summary = of_type(&lines, "summary");
+    assert_eq!(
+        (items(summary, "done"), items(summary, "held")),
+        (3, 2),
+        "{lines:#?}"
+    );
+    let held: Vec<String> = lines
+        .iter()
+        .filter(|line| line["type"] == "item")
+        .map(|line| format!("{}: {}", line["title"], line["message"]))
+        .collect();
+    let held = held.join("\n");
+    assert!(held.contains("its talent-release is missing"), "{held}");
+    assert!(held.contains("pigeon-post"), "{held}");
+
+    // One form, however many need it.
+    let form = systems.named("release.pdf");
+    assert_eq!(form.len(), 1);
+    let policy = content(&systems, "spot.mov.rights.jsonld");
+    let spot = id_of(&systems, "Spot");
+    assert_eq!(policy["@type"], "Set");
+    assert_eq!(
+        policy["permission"][0]["target"],
+        format!("urn:iconik:asset:{spot}")
+    );
+    let paper = &policy["lh:document"][0];
+    assert!(
+        paper["@id"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!(":node:{}", form[0].node))
+    );
+    assert_eq!(paper["lh:role"], "talent-release");
+    let node = NodeId(systems.named("spot.mov")[0].node);
+    let references = systems.person(|server| async move { server.cross_references(node).await });
+    assert_eq!(references.len(), 1);
+    assert_eq!(references[0].to, NodeId(form[0].node));
+
+    let before = effects(&systems);
+    let (_, lines) = systems.run(&["publish", "--ids", &list]);
+    assert_eq!(of_type(&lines, "summary")["already_done"], 2, "{lines:#?}");
+    assert_eq!(effects(&systems), before, "a second run writes nothing");
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 3, "{lines:#?}");
+
+    // A licence for it: the sidecar and the cross-references follow, the master stays.
+    let version = systems.named("spot.mov")[0].version;
+    let note = systems.named("teaser.mov.metadata.json")[0].node;
+    set_value(&systems, "Spot", "licence_node", &note.to_string());
+    systems.run(&["publish", "--ids", &list]);
+    let policy = content(&systems, "spot.mov.rights.jsonld");
+    assert_eq!(policy["@type"], "Agreement");
+    assert_eq!(policy["lh:document"].as_array().unwrap().len(), 2);
+    assert_eq!(systems.named("spot.mov")[0].version, version);
+
+    // A paper that is taken away holds what was filed, and gives it back without moving it again.
+    let versions = systems.simulator.content_server().visible_versions().len();
+    set_value(&systems, "Spot", "licence_node", "999999");
+    let (code, lines) = systems.run(&["publish", "--ids", &list]);
+    assert_eq!(code, 3);
+    let held = of_type(&lines, "summary");
+    assert_eq!(items(held, "held"), 3, "{lines:#?}");
+    assert!(lines.iter().any(|line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("999999"))
+    }));
+    set_value(&systems, "Spot", "licence_node", &note.to_string());
+    let (_, lines) = systems.run(&["publish", "--ids", &list]);
+    assert_eq!(of_type(&lines, "summary")["already_done"], 2, "{lines:#?}");
+    assert_eq!(
+        systems.simulator.content_server().visible_versions().len(),
+        versions
+    );
+}
+
+fn set_value(systems: &Systems, title: &str, field: &str, value: &str) {
+    let asset = id_of(systems, title);
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.set_values(&asset, field, &[value]), "{field}");
+}
+
+#[test]
+fn questions_are_answered_with_the_rule_that_decides() {
+    let systems = start();
+    let spot = id_of(&systems, "Spot");
+    for (wanted, code, verdict, because) in [
+        (
+            "web, AT, 2027-07-01",
+            0,
+            "allowed",
+            "all its conditions hold",
+        ),
+        ("web, US, 2027-07-01", 3, "not-allowed", "region one of"),
+        ("tv, AT, 2027-07-01", 3, "not-allowed", "media one of web"),
+        ("web, AT, 2100-01-01", 3, "not-allowed", "until 2099-12-31"),
+        ("web", 3, "unknown", "cannot be told"),
+    ] {
+        let (ended, lines) = systems.run(&["rights", "test", &spot, "--use", wanted]);
+        let answer = of_type(&lines, "rights_answer");
+        assert_eq!(
+            (ended, answer["verdict"].as_str().unwrap()),
+            (code, verdict),
+            "{answer}"
+        );
+        assert!(
+            answer["because"].as_str().unwrap().contains(because),
+            "{answer}"
+        );
+    }
+    let muddle = id_of(&systems, "Muddle");
+    let (code, lines) = systems.run(&["rights", "test", &muddle, "--use", "AT"]);
+    assert_eq!(code, 3);
+    assert_eq!(of_type(&lines, "rights_answer")["verdict"], "unknown");
+    let (code, lines) = systems.run(&["rights", "show", &muddle]);
+    assert_eq!(code, 3);
+    let shown = of_type(&lines, "rights");
+    assert!(
+        shown["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("pigeon-post"),
+        "{shown}"
+    );
+    let pending = id_of(&systems, "Release form");
+    let (_, lines) = systems.run(&["rights", "test", &pending, "--use", "web, AT"]);
+    assert_eq!(
+        of_type(&lines, "rights_answer")["because"],
+        "the rights are pending"
+    );
+    let (code, _) = systems.run(&["rights", "test", &spot, "--use", "pigeon"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn licences_that_are_about_to_end_are_listed_from_what_was_filed() {
+    let systems = start();
+    let list = ids(&systems, &["Spot", "Teaser"]);
+    systems.must(&["publish", "--ids", &list]);
+    let lines = systems.must(&["rights", "expiring", "--within", "30d"]);
+    let ending = of_type(&lines, "rights_ending");
+    assert_eq!(ending["title"], "Teaser");
+    assert_eq!(of_type(&lines, "rights_ending_summary")["licences"], 1);
+    let teaser = id_of(&systems, "Teaser");
+    let wanted = "web, AT, 2099-01-01";
+    let (code, lines) = systems.run(&["rights", "test", &teaser, "--use", wanted, "--filed"]);
+    assert_eq!(
+        (code, &of_type(&lines, "rights_answer")["verdict"]),
+        (3, &json!("not-allowed"))
+    );
+    set_value(&systems, "Teaser", "expires_on", "2099-12-31");
+    systems.must(&["publish", "--ids", &list]);
+    let lines = systems.must(&["rights", "expiring"]);
+    assert_eq!(of_type(&lines, "rights_ending_summary")["licences"], 0);
+    let (code, _) = systems.run(&["rights", "test", &teaser, "--use", wanted, "--filed"]);
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn killed_anywhere_papers_and_masters_are_filed_once() {
+    let systems = start();
+    let list = ids(&systems, &["Spot", "Teaser"]);
+    for milliseconds in [120, 200, 300, 450, 700] {
+        let mut child = systems
+            .place
+            .bare()
+            .args(["publish", "--ids", &list, "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    systems.must(&["publish", "--ids", &list]);
+    for name in [
+        "release.pdf",
+        "spot.mov",
+        "spot.mov.rights.jsonld",
+        "teaser.mov",
+        "teaser.mov.rights.jsonld",
+    ] {
+        let found = systems.named(name);
+        assert_eq!(found.len(), 1, "{name}");
+        assert_eq!(found[0].version, 1, "{name}");
+    }
+}
