@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::connect::Connected;
 use super::exit::Ended;
 use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
+use crate::flows::approval::Rejections;
 use crate::flows::publish::{Policy, Template, Workspace};
 use crate::flows::write_back::{Fact, Told};
 use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
@@ -32,6 +33,7 @@ pub(crate) async fn policy(
     let binding = binding(&settings.map, server, connected.systems.target).await?;
     Ok(Arc::new(Policy {
         approved: publish.approved.clone(),
+        rejections: Rejections::in_ledger(&settings.ledger.path)?,
         binding,
         base: connected.systems.target,
         again: again.then(|| jiff::Timestamp::now().to_string()),
