@@ -4,6 +4,7 @@
 //! file; `connect` makes each module's own configuration. Only this module prints or exits.
 
 mod adopt;
+mod approval;
 mod archive;
 mod audit;
 mod connect;
@@ -127,6 +128,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    Approval(approval::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -281,6 +283,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
+        Command::Approval(arguments) => Box::pin(approval::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
