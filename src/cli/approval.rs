@@ -78,7 +78,7 @@ struct Decide {
     asset: String,
     /// The asset version's id, when several wait
     #[arg(long, value_name = "ID")]
-    version: Option<String>,
+    asset_version: Option<String>,
     /// Its process is this one
     #[arg(long, value_name = "PROCESS", group = "ruling", value_parser = clap::value_parser!(i64).range(1..))]
     started: Option<i64>,
@@ -410,7 +410,7 @@ async fn decide(context: &Context, settings: &Resolved, decision: Decide) -> any
     }
     configured(settings)?;
     let asset = AssetId(decision.asset);
-    let version = decision.version.map(VersionId);
+    let version = decision.asset_version.map(VersionId);
     let ruling = match (decision.started, decision.outcome) {
         (Some(process), _) => Ruling::Started(process),
         (None, Some(Word::Approved)) => Ruling::Outcome(Verdict::Approved),
@@ -456,6 +456,14 @@ async fn decide(context: &Context, settings: &Resolved, decision: Decide) -> any
             .ok_or_else(none)?
             .map_err(Ended::usage)?;
     }
+    context.output.note(format!(
+        "recorded; {}",
+        match ruling {
+            Ruling::Started(process) => format!("process {process} is watched"),
+            Ruling::StartAgain => "another process is started".to_owned(),
+            Ruling::Outcome(verdict) => format!("it is {}", verdict.as_str()),
+        }
+    ));
     let look = Look {
         full: true,
         dry_run: false,

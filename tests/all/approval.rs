@@ -54,7 +54,7 @@ fn start(assets: u64) -> Systems {
         ));
     for number in 0..assets {
         let file = FileSpec::generated(&format!("clip{number}.mov"), number + 1, 4 * KIB);
-        let rights = ["restricted", "cleared"][usize::try_from(number % 2).unwrap()];
+        let rights = ["restricted", "cleared"][usize::from(number % 2 == 1)];
         campaign = campaign.asset(
             AssetSpec::new(&format!("Clip {number}"), vec![file])
                 .value("campaign", &["Spring"])

@@ -65,7 +65,7 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
+    let mapping = "[approval]\nroutes = [{ name = \"release\", map = \"Release approval\" }]\nwhen = \"any\"\n[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
     let extra = Extra {
         sections: mapping,
         ..Extra::default()
@@ -115,6 +115,8 @@ fn every_command_prints_what_the_schema_says() {
     let codes = ended.iter().filter(|line| line["type"] == "flow");
     assert_eq!(codes.filter(|line| line["code"] == 0).count(), 2);
     runs(&["archive", &collection], 1);
+    runs(&["approval"], 0);
+    runs(&["approval", "list"], 0);
     runs(&["archive", "--plan", "plan.jsonl"], 1);
     let status = runs(&["status", "--state", "parked"], 0);
     let parked = of_type(&status, "item")["key"]

@@ -58,6 +58,8 @@ pub enum Stage {
         why: String,
         /// The settings that it was tried with.
         policy: String,
+        /// The asset's values that it was tried with.
+        values: String,
     },
     /// A process is about to be drafted.
     Intended,

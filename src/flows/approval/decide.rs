@@ -107,7 +107,7 @@ pub async fn decide(
     };
     if let Some(other) = open.next() {
         return Ok(Some(Err(format!(
-            "versions {} and {} both wait for a decision; say which with --version",
+            "versions {} and {} both wait for a decision; say which with --asset-version",
             fact.field, other.field
         ))));
     }

@@ -85,10 +85,14 @@ pub struct Policy {
 impl Policy {
     /// Tells one policy from another.
     fn digest(&self) -> String {
-        use sha2::{Digest as _, Sha256};
-        let shown = format!("{:?} {:?} {:?}", self.when, self.binding, self.routes);
-        hex::encode(&Sha256::digest(shown)[..8])
+        digest(&(&self.when, &self.binding, &self.routes))
     }
+}
+
+/// A short digest of something as it is shown.
+fn digest(of: &impl std::fmt::Debug) -> String {
+    use sha2::{Digest as _, Sha256};
+    hex::encode(&Sha256::digest(format!("{of:?}"))[..8])
 }
 
 /// A run of the flow.
@@ -375,7 +379,7 @@ impl Approvals<'_> {
                     return Ok(Vec::new());
                 }
             }
-            Some(Stage::Refused { why, policy }) => {
+            Some(Stage::Refused { why, policy, .. }) => {
                 if !is_new && *policy == self.policy.digest() || !subject.newest {
                     let why = why.clone();
                     return Ok(vec![subject.decision(case.as_ref(), Outcome::Refused, why)]);

@@ -17,6 +17,8 @@ const TITLE: usize = 150;
 struct Ready<'a> {
     route: &'a Route,
     fields: Fields<'a>,
+    /// Their digest.
+    values: String,
     map: i64,
     why: String,
 }
@@ -50,6 +52,19 @@ impl Approvals<'_> {
         let asset = self.systems.iconik.asset(&subject.asset).await?;
         let metadata = self.systems.iconik.metadata_of(&asset, None).await?;
         let source = values_of(&metadata);
+        let values = super::digest(&(&asset.title, &source));
+        if let Some(Stage::Refused {
+            why,
+            policy,
+            values: before,
+        }) = case.as_ref().map(|case| &case.stage)
+            && *before == values
+            && *policy == self.policy.digest()
+            && !self.full
+        {
+            let why = why.clone();
+            return Ok(vec![subject.decision(case.as_ref(), Outcome::Refused, why)]);
+        }
         let ready = async {
             let why = self.complete(subject, &asset, &metadata).await?;
             let fields = Fields::new(
@@ -69,6 +84,7 @@ impl Approvals<'_> {
             Ok(Ready {
                 route,
                 fields,
+                values: values.clone(),
                 map,
                 why,
             })
@@ -93,7 +109,7 @@ impl Approvals<'_> {
                 let decision = subject.decision(case.as_ref(), Outcome::NotComplete, why);
                 Ok(news.then_some(decision).into_iter().collect())
             }
-            Err(Not::Possible(why)) => self.refuse(subject, case, why).await,
+            Err(Not::Possible(why)) => self.refuse(subject, case, why, values).await,
             Err(Not::Here(failure)) => Err(failure.into()),
         }
     }
@@ -193,9 +209,11 @@ impl Approvals<'_> {
         let mut new = new;
         let draft = match self.drafted(subject, &mut next, &ready, &mut new).await {
             Ok(draft) => draft,
-            Err(Not::Possible(why)) => return self.refuse(subject, case, why).await,
+            Err(Not::Possible(why)) => return self.refuse(subject, case, why, ready.values).await,
             Err(Not::Here(failure)) if failure.class == FailureClass::ItemIsWrong => {
-                return self.refuse(subject, case, failure.to_string()).await;
+                return self
+                    .refuse(subject, case, failure.to_string(), ready.values)
+                    .await;
             }
             Err(Not::Here(failure)) => return Err(failure.into()),
             Err(Not::Ready { .. }) => return Ok(Vec::new()),
@@ -212,7 +230,8 @@ impl Approvals<'_> {
                 self.look_up(subject, case, draft).await
             }
             Err(failure) if failure.class == FailureClass::ItemIsWrong => {
-                self.refuse(subject, case, failure.to_string()).await
+                self.refuse(subject, case, failure.to_string(), ready.values)
+                    .await
             }
             Err(failure) => {
                 // It was certainly not started: the next run starts this draft.
@@ -343,11 +362,13 @@ impl Approvals<'_> {
         subject: &Subject,
         case: &mut Option<Case>,
         why: String,
+        values: String,
     ) -> Result<Vec<Decision>, Error> {
         let policy = self.policy.digest();
         let stage = Stage::Refused {
             why: why.clone(),
             policy,
+            values,
         };
         let same = case.as_ref().is_some_and(|case| case.stage == stage);
         let next = self.staged(subject, case, stage);

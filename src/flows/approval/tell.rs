@@ -277,6 +277,7 @@ fn told(tell: &Tell, case: &Case) -> BTreeMap<String, Vec<String>> {
     let value = |what: &str| -> Vec<String> {
         let one = |text: Option<String>| text.into_iter().collect();
         match what {
+            "status" if case.is_open() => vec!["waits for a decision".to_owned()],
             "status" => vec![case.word().to_owned()],
             "outcome" => one(ending.map(|ending| ending.verdict.as_str().to_owned())),
             "route" => one(Some(case.route.clone()).filter(|route| !route.is_empty())),
