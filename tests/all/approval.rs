@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::simulator::Options;
-use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSetSpec, FileSpec, FormatSpec};
 use longhaul::simulator::content_server::{Attribute, AttributeKind, WorkflowMap, WorkflowStep};
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
@@ -580,5 +580,67 @@ fn a_review_is_waited_for_and_gets_a_vote_where_permitted() {
     assert_eq!(votes.count(), 1);
     quiet(&systems, 0);
     assert_eq!(processes(&systems).len(), 1);
+    systems.stop();
+}
+
+#[test]
+fn a_lost_ledger_finds_its_processes_again() {
+    let systems = start(2);
+    systems.must(&["approval"]);
+    for name in ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"] {
+        let path = systems.place.path().join(name);
+        assert!(!path.exists() || std::fs::remove_file(&path).is_ok());
+    }
+    systems.must(&["adopt"]);
+    systems.must(&["publish", &systems.simulator.collection()]);
+    let lines = systems.must(&["approval"]);
+    assert_eq!(outcomes(&lines), json!({"found": 2}));
+    assert_eq!(processes(&systems).len(), 2);
+    systems.stop();
+}
+
+#[test]
+fn a_new_version_after_a_rejection_is_published_and_approved_anew() {
+    let version = |seed: u64| {
+        let file = FileSpec::generated("clip.mov", seed, 4 * KIB);
+        vec![FormatSpec::original(vec![FileSetSpec::new(vec![file])])]
+    };
+    let step = WorkflowStep::new("Marketing", "mara");
+    let campaign = Campaign::new()
+        .workflow(WorkflowMap::new("Marketing", vec![step]))
+        .asset(AssetSpec::bare("Clip").with(|asset| asset.versions = vec![version(1), version(2)]));
+    let systems = Systems::start(Options::with(campaign));
+    let state = Attribute::new(2, "State", AttributeKind::Text);
+    let server = systems.simulator.content_server();
+    server.add_category("Sign-off", vec![state]);
+    let routes = "[[approval.routes]]\nname = \"marketing\"\nmap = \"Marketing\"\n";
+    configure(&systems, routes, "when = \"any\"");
+    // At first there is only the older version.
+    let asset = systems.assets(&["Clip"]).remove(0);
+    let iconik = systems.simulator.iconik();
+    let row = iconik.row(Kind::Asset, &asset).expect("the asset");
+    let all = row["versions"].as_array().expect("versions").clone();
+    let number = |version: &Value| version["version_number"].as_i64();
+    let old: Vec<&Value> = all.iter().filter(|own| number(own) == Some(1)).collect();
+    assert!(iconik.change(Kind::Asset, &asset, json!({"versions": old})));
+    let collection = systems.simulator.collection();
+    systems.must(&["publish", &collection]);
+    systems.must(&["approval"]);
+    act(&systems, id(&processes(&systems)[0]), "Reject", "too loud");
+    systems.must(&["approval"]);
+    assert_eq!(marked(&systems, "clip.mov"), "rejected");
+    let left = |lines: &[Value]| of_type(lines, "summary")["left_out"].as_u64();
+    assert_eq!(
+        left(&systems.must(&["publish", "--again", &collection])),
+        Some(1)
+    );
+
+    assert!(iconik.change(Kind::Asset, &asset, json!({"versions": all})));
+    assert_eq!(left(&systems.must(&["publish", &collection])), Some(0));
+    let lines = systems.must(&["approval"]);
+    assert_eq!(outcomes(&lines), json!({"started": 1}));
+    assert_eq!(processes(&systems).len(), 2);
+    assert_eq!(marked(&systems, "clip.mov"), "in approval");
+    quiet(&systems, 0);
     systems.stop();
 }

@@ -334,23 +334,27 @@ impl Approvals<'_> {
         }
         for subject in &versions {
             let mut case = cases.remove(subject.version.as_str());
-            let looked = self.version(subject, &mut case, edited).await;
-            let decisions = match looked {
-                Ok(decisions) => decisions,
-                Err(error) => {
-                    let failure = error.into_failure();
-                    let own = failure.class == FailureClass::ItemIsWrong
-                        || failure.reason == Reason::Incomplete;
-                    if !own {
-                        return Err(failure.into());
-                    }
-                    vec![subject.decision(case.as_ref(), Outcome::Gone, failure.to_string())]
+            let mut decisions = Vec::new();
+            let looked = self
+                .version(subject, &mut case, edited, &mut decisions)
+                .await;
+            let mut ended: Result<(), Error> = Ok(());
+            if let Err(error) = looked {
+                let failure = error.into_failure();
+                let own = failure.class == FailureClass::ItemIsWrong
+                    || failure.reason == Reason::Incomplete;
+                if own {
+                    let why = failure.to_string();
+                    decisions.push(subject.decision(case.as_ref(), Outcome::Gone, why));
+                } else {
+                    ended = Err(failure.into());
                 }
-            };
+            }
             for decision in &decisions {
                 *totals.outcomes.entry(decision.outcome).or_default() += 1;
                 each(decision);
             }
+            ended?;
             if let Some(Stage::Running { progress, .. }) = case.as_ref().map(|case| &case.stage) {
                 totals.running += 1;
                 totals.overdue += u64::from(progress.is_overdue(Timestamp::now()));
@@ -359,41 +363,44 @@ impl Approvals<'_> {
         Ok(())
     }
 
-    /// What follows for one version, given what is known of it.
+    /// What follows for one version, given what is known of it. What was decided before something
+    /// went wrong is in `decisions` too.
     async fn version(
         &self,
         subject: &Subject,
         case: &mut Option<Case>,
         edited: Option<&BTreeSet<AssetId>>,
-    ) -> Result<Vec<Decision>, Error> {
+        decisions: &mut Vec<Decision>,
+    ) -> Result<(), Error> {
         let is_new = edited.is_none_or(|edited| edited.contains(&subject.asset));
         match case.as_ref().map(|case| &case.stage) {
             // An older version was either taken care of while it was current, or is history.
-            None if !subject.newest => return Ok(Vec::new()),
+            None if !subject.newest => return Ok(()),
             None | Some(Stage::Intended | Stage::Drafted { .. }) => {}
             Some(Stage::Waiting {
                 pending, policy, ..
             }) => {
                 let look = *pending || is_new || *policy != self.policy.digest();
                 if !look || !subject.newest {
-                    return Ok(Vec::new());
+                    return Ok(());
                 }
             }
             Some(Stage::Refused { why, policy, .. }) => {
                 if !is_new && *policy == self.policy.digest() || !subject.newest {
                     let why = why.clone();
-                    return Ok(vec![subject.decision(case.as_ref(), Outcome::Refused, why)]);
+                    decisions.push(subject.decision(case.as_ref(), Outcome::Refused, why));
+                    return Ok(());
                 }
             }
             Some(_) => {
-                let mut decisions = self.look_after(subject, case).await?;
+                decisions.extend(self.look_after(subject, case).await?);
                 decisions.extend(self.settle(subject, case).await?);
-                return Ok(decisions);
+                return Ok(());
             }
         }
-        let mut decisions = self.consider(subject, case).await?;
+        decisions.extend(self.consider(subject, case).await?);
         decisions.extend(self.settle(subject, case).await?);
-        Ok(decisions)
+        Ok(())
     }
 
     /// Remembers a case, with a journal line where something has happened.

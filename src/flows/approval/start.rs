@@ -348,11 +348,17 @@ impl Approvals<'_> {
         *case = Some(next);
         let mut decisions = vec![subject.decision(case.as_ref(), outcome, why)];
         if !self.dry_run {
-            // Its first step is news together with its start.
+            // Its first step is news together with its start; the next run looks again.
             let looked = self
                 .watch(subject, case, process, Progress::default())
-                .await?;
-            decisions.extend(looked.into_iter().filter(|d| d.outcome != Outcome::Moved));
+                .await;
+            match looked {
+                Ok(more) => {
+                    decisions.extend(more.into_iter().filter(|d| d.outcome != Outcome::Moved))
+                }
+                Err(Error::Ledger(error)) => return Err(error.into()),
+                Err(error) => tracing::warn!(process, %error, "started, and not looked at yet"),
+            }
         }
         Ok(decisions)
     }

@@ -249,7 +249,7 @@ impl Approvals<'_> {
                 Ok(None)
             }
             Err(failure) if failure.class == FailureClass::ItemIsWrong => {
-                let why = failure.to_string();
+                let why = format!("`approval.{what}`: {failure}");
                 let known = (attempt.to_owned(), why.clone());
                 let known = case.done.refused.insert(what.to_owned(), known);
                 let same = known.is_some_and(|(before, _)| before == attempt);
