@@ -157,20 +157,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 10] = [
-        Self::Started,
-        Self::Found,
-        Self::Moved,
-        Self::Approved,
-        Self::Rejected,
-        Self::Unclear,
-        Self::Puzzling,
-        Self::Refused,
-        Self::Gone,
-        Self::NotComplete,
-    ];
-
     /// The word for people and machines.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -208,15 +208,14 @@ impl Approvals<'_> {
         }
         let mut new = new;
         let draft = match self.drafted(subject, &mut next, &ready, &mut new).await {
-            Ok(draft) => draft,
-            Err(Not::Possible(why)) => return self.refuse(subject, case, why, ready.values).await,
-            Err(Not::Here(failure)) if failure.class == FailureClass::ItemIsWrong => {
+            Ok(Ok(draft)) => draft,
+            Ok(Err(why)) => return self.refuse(subject, case, why, ready.values).await,
+            Err(failure) if failure.class == FailureClass::ItemIsWrong => {
                 return self
                     .refuse(subject, case, failure.to_string(), ready.values)
                     .await;
             }
-            Err(Not::Here(failure)) => return Err(failure.into()),
-            Err(Not::Ready { .. }) => return Ok(Vec::new()),
+            Err(failure) => return Err(failure.into()),
         };
         next.stage = Stage::Sent { draft };
         let data = json!({"route": next.route, "draft": draft, "values": new.form(), "comment": new.comment});
@@ -242,21 +241,23 @@ impl Approvals<'_> {
         }
     }
 
-    /// The filled draft.
+    /// The filled draft, or what its form lacks.
     async fn drafted(
         &self,
         subject: &Subject,
         next: &mut Case,
         ready: &Ready<'_>,
         new: &mut NewProcess,
-    ) -> Result<i64, Not> {
+    ) -> Result<Result<i64, String>, Failure> {
         let server = &self.systems.content_server;
         let draft = match next.stage {
             Stage::Drafted { draft } => draft,
             _ => {
                 let draft = server.draft_process(new.map, &new.documents).await?;
                 next.stage = Stage::Drafted { draft };
-                self.remember(subject, next, None).await?;
+                self.remember(subject, next, None)
+                    .await
+                    .map_err(Error::into_failure)?;
                 draft
             }
         };
@@ -264,12 +265,12 @@ impl Approvals<'_> {
             true => Some(server.draft_form(draft).await?),
             false => None,
         };
-        new.values = ready
-            .route
-            .values(&ready.fields, form.as_ref())
-            .map_err(Not::Possible)?;
+        match ready.route.values(&ready.fields, form.as_ref()) {
+            Ok(values) => new.values = values,
+            Err(why) => return Ok(Err(why)),
+        }
         server.fill_draft(draft, &new.form()).await?;
-        Ok(draft)
+        Ok(Ok(draft))
     }
 
     fn process(&self, subject: &Subject, case: &Case, ready: &Ready<'_>) -> NewProcess {
