@@ -4,6 +4,7 @@
 //! file; `connect` makes each module's own configuration. Only this module prints or exits.
 
 mod adopt;
+mod approval;
 mod archive;
 mod audit;
 mod connect;
@@ -131,6 +132,7 @@ enum Command {
     /// Ask what may be done with an asset, and which licences end
     #[command(subcommand)]
     Rights(rights::Command),
+    Approval(approval::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -286,6 +288,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Rights(command) => Box::pin(rights::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
+        Command::Approval(arguments) => Box::pin(approval::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::connect::Connected;
 use super::exit::Ended;
 use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
+use crate::flows::approval::Rejections;
 use crate::flows::publish::{Policy, Template, Workspace};
 use crate::flows::rights::{Filed, Licensing};
 use crate::flows::write_back::{Fact, Told};
 use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
-use crate::sidecar::mapping::{self, Binding, FieldMap};
+use crate::sidecar::mapping::{self, Binding, FieldMap, Mismatch};
 use crate::types::{NodeId, ViewId};
 
 /// The policy of publishing, with every name of the mapping found.
@@ -33,6 +34,7 @@ pub(crate) async fn policy(
     let binding = binding(&settings.map, server, connected.systems.target).await?;
     Ok(Arc::new(Policy {
         approved: publish.approved.clone(),
+        rejections: Rejections::in_ledger(&settings.ledger.path)?,
         binding,
         base: connected.systems.target,
         again: again.then(|| jiff::Timestamp::now().to_string()),
@@ -79,20 +81,29 @@ pub(crate) async fn binding(
     server: &content_server::Client,
     target: NodeId,
 ) -> anyhow::Result<Binding> {
-    if map.is_empty() {
-        return Ok(Binding::default());
-    }
-    let mut names: Vec<&str> = map.iter().map(|field| field.category.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let categories = server.category_facts(&names, target).await?;
-    mapping::resolve(map, &categories).map_err(|wrong| {
+    find(map, server, target).await?.map_err(|wrong| {
         let lines: Vec<String> = wrong
             .iter()
             .map(|mismatch| format!("`map.fields.{}` {}", mismatch.field, mismatch.what))
             .collect();
         Ended::usage(lines.join("\n"))
     })
+}
+
+/// Fields, found in the definitions of the categories that they name, or what does not fit.
+pub(crate) async fn find(
+    map: &[FieldMap],
+    server: &content_server::Client,
+    target: NodeId,
+) -> anyhow::Result<Result<Binding, Vec<Mismatch>>> {
+    if map.is_empty() {
+        return Ok(Ok(Binding::default()));
+    }
+    let mut names: Vec<&str> = map.iter().map(|field| field.category.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let categories = server.category_facts(&names, target).await?;
+    Ok(mapping::resolve(map, &categories))
 }
 
 fn template(key: &str, text: &str) -> anyhow::Result<Template> {

@@ -340,7 +340,9 @@ impl Selection {
                 .publish
                 .write_back
                 .iter()
-                .flat_map(|told| told.fields.iter().map(|(_, field)| field.clone()))
+                .flat_map(|told| told.fields.iter())
+                .chain(settings.approval.tell.iter().flat_map(|(_, fields)| fields))
+                .map(|(_, field)| field.clone())
                 .collect(),
             shared: settings
                 .map

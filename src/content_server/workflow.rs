@@ -61,6 +61,13 @@ impl NewProcess {
             title => format!("{title} [{}]", self.marker),
         }
     }
+
+    /// The form values that a draft is filled with: those given, and the title.
+    pub fn form(&self) -> BTreeMap<String, Value> {
+        let mut values = self.values.clone();
+        values.insert(TITLE.to_owned(), self.whole_title().into());
+        values
+    }
 }
 
 /// The form of a draft.
@@ -399,9 +406,7 @@ impl Client {
             return Ok((there, false));
         }
         let draft = self.draft_process(new.map, &new.documents).await?;
-        let mut values = new.values.clone();
-        values.insert(TITLE.to_owned(), new.whole_title().into());
-        self.fill_draft(draft, &values).await?;
+        self.fill_draft(draft, &new.form()).await?;
         match self.initiate_draft(draft, &new.comment).await {
             Ok(process) => Ok((process, true)),
             Err(failure) if failure.reason == Reason::Ambiguous => {

@@ -218,7 +218,7 @@ impl Sync<'_> {
     /// is refused. One asset's own trouble is a decision.
     pub async fn run(&self, each: &mut (dyn FnMut(&Decision) + Send)) -> Result<Totals, Error> {
         let begun = Timestamp::now();
-        let edited = self.edited_in_iconik().await?;
+        let edited = edited_since_last(self.systems, self.ledger, CURSOR, self.full).await?;
         let mut totals = Totals::default();
         let mut after = String::new();
         let mut last: Option<Pair> = None;
@@ -277,32 +277,6 @@ impl Sync<'_> {
                 .await?;
         }
         Ok(totals)
-    }
-
-    /// The assets that iconik's index calls changed since the last run; `None` when everything has
-    /// to be looked at.
-    async fn edited_in_iconik(&self) -> Result<Option<BTreeSet<AssetId>>, Error> {
-        let last = self.ledger.meta(CURSOR).await?;
-        let last = last.and_then(|text| text.parse::<Timestamp>().ok());
-        let Some(last) = last.filter(|_| !self.full) else {
-            return Ok(None);
-        };
-        let since = last
-            .checked_sub(jiff::SignedDuration::try_from(OVERLAP).unwrap_or_default())
-            .unwrap_or(last);
-        let criteria = json!({
-            "doc_types": ["assets"],
-            "filter": {"operator": "AND", "terms": [
-                {"name": "date_modified", "range": {"min": since.to_string()}},
-            ]},
-        });
-        let found = self
-            .systems
-            .iconik
-            .select(&Selection::Criteria(criteria))
-            .try_collect()
-            .await?;
-        Ok(Some(found))
     }
 
     async fn look_at(
@@ -758,6 +732,36 @@ fn reason(field: &BoundField, known: &Remembered, iconik: &Side, server: &Side) 
         (_, _, false, true) => "edited in Content Server".to_owned(),
         _ => format!("both were edited; {} counts", field.map.truth.as_str()),
     }
+}
+
+/// The assets that iconik's index calls changed since the run whose start the ledger has as
+/// `cursor`; `None` when everything has to be looked at.
+pub(super) async fn edited_since_last(
+    systems: &Systems,
+    ledger: &Ledger,
+    cursor: &str,
+    full: bool,
+) -> Result<Option<BTreeSet<AssetId>>, Error> {
+    let last = ledger.meta(cursor).await?;
+    let last = last.and_then(|text| text.parse::<Timestamp>().ok());
+    let Some(last) = last.filter(|_| !full) else {
+        return Ok(None);
+    };
+    let since = last
+        .checked_sub(jiff::SignedDuration::try_from(OVERLAP).unwrap_or_default())
+        .unwrap_or(last);
+    let criteria = json!({
+        "doc_types": ["assets"],
+        "filter": {"operator": "AND", "terms": [
+            {"name": "date_modified", "range": {"min": since.to_string()}},
+        ]},
+    });
+    let found = systems
+        .iconik
+        .select(&Selection::Criteria(criteria))
+        .try_collect()
+        .await?;
+    Ok(Some(found))
 }
 
 fn count(totals: &mut Totals, decision: &Decision, each: &mut (dyn FnMut(&Decision) + Send)) {

@@ -7,12 +7,14 @@
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Rights with the media | [`rights`] | licences and papers → a rights sidecar, documents, cross-references |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
+//! | Formal approval | [`approval`] | assets approved in iconik → a workflow; its outcome → iconik |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
 //! [`write_back`] (what iconik is told afterwards). [`plan`] says what a flow would do.
 
+pub mod approval;
 pub mod archive;
 pub mod drive;
 pub mod filter;

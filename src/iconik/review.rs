@@ -6,8 +6,10 @@
 
 use std::fmt;
 
+use ::http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::call::Call;
 use super::pages::{Rows, Style};
@@ -70,7 +72,8 @@ impl Review {
         self.status.as_deref() == Some("APPROVED")
     }
 
-    fn is_none(&self) -> bool {
+    /// Whether nobody asked for it.
+    pub fn is_none(&self) -> bool {
         matches!(self.status.as_deref(), None | Some("N/A" | ""))
     }
 }
@@ -126,6 +129,37 @@ impl Client {
             format!("reading who approved asset {asset}"),
         );
         self.rows(call, Style::Page, true)
+    }
+
+    /// Gives the token's user's own vote on a version of an asset. Safe to repeat: a user has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] where the token's user may not vote.
+    pub async fn vote(
+        &self,
+        asset: &AssetId,
+        version: &VersionId,
+        approved: bool,
+    ) -> Result<(), Error> {
+        let status = if approved { "APPROVED" } else { "NOT_APPROVED" };
+        let call = Call::new(
+            Method::PUT,
+            &[
+                "assets",
+                "v1",
+                "assets",
+                asset.as_str(),
+                "versions",
+                version.as_str(),
+                "approvals",
+            ],
+            "can_write_approval",
+            format!("voting on asset {asset}"),
+        )
+        .body(json!({ "status": status }))
+        .repeatable();
+        self.done(&call).await
     }
 
     async fn review(&self, asset: &AssetId, version: Option<&str>) -> Result<Review, Error> {

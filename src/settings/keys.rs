@@ -368,6 +368,40 @@ pub const KEYS: &[Key] = &[
         None,
         "kind of cross-reference from a record to its papers, as records management defines it",
     ),
+    Key {
+        kind: Kind::Structured,
+        default: Some("review"),
+        ..structured(
+            "approval.when",
+            "review",
+            "when a filed asset is ready for formal approval: `review` (approved in iconik), `any`, or { field, values }",
+        )
+    },
+    structured(
+        "approval.routes",
+        "[{ name = \"legal\", map = \"Legal review\", when = { rights_status = [\"restricted\"] }, form = { Campaign = \"{campaign}\" } }]",
+        "which workflow map an asset goes into, the first that fits: { name, map, when = { field = values }, form = { label or key = template } }",
+    ),
+    structured(
+        "approval.outcome",
+        "{ from = \"activities\", approved = [\"Approve\"], rejected = [\"Reject\"] }",
+        "where a finished workflow's outcome is read: { from = `activities`, `comments`, `audit`, `steps`, `attribute` or `document`, attribute, category, set, approved, rejected }",
+    ),
+    structured(
+        "approval.mark",
+        "{ category = \"Media record\", attribute = \"Approval\", running = \"in approval\", approved = \"approved\", rejected = \"rejected\" }",
+        "attribute on the document that says how far its approval is: { category, set, attribute, running, approved, rejected }",
+    ),
+    structured(
+        "approval.tell",
+        "{ view = \"view id\", status = \"approval_status\", approver = \"approver\", comment = \"approval_comment\" }",
+        "fields of an iconik metadata view that are told about an approval: { view, status, outcome, route, process, step, steps, approver, comment, date, due, document }",
+    ),
+    key(
+        "approval.vote",
+        Some("false"),
+        "give iconik's review a vote of longhaul's user when an approval ends",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

@@ -9,7 +9,8 @@
 //! ```text
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
-//!             │        table ── entries of tables inside a setting; record ── [map] and [publish]; rights ── [rights]
+//!             │        table ── entries of tables inside a setting; record ── [map] and [publish];
+//!             │        rights ── [rights]; approval ── [approval]
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! missing: [`Resolved::iconik`] and [`Resolved::content_server`] say what is. How each module
 //! understands its part is left to that module's own configuration.
 
+mod approval;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod keys;
@@ -31,6 +33,7 @@ mod sections;
 mod table;
 mod words;
 
+pub use approval::{ApprovalSettings, MarkSettings, OutcomeFrom, OutcomeSettings, RouteSettings};
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
@@ -81,6 +84,8 @@ pub struct Resolved {
     pub publish: PublishSettings,
     /// What proves that media may be used.
     pub rights: RightsSettings,
+    /// Which workflow an asset goes into.
+    pub approval: ApprovalSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -157,6 +162,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             schedule: sections.schedule,
             publish: sections.publish,
             rights: sections.rights,
+            approval: sections.approval,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

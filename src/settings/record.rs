@@ -178,7 +178,7 @@ pub(super) fn folders(path: &str) -> Vec<String> {
         .collect()
 }
 
-fn approved(raw: &Raw) -> Parsed<Approved> {
+pub(super) fn approved(raw: &Raw) -> Parsed<Approved> {
     match raw.as_text().map(str::trim) {
         Some("review") => return Ok(Approved::Review),
         Some("any") => return Ok(Approved::Any),
@@ -399,7 +399,7 @@ fn write_back(raw: &Raw) -> Parsed<WriteBackSettings> {
     })
 }
 
-fn name_or_id(raw: &Raw) -> Parsed<String> {
+pub(super) fn name_or_id(raw: &Raw) -> Parsed<String> {
     match raw {
         Raw::Integer(id) => Ok(id.to_string()),
         raw => text(raw),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use super::approval::{self, ApprovalSettings};
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
 use super::price::Price;
@@ -192,6 +193,7 @@ pub(super) struct Sections {
     pub(super) schedule: Vec<String>,
     pub(super) publish: PublishSettings,
     pub(super) rights: RightsSettings,
+    pub(super) approval: ApprovalSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -209,6 +211,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let schedule = reader.get("schedule.flows", lines);
     let publish = record::publish(reader);
     let rights = rights::rights(reader);
+    let approval = approval::read(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -247,6 +250,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         schedule: schedule?,
         publish: publish?,
         rights: rights?,
+        approval: approval?,
     })
 }
 

@@ -22,6 +22,9 @@
 //! | `POST uploads/expire`, `POST uploads/lose` (`{"key"}`) | ends upload sessions |
 //! | `POST corrupt` `{"node","version","at"}` | flips a stored bit |
 //! | `POST reserve` `{"node"}`, `POST hold` `{"node"}`, `POST finalise` `{"node"}` | what people do |
+//! | `GET workflows` | every workflow process in Content Server |
+//! | `POST workflows` `{"name","steps","form","only"}` | adds a workflow map; its id |
+//! | `POST workflows/act` `{"process","action","comment","values"}` | `Approve`, `Reject`, `SendOn` at the present step, or `suspend`, `resume`, `stop`, `archive`, `delete` |
 //! | `POST reset` | takes rules, log, links and habits back to quiet |
 
 use std::sync::Arc;
@@ -34,7 +37,7 @@ use serde_json::{Value, json};
 
 use super::Parts;
 use super::bucket::Object;
-use super::content_server::duplicates;
+use super::content_server::{WorkflowMap, duplicates};
 use super::faults::{Rule, Scenario, System};
 use super::iconik::{Kind, Quirks};
 use super::masters::Master;
@@ -148,6 +151,11 @@ impl Control {
             (&Method::GET, ["versions"]) => {
                 self.slowly(|p| json!(p.content_server.visible_versions()))
                     .await
+            }
+            (&Method::GET, ["workflows"]) => Ok(parts.content_server.workflow_processes()),
+            (&Method::POST, ["workflows"]) => {
+                let map: WorkflowMap = parse(body)?;
+                Ok(json!({"map": parts.content_server.add_workflow_map(map)}))
             }
             (&Method::GET, ["duplicates"]) => {
                 self.slowly(|p| json!(duplicates(&p.content_server.visible_versions())))
@@ -326,6 +334,14 @@ impl Control {
             ["hold"] => {
                 let name = body["name"].as_str().unwrap_or("Hold");
                 return Ok(json!({"hold": server.hold(number("node")?, name)}));
+            }
+            ["workflows", "act"] => {
+                let text = |field: &str| body[field].as_str().unwrap_or_default();
+                let values = body["values"].as_object().cloned().unwrap_or_default();
+                let process = number("process")?;
+                server
+                    .act_in_workflow(process, text("action"), text("comment"), values)
+                    .map_err(wrong)?;
             }
             ["finalise"] => server.finalise(number("node")?),
             _ => return Err(Wrong(404, "not found".to_owned())),

@@ -235,6 +235,14 @@ impl Simulator {
         let content_server = ContentServer::with_clock(options.content_server, clock.clone())
             .map_err(failed("Content Server"))?;
         let (target, staging) = furnish(&content_server);
+        for map in &options.campaign.workflows {
+            for step in &map.steps {
+                if let Some(login) = &step.assignee {
+                    content_server.ensure_user(login, PASSWORD);
+                }
+            }
+            content_server.add_workflow_map(map.clone());
+        }
         for master in masters(&options.campaign) {
             content_server.register(master);
         }

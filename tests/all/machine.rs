@@ -58,6 +58,17 @@ fn the_schema_has_exactly_the_types_that_are_printed() {
     }
 }
 
+const SETTINGS: &str = r#"
+[map.fields.campaign]
+category = "Media record"
+attribute = "Campaign"
+[rights]
+fields = { status = "rights_status" }
+[approval]
+routes = [{ name = "release", map = "Release approval" }]
+when = "any"
+"#;
+
 #[test]
 fn every_command_prints_what_the_schema_says() {
     let file = |name: &str, seed| FileSpec::generated(name, seed, 5_000);
@@ -65,10 +76,8 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n\
-        [rights]\nfields = { status = \"rights_status\" }\n";
     let extra = Extra {
-        sections: mapping,
+        sections: SETTINGS,
         ..Extra::default()
     };
     let systems = Systems::with(Options::with(campaign), extra);
@@ -119,6 +128,8 @@ fn every_command_prints_what_the_schema_says() {
     let codes = ended.iter().filter(|line| line["type"] == "flow");
     assert_eq!(codes.filter(|line| line["code"] == 0).count(), 2);
     runs(&["archive", &collection], 1);
+    runs(&["approval"], 0);
+    runs(&["approval", "list"], 0);
     runs(&["archive", "--plan", "plan.jsonl"], 1);
     let status = runs(&["status", "--state", "parked"], 0);
     let parked = of_type(&status, "item")["key"]

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
+mod approval;
 mod architecture;
 mod bad_input;
 // The places to die at are in builds for tests only.

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use template::{BadTemplate, Template};
 
+use super::approval::Rejections;
 use super::{Error, Systems};
 use crate::content_server::{Filing, Marks, Rights, WorkspacePlace};
 use crate::iconik::{Asset, Metadata};
@@ -31,6 +32,8 @@ use crate::types::{Failure, NodeId};
 pub struct Policy {
     /// Which assets are final.
     pub approved: Approved,
+    /// What approval processes rejected; nothing while there is no ledger.
+    pub rejections: Option<Rejections>,
     /// Which field of the source fills which attribute.
     pub binding: Binding,
     /// The folder that everything is filed below.
@@ -122,8 +125,8 @@ pub struct Recorded {
     pub missing: Vec<String>,
 }
 
-impl Policy {
-    /// Why an asset is not published; nothing when it is final.
+impl Approved {
+    /// Why an asset is not final; nothing when it is.
     ///
     /// # Errors
     ///
@@ -134,9 +137,9 @@ impl Policy {
         asset: &Asset,
         metadata: &Metadata,
     ) -> Result<Option<String>, Error> {
-        Ok(match &self.approved {
-            Approved::Any => None,
-            Approved::Field { field, values } => {
+        Ok(match self {
+            Self::Any => None,
+            Self::Field { field, values } => {
                 let found = metadata
                     .flat()
                     .get(field.as_str())
@@ -152,11 +155,34 @@ impl Policy {
                     format!("`{field}` says {found}, not {}", values.join(" or "))
                 })
             }
-            Approved::Review => {
+            Self::Review => {
                 let review = systems.iconik.review_of(asset).await?;
                 (!review.is_approved()).then(|| review.to_string())
             }
         })
+    }
+}
+
+impl Policy {
+    /// Why an asset is not published; nothing when it is final, and its current version was not
+    /// rejected in Content Server.
+    ///
+    /// # Errors
+    ///
+    /// iconik's; the ledger's.
+    pub async fn refusal(
+        &self,
+        systems: &Systems,
+        asset: &Asset,
+        metadata: &Metadata,
+    ) -> Result<Option<String>, Error> {
+        if let Some(rejections) = &self.rejections
+            && let Some(version) = asset.current_version()
+            && let Some(why) = rejections.of(&asset.id, &version.id)?
+        {
+            return Ok(Some(why));
+        }
+        self.approved.refusal(systems, asset, metadata).await
     }
 
     /// What an asset's record is. `name` is the name its document gets, `papers` are the documents

@@ -51,6 +51,14 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// The field, when the text is one placeholder and nothing else.
+    pub fn only_field(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Field(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// The text with an asset's values.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub use named::{edits, faulty, library, named, names, one, small};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::content_server::WorkflowMap;
 use super::masters::Master;
 use crate::types::ByteCount;
 
@@ -329,6 +330,8 @@ pub struct Campaign {
     pub assets: Vec<AssetSpec>,
     /// A large library in the first collection.
     pub library: Option<LibrarySpec>,
+    /// Workflow maps in Content Server; who has their steps is there too.
+    pub workflows: Vec<WorkflowMap>,
 }
 
 impl Default for Campaign {
@@ -352,6 +355,7 @@ impl Campaign {
             }],
             assets: Vec::new(),
             library: None,
+            workflows: Vec::new(),
         }
     }
 
@@ -359,6 +363,13 @@ impl Campaign {
     #[must_use]
     pub fn asset(mut self, asset: AssetSpec) -> Self {
         self.assets.push(asset);
+        self
+    }
+
+    /// With a workflow map in Content Server.
+    #[must_use]
+    pub fn workflow(mut self, map: WorkflowMap) -> Self {
+        self.workflows.push(map);
         self
     }
 

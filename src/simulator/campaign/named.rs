@@ -6,6 +6,7 @@ use super::{
     AssetSpec, Campaign, Checksum, CommentSpec, Etag, FileSetSpec, FileSpec, FormatSpec,
     LibrarySpec, StorageKind,
 };
+use crate::simulator::content_server::{WorkflowMap, WorkflowStep};
 use crate::types::{ByteCount, KIB, MIB, parse_size};
 
 /// A clip embedded in the program: name and content.
@@ -96,6 +97,25 @@ pub fn small() -> Campaign {
         .collection("Elsewhere", &[]);
     campaign.collections[1].parents.push(3);
     let campaign = campaign
+        .workflow(
+            WorkflowMap::new(
+                "Legal review",
+                vec![
+                    WorkflowStep::new("Legal", "lena.legal").due(48),
+                    WorkflowStep::new("Compliance", "cora.compliance").due(72),
+                ],
+            )
+            .field(10, "Campaign")
+            .field(11, "Decision"),
+        )
+        .workflow(WorkflowMap::new(
+            "Marketing sign-off",
+            vec![
+                WorkflowStep::new("Marketing", "mara.marketing")
+                    .due(24)
+                    .script("Approve", "on brand", 2),
+            ],
+        ))
         .asset(feature())
         .asset(
             AssetSpec::new(

@@ -68,6 +68,7 @@ pub use categories::{Attribute, AttributeKind};
 pub use config::{Collation, Config, Keep, Multipart, TicketMode, Wording};
 pub use history::{VisibleVersion, duplicates};
 pub use members::User;
+pub use workflow::{StepScript, WorkflowMap, WorkflowStep};
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -232,6 +233,18 @@ impl ContentServer {
         id
     }
 
+    /// The user with that login name, made when there is none.
+    pub fn ensure_user(&self, name: &str, password: &str) -> i64 {
+        let there = self.world().members.login(name).map(|member| member.id);
+        there.unwrap_or_else(|| {
+            self.add_user(User {
+                name: name.to_owned(),
+                password: password.to_owned(),
+                administrator: false,
+            })
+        })
+    }
+
     /// Lets an OAuth client sign in as a user.
     pub fn add_client(&self, id: &str, secret: &str, user: i64) {
         self.world().sessions.add_client(id, secret, user);
@@ -309,12 +322,46 @@ impl ContentServer {
         self.world().cross_references.define(kind);
     }
 
-    /// Adds a workflow map; gives its id.
+    /// Adds a workflow map of one step, which its initiator gets; gives its id.
     pub fn add_workflow(&self, name: &str) -> i64 {
+        let review = WorkflowStep {
+            name: "Review".to_owned(),
+            ..WorkflowStep::default()
+        };
+        self.add_workflow_map(WorkflowMap::new(name, vec![review]))
+    }
+
+    /// Adds a workflow map; gives its id.
+    pub fn add_workflow_map(&self, map: WorkflowMap) -> i64 {
         let mut world = self.world();
         let id = world.id();
-        world.workflows.add_map(id, name);
+        world.workflows.add_map(id, map);
         id
+    }
+
+    /// Whoever has the present step of a process acts (`Approve`, `Reject`, `SendOn`), or somebody
+    /// steers it (`suspend`, `resume`, `stop`, `archive`, `delete`). `values` go into its form.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn act_in_workflow(
+        &self,
+        process: i64,
+        action: &str,
+        comment: &str,
+        values: serde_json::Map<String, Value>,
+    ) -> Result<(), String> {
+        let world = &mut *self.world();
+        let said = (action, comment);
+        world
+            .workflows
+            .act(&world.members, process, said, values, self.clock.now())
+    }
+
+    /// Every workflow process.
+    pub fn workflow_processes(&self) -> Value {
+        self.world().workflows.shown(self.clock.now())
     }
 
     /// Moves a workflow process to `ontime`, `workflowlate`, `completed` or `stopped`; whether

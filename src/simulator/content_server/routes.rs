@@ -310,6 +310,17 @@ fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
         ["processes", id, "subprocesses", _, "activities"] if get => {
             workflow::activities(world, call, number(id, "process_id")?)
         }
+        ["processes", id, "subprocesses", _, "tasks", task] if call.method == Method::PUT => {
+            let (id, task) = (number(id, "process_id")?, number(task, "task_id")?);
+            workflow::act(world, call, id, task)
+        }
+        ["processes", id, "status"] if call.method == Method::PUT => {
+            let word = call.arguments.text("status").unwrap_or_default();
+            workflow::steer(world, call, number(id, "process_id")?, &word)
+        }
+        ["processes", id] if call.method == Method::DELETE => {
+            workflow::steer(world, call, number(id, "process_id")?, "delete")
+        }
         ["workflows", "status", "processes", id] if get => {
             workflow::status(world, call, number(id, "process_id")?)
         }

@@ -506,6 +506,63 @@ async fn a_workflow_is_started_from_a_draft_and_watched_to_its_end() {
 }
 
 #[tokio::test]
+async fn steps_are_acted_on_by_those_who_have_them_and_processes_steered() {
+    let site = Site::new().await;
+    let steps = ["Legal", "Compliance"].map(|name| WorkflowStep {
+        name: name.to_owned(),
+        ..WorkflowStep::default()
+    });
+    let map = WorkflowMap::new("Approval", steps.to_vec()).field(10, "Campaign");
+    let map = site.cs.add_workflow_map(map);
+    let closed = WorkflowMap {
+        only: vec![1],
+        ..WorkflowMap::new("Closed", Vec::new())
+    };
+    let closed = site.cs.add_workflow_map(closed);
+    let draft = |map: i64| json!({ "workflow_id": map });
+    refused(
+        &site.body("POST", "/v2/draftprocesses", draft(closed)).await,
+        400,
+        "Could not Loadmap",
+    );
+    let start = "/v2/draftprocesses/startwf";
+    let started = site.body("POST", start, draft(map)).await.json();
+    let process = started["results"]["process_id"].as_i64().unwrap();
+    let task =
+        |number: i64| format!("/v2/processes/{process}/subprocesses/{process}/tasks/{number}");
+    let approve = json!({"custom_action": "Approve", "comment": "fine"});
+    refused(
+        &site.body("PUT", &task(2), approve.clone()).await,
+        400,
+        "not assigned",
+    );
+    let both = json!({"custom_action": "Approve", "action": "SendOn"});
+    refused(&site.body("PUT", &task(1), both).await, 400, "unknown");
+    assert_eq!(site.body("PUT", &task(1), approve).await.status, 200);
+    let path = format!("/v2/processes/{process}/status");
+    let steer = |word: &str| json!({ "status": word });
+    assert_eq!(site.body("PUT", &path, steer("suspend")).await.status, 200);
+    let status = format!("/v2/workflows/status/processes/{process}");
+    let shown = site.get(&status).await.json();
+    let details = &shown["results"]["wf_details"];
+    assert_eq!(details["status"], "suspended");
+    let steps = &shown["results"]["step_list"];
+    assert_eq!(steps["completed"][0]["task_name"], "Legal");
+    assert_eq!(steps["current"][0]["task_name"], "Compliance");
+    for state in ["ontime", "workflowlate", "completed", "stopped"] {
+        let listed = format!("/v2/workflows/status?Kind=Initiated&wstatus={state}");
+        assert_eq!(site.get(&listed).await.json()["results"], json!([]));
+    }
+    assert_eq!(site.body("PUT", &path, steer("stop")).await.status, 200);
+    assert_eq!(site.body("PUT", &path, steer("archive")).await.status, 200);
+    refused(
+        &site.get(&status).await,
+        400,
+        "Could not access task status",
+    );
+}
+
+#[tokio::test]
 async fn search_lags_behind() {
     let site = Site::new().await;
     site.document("needle.mov", b"1").await;
