@@ -13,6 +13,7 @@ mod examples;
 mod exit;
 mod export;
 mod init;
+mod lifecycle;
 mod manual;
 mod map;
 mod metadata;
@@ -127,6 +128,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    Lifecycle(lifecycle::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -281,6 +283,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
+        Command::Lifecycle(arguments) => Box::pin(lifecycle::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

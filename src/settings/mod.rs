@@ -9,7 +9,7 @@
 //! ```text
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
-//!             │        table ── entries of tables inside a setting; record ── [map] and [publish]
+//!             │        table ── entries of tables inside a setting; record ── [map] and [publish]; lifecycle
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -21,6 +21,7 @@
 pub(crate) mod fuzz;
 mod keys;
 mod layers;
+mod lifecycle;
 mod price;
 mod problem;
 mod raw;
@@ -32,6 +33,7 @@ mod words;
 
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
+pub use lifecycle::{AttributeSettings, LifecycleSettings, OutcomePlace, OutcomeSettings};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
@@ -77,6 +79,8 @@ pub struct Resolved {
     pub schedule: Vec<String>,
     /// How media become records.
     pub publish: PublishSettings,
+    /// What becomes of media that are not used any more.
+    pub lifecycle: LifecycleSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -152,6 +156,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             map: sections.map,
             schedule: sections.schedule,
             publish: sections.publish,
+            lifecycle: sections.lifecycle,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

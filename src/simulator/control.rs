@@ -22,6 +22,9 @@
 //! | `POST uploads/expire`, `POST uploads/lose` (`{"key"}`) | ends upload sessions |
 //! | `POST corrupt` `{"node","version","at"}` | flips a stored bit |
 //! | `POST reserve` `{"node"}`, `POST hold` `{"node"}`, `POST finalise` `{"node"}` | what people do |
+//! | `POST hold` `{"node","after_reads"}` | the same once the node's holds were read so many times |
+//! | `POST schedule` `{"code","due","action"}` | a retention schedule |
+//! | `POST review` `{"search","date","node","action","decision"}` | a line of a disposition snapshot |
 //! | `POST reset` | takes rules, log, links and habits back to quiet |
 
 use std::sync::Arc;
@@ -313,6 +316,10 @@ impl Control {
             let number = body[field].as_i64();
             number.ok_or_else(|| wrong(format!("{field} is a number")))
         };
+        let text = |field: &str| {
+            let text = body[field].as_str();
+            text.ok_or_else(|| wrong(format!("{field} is a text")))
+        };
         match path {
             ["tickets", "expire"] => server.expire_tickets(),
             ["uploads", "expire"] => server.expire_uploads(body["key"].as_str()),
@@ -325,9 +332,22 @@ impl Control {
             ["reserve"] => server.reserve(number("node")?, body["user"].as_i64()),
             ["hold"] => {
                 let name = body["name"].as_str().unwrap_or("Hold");
+                if let Some(reads) = body["after_reads"].as_u64() {
+                    let reads = u32::try_from(reads).map_err(wrong)?;
+                    server.hold_after(number("node")?, name, reads);
+                    return Ok(json!({"hold": null}));
+                }
                 return Ok(json!({"hold": server.hold(number("node")?, name)}));
             }
             ["finalise"] => server.finalise(number("node")?),
+            ["schedule"] => server.set_schedule(text("code")?, text("due")?, text("action")?),
+            ["review"] => server.review(
+                number("search")?,
+                text("date")?,
+                number("node")?,
+                text("action")?,
+                text("decision")?,
+            ),
             _ => return Err(Wrong(404, "not found".to_owned())),
         }
         Ok(json!({}))

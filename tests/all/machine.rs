@@ -65,7 +65,7 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
+    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n[lifecycle]\nexpiry = \"expires_on\"\n";
     let extra = Extra {
         sections: mapping,
         ..Extra::default()
@@ -108,6 +108,14 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
+    assert!(
+        systems
+            .simulator
+            .iconik()
+            .set_values(&asset, "expires_on", &["2020-01-01"])
+    );
+    runs(&["lifecycle"], 0);
+    runs(&["lifecycle", "list"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);

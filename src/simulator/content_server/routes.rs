@@ -8,8 +8,8 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, browsing, categories, history, members, multipart, nodes, permissions, records, search,
-    teams, versions, workflow, workspaces,
+    auth, browsing, categories, history, members, multipart, nodes, permissions, records,
+    retention, search, teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -90,8 +90,11 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["rmclassifications", "finalizerecords"] if v1 && put => records::finalise(world, &call),
         ["rmclassifications", "applyhold"] if v1 && post => records::bulk(world, &call, true),
         ["rmclassifications", "removehold"] if v1 && post => records::bulk(world, &call, false),
+        ["snapshottable", id] if !v1 && get => {
+            retention::snapshots(world, &call, number(id, "id")?)
+        }
         ["rmqueues"] if v1 && post => records::queue(world, &call),
-        ["rsis"] if get || post => records::schedules(&call),
+        ["rsis"] if get || post => records::schedules(world, &call),
         ["recordsmanagement", "rmcodes"] if get => records::codes(&call),
         _ => Err(Refusal::unmapped()),
     }
@@ -149,6 +152,11 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["rmclassifications", class] if v1 && delete => {
             records::undeclare(world, &call, id, number(class, "class_id")?)
         }
+        ["rsi", code, "GetRSIDetails"] if v1 && get => retention::details(world, &call, id, code),
+        ["disposition-snapshots", "qdate", date] if !v1 && get => {
+            retention::snapshot(world, &call, id, date)
+        }
+        ["xrefs"] if v1 && (get || post) => retention::references(world, &call, id, post),
         ["holds"] if v1 && get => records::node_holds(world, &call, id),
         ["holds"] if v1 && post => records::apply(world, &call, id),
         ["holds", hold] if v1 && delete => {

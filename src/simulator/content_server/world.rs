@@ -18,6 +18,7 @@ use super::multipart::Uploads;
 use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
 use super::records::Holds;
+use super::retention::Retention;
 use super::workflow::Workflows;
 use super::workspaces::Workspaces;
 
@@ -30,6 +31,7 @@ pub(super) struct World {
     pub(super) uploads: Uploads,
     pub(super) definitions: BTreeMap<i64, Definition>,
     pub(super) holds: Holds,
+    pub(super) retention: Retention,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
     /// Security clearance level and supplemental markings of nodes that have any.
@@ -69,6 +71,7 @@ impl World {
             uploads: Uploads::default(),
             definitions: BTreeMap::new(),
             holds: Holds::default(),
+            retention: Retention::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
             clearances: BTreeMap::new(),

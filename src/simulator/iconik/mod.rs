@@ -250,6 +250,20 @@ impl Iconik {
         self.world().set_values(asset, field, values)
     }
 
+    /// Makes a kind of relation, as an administrator would.
+    pub fn add_relation_type(&self, name: &str) {
+        let kind = json!({"name": name, "is_directional": true, "is_system": false});
+        self.world().relation_types.put(name, table::row(kind));
+    }
+
+    /// Relates one asset to another, as a user in the web interface would.
+    pub fn relate(&self, from: &str, kind: &str, to: &str) {
+        let relation = json!({
+            "related_from_asset_id": from, "related_to_asset_id": to, "relation_type": kind,
+        });
+        self.world().relations.push(table::row(relation));
+    }
+
     /// The bucket key of a file.
     pub fn key(&self, file: &str) -> Option<String> {
         self.world().keys.get(file).cloned()
