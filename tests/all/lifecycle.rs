@@ -375,6 +375,32 @@ fn the_outcome_of_a_schedule_or_a_review_counts_once_it_is_clear() {
 }
 
 #[test]
+fn originals_move_to_the_archive_storage_that_is_named() {
+    let systems = start(
+        1,
+        &format!("{BY_ATTRIBUTE}archive = {{ storage = \"tape\" }}\n"),
+    );
+    let desk = Desk(&systems);
+    desk.set(0, "obsolete", &["true"]);
+    systems.must(&["lifecycle"]);
+    desk.disposition(0, "Archive");
+    assert_eq!(
+        steps(&systems.must(&["lifecycle", "--dry-run"])),
+        json!({"archived": 1})
+    );
+    assert_eq!(steps(&systems.must(&["lifecycle"])), json!({"archived": 1}));
+    let writes = systems.simulator.iconik().writes();
+    let asked: Vec<_> = writes
+        .iter()
+        .filter(|write| write.path.trim_end_matches('/').ends_with("/archive"))
+        .collect();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].body["destination_storage_id"], "tape");
+    desk.quiet(0);
+    systems.stop();
+}
+
+#[test]
 fn bad_input_has_its_message_and_loses_nothing() {
     let systems = start(2, "relation = \"supersedes\"\n");
     let desk = Desk(&systems);

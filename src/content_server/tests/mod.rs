@@ -7,6 +7,7 @@ mod commit;
 mod dress;
 mod reading;
 mod records;
+mod retention;
 mod session;
 mod upload;
 mod workflow;

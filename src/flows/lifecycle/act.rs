@@ -69,7 +69,7 @@ impl Lifecycle<'_> {
     }
 
     /// A hold stops a case, and voids what was decided before it was known.
-    async fn stop(
+    pub(super) async fn stop(
         &self,
         work: &mut Work<'_>,
         run: &mut Run<'_>,
@@ -80,7 +80,9 @@ impl Lifecycle<'_> {
             || work.case.approval.is_some()
             || work.case.stage != Stage::Review;
         if news && !self.dry_run {
-            let line = json!({"why": held, "voided": work.case.approval});
+            let line = json!({
+                "why": held, "voided": work.case.approval, "stage": work.case.stage,
+            });
             work.case.stage = Stage::Review;
             work.case.approval = None;
             work.case.problem = Some(held.to_owned());
@@ -264,7 +266,6 @@ impl Lifecycle<'_> {
         if let Some(held) = self.protection(work.subject).await? {
             let asset = &work.subject.asset;
             self.systems.iconik.restore_binned(asset).await?;
-            let held = format!("{held}; the asset was taken out of the recycle bin again");
             return self.stop(work, run, "lifecycle-restored", &held).await;
         }
         self.destroyed(

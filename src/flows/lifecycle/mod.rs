@@ -549,11 +549,9 @@ impl Lifecycle<'_> {
             Err(error) => return Err(error.into()),
         };
         if work.case.stage == Stage::Destroyed {
-            return Err(Failure::item(
-                Reason::Other,
-                "it was destroyed and is back in use before its certificate was filed; decide anew with `longhaul lifecycle decide`, or mark it no more",
-            )
-            .into());
+            let why =
+                "somebody took it out of iconik's recycle bin before its certificate was filed";
+            return self.stop(work, run, "lifecycle-back", why).await;
         }
         self.find_superseded(&asset, run).await?;
         let marked = self.marked(&asset, work, run).await?;
