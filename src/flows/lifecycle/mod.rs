@@ -53,7 +53,7 @@ use super::{Error, Systems};
 use crate::iconik::{AssetStatus, Selection};
 use crate::ledger::{Change, Entry, Fact, Item, Ledger};
 use crate::sidecar::mapping::BoundField;
-use crate::types::{AssetId, Failure, FailureClass, NodeId, Reason, StorageId};
+use crate::types::{AssetId, FailureClass, NodeId, Reason, StorageId};
 
 /// The name under which the ledger remembers what this flow knows.
 pub const FLOW: &str = "lifecycle";
