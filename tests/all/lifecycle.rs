@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
 use longhaul::types::{KIB, NodeId};
 use serde_json::{Value, json};
@@ -539,5 +540,88 @@ fn killed_at_random_moments_each_asset_is_destroyed_and_certified_once() {
     assert_eq!(certificates.count(), 12);
     desk.quiet(0);
     assert_eq!(systems.run(&["audit", "verify"]).0, 0);
+    systems.stop();
+}
+
+#[test]
+fn killed_between_the_deletion_and_its_record_it_is_found_in_the_bin_and_not_deleted_again() {
+    let systems = start(2, &format!("{BY_ATTRIBUTE}destroy = true\n"));
+    let desk = Desk(&systems);
+    desk.set(0, "obsolete", &["true"]);
+    desk.set(1, "obsolete", &["true"]);
+    systems.must(&["lifecycle"]);
+    desk.disposition(0, "Destroy");
+    let deletion = |action: Action| Rule {
+        system: Some(System::Iconik),
+        method: Some("DELETE".to_owned()),
+        path: Some("*/assets/*".to_owned()),
+        ..Rule::new(action)
+    };
+    let deletions = || {
+        let writes = systems.simulator.iconik().writes();
+        writes
+            .iter()
+            .filter(|write| write.method == "DELETE")
+            .count()
+    };
+    // The reply takes its time, and the process does not live to see it.
+    let killed_in_the_act = || {
+        let slow = Action::Delay {
+            ms: 3000,
+            applied: true,
+        };
+        systems.simulator.faults().add(deletion(slow));
+        let mut child = systems
+            .place
+            .bare()
+            .args(["lifecycle", "--yes", "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while desk.row(0)["status"] != "DELETED" {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before the deletion"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    killed_in_the_act();
+    assert!(desk.events("lifecycle-destroyed").is_empty());
+    let hold = systems
+        .simulator
+        .content_server()
+        .hold(desk.node(0).0, "Late");
+    let (code, lines) = systems.run(&["lifecycle"]);
+    assert_eq!((code, steps(&lines)), (3, json!({"held": 1})), "{lines:#?}");
+    assert!(why(&lines, "held").contains("taken out of the recycle bin again"));
+    assert_eq!(
+        (desk.row(0)["status"].as_str(), deletions()),
+        (Some("ACTIVE"), 1)
+    );
+    desk.quiet(3);
+    release(&systems, desk.node(0).0, hold);
+    killed_in_the_act();
+    let (code, lines) = systems.run(&["lifecycle"]);
+    assert_eq!(
+        (code, steps(&lines)),
+        (0, json!({"destroyed": 1, "certified": 1})),
+        "{lines:#?}"
+    );
+    assert_eq!(deletions(), 2, "each decision is carried out once");
+    // A reply that is lost is looked up.
+    desk.disposition(1, "Destroy");
+    systems.simulator.faults().add(deletion(Action::DropReply));
+    let (code, lines) = desk.decide(1, "destroy");
+    assert_eq!(
+        (code, steps(&lines)),
+        (0, json!({"destroyed": 1, "certified": 1})),
+        "{lines:#?}"
+    );
+    assert_eq!(deletions(), 3);
+    desk.quiet(0);
     systems.stop();
 }

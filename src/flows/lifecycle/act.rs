@@ -13,6 +13,19 @@ use crate::types::{Failure, Reason, StorageId};
 /// How long iconik may take to archive what it was asked to.
 const ARCHIVED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// What stops a case, and what was done about it.
+pub(super) struct Stopped<'a> {
+    why: &'a str,
+    /// Said this once, behind the reason.
+    did: &'a str,
+}
+
+impl<'a> From<&'a str> for Stopped<'a> {
+    fn from(why: &'a str) -> Self {
+        Self { why, did: "" }
+    }
+}
+
 impl Lifecycle<'_> {
     /// Reads the outcome and carries it out, as far as nothing stops it.
     pub(super) async fn settle(
@@ -49,7 +62,9 @@ impl Lifecycle<'_> {
                 .await;
         }
         if let Some(held) = self.protection(work.subject).await? {
-            return self.stop(work, run, "lifecycle-stopped", &held).await;
+            return self
+                .stop(work, run, "lifecycle-stopped", held.as_str())
+                .await;
         }
         match read.outcome {
             Outcome::Archive => self.archive(asset, work, run, &read).await,
@@ -69,19 +84,21 @@ impl Lifecycle<'_> {
     }
 
     /// A hold stops a case, and voids what was decided before it was known.
-    pub(super) async fn stop(
+    pub(super) async fn stop<'s>(
         &self,
         work: &mut Work<'_>,
         run: &mut Run<'_>,
         event: &str,
-        held: &str,
+        held: impl Into<Stopped<'s>> + Send,
     ) -> Result<(), Error> {
+        let Stopped { why: held, did } = held.into();
+        let said = format!("{held}{did}");
         let news = work.case.problem.as_deref() != Some(held)
             || work.case.approval.is_some()
             || work.case.stage != Stage::Review;
         if news && !self.dry_run {
             let line = json!({
-                "why": held, "voided": work.case.approval, "stage": work.case.stage,
+                "why": said, "voided": work.case.approval, "stage": work.case.stage,
             });
             work.case.stage = Stage::Review;
             work.case.approval = None;
@@ -89,7 +106,7 @@ impl Lifecycle<'_> {
             self.save(work, true, Some((event, line))).await?;
         }
         work.waits = true;
-        run.say(work, Step::Held, held);
+        run.say(work, Step::Held, said);
         Ok(())
     }
 
@@ -248,7 +265,9 @@ impl Lifecycle<'_> {
             }
         }
         if let Some(held) = self.protection(work.subject).await? {
-            return self.stop(work, run, "lifecycle-stopped", &held).await;
+            return self
+                .stop(work, run, "lifecycle-stopped", held.as_str())
+                .await;
         }
         match self.systems.iconik.bin_asset(&work.subject.asset).await? {
             Binned::Now | Binned::Before => self.after_the_act(work, run).await,
@@ -264,9 +283,16 @@ impl Lifecycle<'_> {
         run: &mut Run<'_>,
     ) -> Result<(), Error> {
         if let Some(held) = self.protection(work.subject).await? {
+            let line = json!({"why": held, "decided": work.case.approval});
+            self.save(work, false, Some(("lifecycle-restoring", line)))
+                .await?;
             let asset = &work.subject.asset;
             self.systems.iconik.restore_binned(asset).await?;
-            return self.stop(work, run, "lifecycle-restored", &held).await;
+            let held = Stopped {
+                why: &held,
+                did: "; the asset was taken out of the recycle bin again",
+            };
+            return self.stop(work, run, "lifecycle-restored", held).await;
         }
         self.destroyed(
             work,

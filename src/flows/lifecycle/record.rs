@@ -44,7 +44,7 @@ impl Lifecycle<'_> {
         let fields = self.fields(work)?;
         let line = json!({
             "why": work.case.why, "since": work.case.since, "successor": work.case.successor,
-            "overwrites": now, "writes": fields,
+            "overwrites": now, "writes": fields, "values": self.values(work)?,
         });
         work.case.before = told.unwrap_or(now);
         work.case.stage = Stage::Marked;
