@@ -14,6 +14,7 @@ mod examples;
 mod exit;
 mod export;
 mod init;
+mod lifecycle;
 mod manual;
 mod map;
 mod metadata;
@@ -133,6 +134,7 @@ enum Command {
     #[command(subcommand)]
     Rights(rights::Command),
     Approval(approval::Arguments),
+    Lifecycle(lifecycle::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -289,6 +291,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Rights(command) => Box::pin(rights::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
         Command::Approval(arguments) => Box::pin(approval::run(context, arguments)).await,
+        Command::Lifecycle(arguments) => Box::pin(lifecycle::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

@@ -22,6 +22,7 @@
 //! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
 //! | `cross_references.rs` | which nodes have to do with each other |
+//! | `retention.rs` | due dates, disposition reviews |
 //! | `changes.rs` | when nodes were changed last |
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
 //!
@@ -48,6 +49,7 @@ mod nodes;
 mod people;
 mod permissions;
 mod records;
+mod retention;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,7 @@ pub use names::{MAX_NAME, fold, map_name};
 pub use people::{Member, MemberKind, SearchHit};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
 pub use records::{Classification, Record, RecordFields, RecordState};
+pub use retention::{DispositionEntry, RetentionStage};
 pub use server::{CurrentUser, ServerInfo};
 pub use workflow::{
     DraftForm, NewProcess, Process, ProcessActivity, ProcessComment, ProcessEvent, ProcessInfo,

@@ -8,6 +8,7 @@
 //! | Rights with the media | [`rights`] | licences and papers → a rights sidecar, documents, cross-references |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //! | Formal approval | [`approval`] | assets approved in iconik → a workflow; its outcome → iconik |
+//! | Lifecycle | [`lifecycle`] | marks in iconik → record status; outcome → archive, recycle bin, certificate |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
@@ -19,6 +20,7 @@ pub mod archive;
 pub mod drive;
 pub mod filter;
 pub mod intake;
+pub mod lifecycle;
 pub mod metadata;
 pub mod migrate;
 pub mod package;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::call::Call;
 use super::pages::{Rows, Style};
-use super::{ArchiveStatus, Asset, AssetKind, AssetStatus, Client, Error};
-use crate::types::{AssetId, CollectionId};
+use super::{ArchiveStatus, Asset, AssetKind, AssetStatus, Client, Error, FormatStatus};
+use crate::types::{AssetId, CollectionId, FormatId, StorageId};
 
 /// What became of an asset that was to go into the recycle bin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,19 @@ pub enum Binned {
     Before,
     /// It does not exist: it was purged.
     Gone,
+}
+
+/// How far the archiving of originals is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Archiving {
+    /// Formats that are archived.
+    pub archived: usize,
+    /// Formats that are being archived.
+    pub underway: usize,
+    /// Formats whose archiving failed.
+    pub failed: usize,
+    /// Formats that nobody archives.
+    pub open: Vec<FormatId>,
 }
 
 /// A link to make: an asset without files that leads to an address.
@@ -61,6 +74,59 @@ impl Client {
         )
         .body(json!({"archive_status": status.as_str()}))
         .repeatable();
+        self.done(&call).await
+    }
+
+    /// How far the archiving of an asset's originals is, of one version or of all.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn archiving(&self, asset: &AssetId) -> Result<Archiving, Error> {
+        let mut archiving = Archiving::default();
+        let mut formats = self.formats(asset, None);
+        while let Some(format) = formats.try_next().await? {
+            let original = format.name.as_deref() == Some("ORIGINAL");
+            if !original || format.status != FormatStatus::Active {
+                continue;
+            }
+            match format.archive_status {
+                ArchiveStatus::Archived => archiving.archived += 1,
+                ArchiveStatus::Archiving => archiving.underway += 1,
+                ArchiveStatus::FailedToArchive => archiving.failed += 1,
+                _ => archiving.open.push(format.id),
+            }
+        }
+        Ok(archiving)
+    }
+
+    /// Has iconik move a format to an archive storage. It copies the files there and then removes
+    /// them from where they were, in a job of its own. Not safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] where the token's user may not.
+    pub async fn archive_format(
+        &self,
+        asset: &AssetId,
+        format: &FormatId,
+        storage: &StorageId,
+    ) -> Result<(), Error> {
+        let call = Call::new(
+            Method::POST,
+            &[
+                "files",
+                "v1",
+                "assets",
+                asset.as_str(),
+                "formats",
+                format.as_str(),
+                "archive",
+            ],
+            "can_archive_formats",
+            format!("archiving a format of asset {asset}"),
+        )
+        .body(json!({"destination_storage_id": storage.as_str()}));
         self.done(&call).await
     }
 

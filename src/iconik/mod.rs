@@ -67,7 +67,7 @@ pub use files::{
     Storage,
 };
 pub use jobs::{Job, JobEnd, JobReport, JobStatus, NewJob, Step, StepStatus, Told};
-pub use lifecycle::{Binned, NewLink};
+pub use lifecycle::{Archiving, Binned, NewLink};
 pub use locator::Locator;
 pub use metadata::{FieldValues, Metadata, ViewValues, WriteMode, Writing};
 pub use pages::Rows;

@@ -402,6 +402,62 @@ pub const KEYS: &[Key] = &[
         Some("false"),
         "give iconik's review a vote of longhaul's user when an approval ends",
     ),
+    structured(
+        "lifecycle.status",
+        "{ field = \"obsolete\", values = { true = \"obsolete\" } }",
+        "iconik field whose values mean `obsolete`, `superseded` or `expired`: { field, values }",
+    ),
+    key(
+        "lifecycle.relation",
+        None,
+        "relation by which an asset supersedes another, such as `supersedes`",
+    ),
+    key(
+        "lifecycle.expiry",
+        None,
+        "iconik field with the last day of use; an asset is expired the day after",
+    ),
+    structured(
+        "lifecycle.record_status",
+        "{ obsolete = \"OBSOLETE\", superseded = \"SUPERSEDED\", expired = \"EXPIRED\" }",
+        "the record's file status for each mark: { obsolete, superseded, expired }",
+    ),
+    structured(
+        "lifecycle.attribute",
+        "{ category = \"Lifecycle\", attribute = \"Status\", date = \"Since\", values = { obsolete = \"Obsolete\" } }",
+        "category attribute that is told the mark: { category, attribute, date, values }",
+    ),
+    key(
+        "lifecycle.review_days",
+        None,
+        "days until a marked record is to be reviewed; sets its next review date",
+    ),
+    key(
+        "lifecycle.cross_reference",
+        None,
+        "type of the cross-reference from a superseded record to its successor",
+    ),
+    structured(
+        "lifecycle.outcome",
+        "{ from = \"disposition\", search = 4711, values = { \"32\" = \"destroy\", archive = \"archive\", \"0\" = \"retain\" } }",
+        "where Content Server's outcome is read: { from, category, attribute, search, values }; from is `attribute`, `schedule` or `disposition`",
+    ),
+    key(
+        "lifecycle.archive",
+        Some("status"),
+        "what the outcome `archive` does in iconik: `status`, `nothing`, or { storage } to move the originals",
+    ),
+    // Nothing is ever destroyed unless somebody asked for it here and decided it for the asset.
+    key(
+        "lifecycle.destroy",
+        Some("false"),
+        "whether the outcome `destroy` may be carried out at all",
+    ),
+    key(
+        "lifecycle.certificates",
+        Some("Certificates of destruction"),
+        "folders below the target that certificates of destruction are filed in",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

@@ -10,7 +10,7 @@
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
 //!             │        table ── entries of tables inside a setting; record ── [map] and [publish];
-//!             │        rights ── [rights]; approval ── [approval]
+//!             │        rights, approval, lifecycle ── the section of that name
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -23,6 +23,7 @@ mod approval;
 pub(crate) mod fuzz;
 mod keys;
 mod layers;
+mod lifecycle;
 mod price;
 mod problem;
 mod raw;
@@ -36,6 +37,7 @@ mod words;
 pub use approval::{ApprovalSettings, MarkSettings, OutcomeFrom, OutcomeSettings, RouteSettings};
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
+pub use lifecycle::{AttributeSettings, DispositionSettings, LifecycleSettings, OutcomePlace};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
@@ -86,6 +88,8 @@ pub struct Resolved {
     pub rights: RightsSettings,
     /// Which workflow an asset goes into.
     pub approval: ApprovalSettings,
+    /// What becomes of media that are not used any more.
+    pub lifecycle: LifecycleSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -163,6 +167,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             publish: sections.publish,
             rights: sections.rights,
             approval: sections.approval,
+            lifecycle: sections.lifecycle,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

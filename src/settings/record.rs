@@ -407,7 +407,7 @@ pub(super) fn name_or_id(raw: &Raw) -> Parsed<String> {
 }
 
 /// One of a few words.
-fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str) -> Parsed<T> {
+pub(super) fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str) -> Parsed<T> {
     let word = raw.as_text().map(str::trim).unwrap_or_default();
     match all.iter().find(|one| name(**one) == word) {
         Some(found) => Ok(*found),

@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::approval::{self, ApprovalSettings};
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
+use super::lifecycle::{self, LifecycleSettings};
 use super::price::Price;
 use super::raw::{Located, Raw};
 use super::record::{self, PublishSettings};
@@ -194,6 +195,7 @@ pub(super) struct Sections {
     pub(super) publish: PublishSettings,
     pub(super) rights: RightsSettings,
     pub(super) approval: ApprovalSettings,
+    pub(super) lifecycle: LifecycleSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -212,6 +214,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let publish = record::publish(reader);
     let rights = rights::rights(reader);
     let approval = approval::read(reader);
+    let lifecycle = lifecycle::lifecycle(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -251,6 +254,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         publish: publish?,
         rights: rights?,
         approval: approval?,
+        lifecycle: lifecycle?,
     })
 }
 

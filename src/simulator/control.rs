@@ -25,6 +25,9 @@
 //! | `GET workflows` | every workflow process in Content Server |
 //! | `POST workflows` `{"name","steps","form","only"}` | adds a workflow map; its id |
 //! | `POST workflows/act` `{"process","action","comment","values"}` | `Approve`, `Reject`, `SendOn` at the present step, or `suspend`, `resume`, `stop`, `archive`, `delete` |
+//! | `POST hold` `{"node","after_reads"}` | the same once the node's holds were read so many times |
+//! | `POST schedule` `{"code","due","action"}` | a retention schedule |
+//! | `POST review` `{"search","date","node","action","decision"}` | a line of a disposition snapshot |
 //! | `POST reset` | takes rules, log, links and habits back to quiet |
 
 use std::sync::Arc;
@@ -321,6 +324,10 @@ impl Control {
             let number = body[field].as_i64();
             number.ok_or_else(|| wrong(format!("{field} is a number")))
         };
+        let text = |field: &str| {
+            let text = body[field].as_str();
+            text.ok_or_else(|| wrong(format!("{field} is a text")))
+        };
         match path {
             ["tickets", "expire"] => server.expire_tickets(),
             ["uploads", "expire"] => server.expire_uploads(body["key"].as_str()),
@@ -333,6 +340,11 @@ impl Control {
             ["reserve"] => server.reserve(number("node")?, body["user"].as_i64()),
             ["hold"] => {
                 let name = body["name"].as_str().unwrap_or("Hold");
+                if let Some(reads) = body["after_reads"].as_u64() {
+                    let reads = u32::try_from(reads).map_err(wrong)?;
+                    server.hold_after(number("node")?, name, reads);
+                    return Ok(json!({"hold": null}));
+                }
                 return Ok(json!({"hold": server.hold(number("node")?, name)}));
             }
             ["workflows", "act"] => {
@@ -344,6 +356,14 @@ impl Control {
                     .map_err(wrong)?;
             }
             ["finalise"] => server.finalise(number("node")?),
+            ["schedule"] => server.set_schedule(text("code")?, text("due")?, text("action")?),
+            ["review"] => server.review(
+                number("search")?,
+                text("date")?,
+                number("node")?,
+                text("action")?,
+                text("decision")?,
+            ),
             _ => return Err(Wrong(404, "not found".to_owned())),
         }
         Ok(json!({}))

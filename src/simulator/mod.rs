@@ -465,7 +465,17 @@ fn furnish(server: &ContentServer) -> (i64, i64) {
     server.add_classification("Source material");
     server.add_workspace_type(16, "Campaign");
     server.add_cross_reference_kind("Supporting document");
+    server.add_cross_reference_kind("Superseded by");
     server.add_workflow("Release approval");
+    let word = AttributeKind::Text;
+    server.add_category(
+        "Lifecycle",
+        vec![
+            Attribute::new(2, "Status", word.clone()),
+            Attribute::new(3, "Since", AttributeKind::Date),
+            Attribute::new(4, "Disposition", word),
+        ],
+    );
     (target, staging)
 }
 

@@ -67,6 +67,8 @@ fields = { status = "rights_status" }
 [approval]
 routes = [{ name = "release", map = "Release approval" }]
 when = "any"
+[lifecycle]
+expiry = "expires_on"
 "#;
 
 #[test]
@@ -164,6 +166,14 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["archive", &collection, "--package"], 1);
     runs(&["package", "export", "--to", "packages"], 0);
     runs(&["package", "check"], 0);
+    assert!(
+        systems
+            .simulator
+            .iconik()
+            .set_values(&asset, "expires_on", &["2020-01-01"])
+    );
+    runs(&["lifecycle"], 0);
+    runs(&["lifecycle", "list"], 0);
     std::fs::remove_file(systems.place.path().join("longhaul.db")).expect("the ledger");
     let dry = runs(&["adopt", "--dry-run"], 0);
     assert!(of_type(&dry, "adopted")["versions"].as_u64() > Some(0));

@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod filing;
 mod kills;
+mod lifecycle;
 mod long;
 mod machine;
 mod metadata;

@@ -8,6 +8,7 @@ mod cross_references;
 mod dress;
 mod reading;
 mod records;
+mod retention;
 mod session;
 mod upload;
 mod workflow;

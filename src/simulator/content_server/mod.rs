@@ -52,6 +52,7 @@ mod nodes;
 mod permissions;
 mod records;
 mod reply;
+mod retention;
 mod routes;
 mod search;
 mod shape;
@@ -459,6 +460,32 @@ impl ContentServer {
         let hold = records::add_hold(&mut world, ADMIN, name, "Legal", &date);
         records::hold_node(&mut world, hold, node);
         hold
+    }
+
+    /// Takes a hold off a node; whether it was on it.
+    pub fn release(&self, node: i64, hold: i64) -> bool {
+        records::release(&mut self.world(), hold, node)
+    }
+
+    /// Puts a new hold on a node once its holds were read `reads` times more: the moment between a
+    /// look and what follows from it.
+    pub fn hold_after(&self, node: i64, name: &str, reads: u32) {
+        self.world().retention.hold_after(node, name, reads);
+    }
+
+    /// Makes or changes a retention schedule: when what is to be done. The action is a code or a
+    /// word.
+    pub fn set_schedule(&self, code: &str, due: &str, action: &str) {
+        self.world().retention.set_schedule(code, due, action);
+    }
+
+    /// Puts a node into a snapshot of a disposition search, with the action and the reviewer's
+    /// decision.
+    pub fn review(&self, search: i64, date: &str, node: i64, action: &str, decision: &str) {
+        let mut world = self.world();
+        world
+            .retention
+            .review((search, date), node, action, decision);
     }
 
     /// Makes a node a finalised record.

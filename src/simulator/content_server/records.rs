@@ -493,6 +493,7 @@ pub(super) fn node_holds(world: &mut World, call: &Call, id: i64) -> Outcome {
         })
     };
     let rows: Vec<_> = on.map(row).collect();
+    super::retention::put_late_holds(world, call, id);
     Ok(Answer::Json(json!({"data": rows})))
 }
 
@@ -528,12 +529,14 @@ pub(super) fn hold_node(world: &mut World, hold: i64, id: i64) {
     }
 }
 
+/// Takes a hold off a node, whoever asks.
+pub(super) fn release(world: &mut World, hold: i64, id: i64) -> bool {
+    let hold = world.holds.0.get_mut(&hold);
+    hold.is_some_and(|hold| hold.items.remove(&id))
+}
+
 fn take_off(world: &mut World, call: &Call, hold: i64, id: i64) -> bool {
-    let removed = world
-        .holds
-        .0
-        .get_mut(&hold)
-        .is_some_and(|hold| hold.items.remove(&id));
+    let removed = release(world, hold, id);
     if removed {
         world.record(call, "hold_removed", Some(id), json!({"hold": hold}));
     }
@@ -586,16 +589,25 @@ pub(super) fn items(world: &mut World, call: &Call, hold: i64) -> Outcome {
     Ok(list(&call.href, rows, page, seen.len(), None))
 }
 
-/// `GET /v2/rsis` and `/v1/rsis`: no schedules are kept.
-pub(super) fn schedules(call: &Call) -> Outcome {
+/// `GET /v2/rsis` and `/v1/rsis`.
+pub(super) fn schedules(world: &World, call: &Call) -> Outcome {
+    let codes: Vec<&str> = world.retention.codes().collect();
+    let row = |code: &&str| json!({"RSI": code, "RSIStatus": "ACTIVE", "ObjectType": "LRM"});
     if call.v1 {
-        return Ok(Answer::Json(json!({"data": []})));
+        let rows: Vec<_> = codes.iter().map(row).collect();
+        return Ok(Answer::Json(json!({"data": rows})));
     }
     let page = call.page_of(25, 100)?;
+    let rows: Vec<_> = codes
+        .iter()
+        .skip(page.skip())
+        .take(page.limit)
+        .map(row)
+        .collect();
     Ok(with_data(
         call,
-        list(&call.href, Vec::new(), page, 0, None),
-        json!({"rsis": []}),
+        list(&call.href, Vec::new(), page, codes.len(), None),
+        json!({"rsis": rows}),
     ))
 }
 
@@ -609,7 +621,10 @@ pub(super) fn codes(call: &Call) -> Outcome {
     };
     let tables = [
         code("essential", &["NR", "VITAL"]),
-        code("file_status", &["ACTIVE", "CLOSED"]),
+        code(
+            "file_status",
+            &["ACTIVE", "CLOSED", "EXPIRED", "OBSOLETE", "SUPERSEDED"],
+        ),
         code("storage", &["EL"]),
     ];
     let data: Map<_, _> = tables.into_iter().collect();

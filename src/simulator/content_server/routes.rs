@@ -9,7 +9,7 @@ use super::permissions::Entry;
 use super::world::World;
 use super::{
     auth, browsing, categories, cross_references, history, members, multipart, nodes, permissions,
-    records, search, teams, versions, workflow, workspaces,
+    records, retention, search, teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -90,9 +90,12 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["rmclassifications", "finalizerecords"] if v1 && put => records::finalise(world, &call),
         ["rmclassifications", "applyhold"] if v1 && post => records::bulk(world, &call, true),
         ["rmclassifications", "removehold"] if v1 && post => records::bulk(world, &call, false),
+        ["snapshottable", id] if !v1 && get => {
+            retention::snapshots(world, &call, number(id, "id")?)
+        }
         ["rmqueues"] if v1 && post => records::queue(world, &call),
         ["xrefs"] if v1 && get => cross_references::kinds(world),
-        ["rsis"] if get || post => records::schedules(&call),
+        ["rsis"] if get || post => records::schedules(world, &call),
         ["recordsmanagement", "rmcodes"] if get => records::codes(&call),
         _ => Err(Refusal::unmapped()),
     }
@@ -154,6 +157,10 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["xrefs"] if v1 && post => cross_references::add(world, &call, id),
         ["xrefs", kind, "refnodes", other] if v1 && delete => {
             cross_references::remove(world, &call, id, kind, number(other, "xref_id")?)
+        }
+        ["rsi", code, "GetRSIDetails"] if v1 && get => retention::details(world, &call, id, code),
+        ["disposition-snapshots", "qdate", date] if !v1 && get => {
+            retention::snapshot(world, &call, id, date)
         }
         ["holds"] if v1 && get => records::node_holds(world, &call, id),
         ["holds"] if v1 && post => records::apply(world, &call, id),

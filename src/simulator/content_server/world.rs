@@ -19,6 +19,7 @@ use super::multipart::Uploads;
 use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
 use super::records::Holds;
+use super::retention::Retention;
 use super::workflow::Workflows;
 use super::workspaces::Workspaces;
 
@@ -32,6 +33,7 @@ pub(super) struct World {
     pub(super) definitions: BTreeMap<i64, Definition>,
     pub(super) holds: Holds,
     pub(super) cross_references: CrossReferences,
+    pub(super) retention: Retention,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
     /// Security clearance level and supplemental markings of nodes that have any.
@@ -72,6 +74,7 @@ impl World {
             definitions: BTreeMap::new(),
             holds: Holds::default(),
             cross_references: CrossReferences::default(),
+            retention: Retention::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
             clearances: BTreeMap::new(),

@@ -1,0 +1,155 @@
+//! Retention schedules with their due dates, disposition snapshots, and holds
+//! that are put on at a given moment.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal, list};
+use super::call::Call;
+use super::records;
+use super::world::World;
+
+/// A schedule: what is to be done when.
+struct Schedule {
+    due: String,
+    action: String,
+}
+
+/// What a disposition review holds about a node.
+struct Entry {
+    action: String,
+    decision: String,
+}
+
+/// A hold that is put on a node once its holds were read so many times.
+struct LateHold {
+    node: i64,
+    name: String,
+    reads: u32,
+}
+
+/// Everything that is kept about retention.
+#[derive(Default)]
+pub(super) struct Retention {
+    schedules: BTreeMap<String, Schedule>,
+    /// By disposition search, snapshot and node.
+    snapshots: BTreeMap<(i64, String), BTreeMap<i64, Entry>>,
+    late: Vec<LateHold>,
+}
+
+impl Retention {
+    /// Makes or changes a schedule.
+    pub(super) fn set_schedule(&mut self, code: &str, due: &str, action: &str) {
+        let schedule = Schedule {
+            due: due.to_owned(),
+            action: action.to_owned(),
+        };
+        self.schedules.insert(code.to_owned(), schedule);
+    }
+
+    /// Puts a node into a snapshot of a disposition search.
+    pub(super) fn review(&mut self, at: (i64, &str), node: i64, action: &str, decision: &str) {
+        let entry = Entry {
+            action: action.to_owned(),
+            decision: decision.to_owned(),
+        };
+        let snapshot = self.snapshots.entry((at.0, at.1.to_owned())).or_default();
+        snapshot.insert(node, entry);
+    }
+
+    /// Puts a hold on a node after its holds were read `reads` times more.
+    pub(super) fn hold_after(&mut self, node: i64, name: &str, reads: u32) {
+        self.late.push(LateHold {
+            node,
+            name: name.to_owned(),
+            reads,
+        });
+    }
+
+    /// The codes of all schedules.
+    pub(super) fn codes(&self) -> impl Iterator<Item = &str> {
+        self.schedules.keys().map(String::as_str)
+    }
+
+    /// The holds whose moment has come with one more read of a node's holds.
+    fn come(&mut self, node: i64) -> Vec<String> {
+        let mut names = Vec::new();
+        self.late.retain_mut(|late| {
+            if late.node != node {
+                return true;
+            }
+            late.reads = late.reads.saturating_sub(1);
+            if late.reads == 0 {
+                names.push(late.name.clone());
+            }
+            late.reads > 0
+        });
+        names
+    }
+}
+
+fn seen(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
+    let seen = world.visible(call.user, id);
+    seen.map(|_| ()).ok_or_else(|| Refusal::bad(INACCESSIBLE))
+}
+
+/// Puts on the holds whose moment has come, after the holds of a node were answered.
+pub(super) fn put_late_holds(world: &mut World, call: &Call, node: i64) {
+    for name in world.retention.come(node) {
+        let date = call.now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let hold = records::add_hold(world, call.user, &name, "Legal", &date);
+        records::hold_node(world, hold, node);
+    }
+}
+
+/// `GET /v1/nodes/{id}/rsi/{rsi}/GetRSIDetails`.
+pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Outcome {
+    seen(world, call, id)?;
+    let schedule = world.retention.schedules.get(code);
+    let schedule = schedule.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?;
+    Ok(Answer::Json(json!({"data": [{
+        "Stage": "Final", "RetentionRule": "", "MetEventRule": true, "CalculatedDate": schedule.due,
+        "ActionToPerform": schedule.action, "Disposition": "", "DateToUse": 94, "DateToUseValue": null,
+        "RetentionYears": 0, "Permanent": false, "NumVersToKeep": 0,
+    }]})))
+}
+
+/// `GET /v2/snapshottable/{id}`.
+pub(super) fn snapshots(world: &mut World, call: &Call, search: i64) -> Outcome {
+    seen(world, call, search)?;
+    let own = world.retention.snapshots.iter();
+    let rows: Vec<Value> = own
+        .filter(|((of, _), _)| *of == search)
+        .map(|((_, date), entries)| {
+            json!({
+                "qdate": date, "snapshot_status": "Completed", "review_status": "In review",
+                "record_count": entries.len(), "actioned_count": 0, "deletable": true,
+            })
+        })
+        .collect();
+    page(call, rows)
+}
+
+/// `GET /v2/nodes/{id}/disposition-snapshots/qdate/{qdate}`.
+pub(super) fn snapshot(world: &mut World, call: &Call, search: i64, date: &str) -> Outcome {
+    seen(world, call, search)?;
+    let entries = world.retention.snapshots.get(&(search, date.to_owned()));
+    let entries = entries.ok_or_else(|| Refusal::bad("Snapshot not found."))?;
+    let rows = entries.iter().map(|(node, entry)| {
+        json!({
+            "id": node, "name": world.tree.get(*node).map(|node| node.name.as_str()),
+            "disp_action": entry.action, "calculated_date": null, "stage_count": 1,
+            "review_decision": entry.decision, "review_comments": null, "action_performed": null,
+        })
+    });
+    let rows = rows.collect();
+    page(call, rows)
+}
+
+fn page(call: &Call, rows: Vec<Value>) -> Outcome {
+    let page = call.page_of(25, 100)?;
+    let total = rows.len();
+    let rows = rows.into_iter().skip(page.skip()).take(page.limit);
+    Ok(list(&call.href, rows.collect(), page, total, None))
+}
