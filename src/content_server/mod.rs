@@ -34,6 +34,7 @@ mod changes;
 mod commit;
 mod definitions;
 mod destination;
+mod documents;
 mod errors;
 mod filing;
 mod folders;
@@ -65,6 +66,7 @@ use url::Url;
 
 pub use categories::{AttributeDefinition, Category, CategoryValues};
 pub use changes::Changed;
+pub use documents::{Complete, Listed, ListedPage};
 pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, fold, map_name};

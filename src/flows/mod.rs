@@ -7,6 +7,7 @@
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
+//! | References | [`references`] | documents that the audience may read → links at collections |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
@@ -22,6 +23,7 @@ pub mod package;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
+pub mod references;
 pub mod write_back;
 
 use std::sync::Arc;

@@ -338,6 +338,16 @@ pub const KEYS: &[Key] = &[
         "{ view = \"view id\", record = \"record_id\", version = \"record_version\", link = \"record_link\" }",
         "fields of an iconik metadata view that are told what was filed: { view, record, version, link, sha256, proof, filed }",
     ),
+    key(
+        "references.audience",
+        None,
+        "id of the Content Server user or group whose rights decide which documents iconik shows",
+    ),
+    structured(
+        "references.rules",
+        "{ briefs = { collections = [\"collection id\"], workspace = { type = \"Campaign\", name = \"{title}\" }, path = \"Briefs\" } }",
+        "which documents are shown at which collections: by name, { collections, folder, workspace, search, path, deep, only, into, field, title }",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

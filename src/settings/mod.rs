@@ -25,6 +25,7 @@ mod price;
 mod problem;
 mod raw;
 mod record;
+mod references;
 mod secret;
 mod sections;
 mod table;
@@ -35,6 +36,7 @@ pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
+pub use references::{ReferenceOrigin, ReferenceRule, ReferenceSettings, ReferenceShow};
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
@@ -77,6 +79,8 @@ pub struct Resolved {
     pub schedule: Vec<String>,
     /// How media become records.
     pub publish: PublishSettings,
+    /// Which documents are shown inside iconik.
+    pub references: ReferenceSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -152,6 +156,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             map: sections.map,
             schedule: sections.schedule,
             publish: sections.publish,
+            references: sections.references,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,
