@@ -65,7 +65,8 @@ fn every_command_prints_what_the_schema_says() {
     let campaign = Campaign::new()
         .asset(AssetSpec::new("Master", vec![file("master.mxf", 1)]))
         .asset(AssetSpec::new("Lost", vec![lost]));
-    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n";
+    let mapping = "[map.fields.campaign]\ncategory = \"Media record\"\nattribute = \"Campaign\"\n\
+                   [references]\naudience = 999\n";
     let extra = Extra {
         sections: mapping,
         ..Extra::default()
@@ -108,6 +109,8 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
+    runs(&["references", "--dry-run"], 0);
+    runs(&["references", "list"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);
@@ -175,6 +178,9 @@ fn every_command_prints_what_the_schema_says() {
         "bench-compared",
         "metadata",
         "metadata_conflict",
+        "reference",
+        "reference_shown",
+        "reference_waiting",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

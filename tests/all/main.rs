@@ -19,6 +19,7 @@ mod package;
 mod plan;
 mod publishing;
 mod reconcile;
+mod references;
 mod report;
 mod secrets;
 mod settings_command;

@@ -1,5 +1,6 @@
 //! Showing a document and taking it away, each looked up before it is done and remembered after.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +14,10 @@ use crate::types::{AssetId, CollectionId, Failure, NodeId, Reason, ViewId};
 
 /// The site that links lead to, as iconik shows it.
 const SITE: &str = "OpenText Content Server";
+
+/// How long after a change a document's versions are read again each time: the server's dates have
+/// whole seconds, and two changes in one of them look like one.
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// What stands in the journal before something is done.
 #[derive(Serialize)]
@@ -48,7 +53,10 @@ impl References<'_> {
             }
             shown => shown,
         };
-        let known = shown.filter(|known| known.changed == listed.stamp && !self.full);
+        let settled = listed
+            .at
+            .is_some_and(|at| Timestamp::now().duration_since(at) > SETTLED);
+        let known = shown.filter(|known| known.changed == listed.stamp && settled && !self.full);
         let version = match known {
             Some(known) => known.version,
             None => self.newest(listed.node).await?,
