@@ -61,8 +61,6 @@ async fn go(
     dry_run: bool,
 ) -> anyhow::Result<Exit> {
     let configured = &settings.references;
-    // Without rules there may still be something to withdraw, so they may be none; the audience
-    // is needed only where something is shown.
     let audience = match configured.audience {
         Some(audience) => audience,
         None if configured.rules.is_empty() => {
@@ -81,7 +79,12 @@ async fn go(
     if let Ok(mut path) = opens.path_segments_mut() {
         path.pop_if_empty().extend(["app", "nodes", ""]);
     }
-    let ledger = connect::open_ledger(&settings.ledger.path, "references")?;
+    let path = settings.ledger.path.as_path();
+    let ledger = if dry_run && !path.exists() {
+        None
+    } else {
+        Some(connect::open_ledger(path, "references")?)
+    };
     let connected = connect::connect(settings).await?;
     let systems = &connected.systems;
     let mut rules = Vec::new();
@@ -94,7 +97,7 @@ async fn go(
     }
     let flow = References {
         systems,
-        ledger: &ledger,
+        ledger: ledger.as_ref(),
         rules: &rules,
         audience,
         opens: opens.as_str(),

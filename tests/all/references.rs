@@ -137,6 +137,8 @@ fn documents_are_shown_once_brought_up_to_date_and_taken_away() {
     let dry = desk.systems.must(&["references", "--dry-run"]);
     assert_eq!(outcomes(&dry), json!({"shown": 2}));
     assert_eq!(desk.links().len(), 0, "nothing was written");
+    let ledger = desk.systems.place.path().join("longhaul.db");
+    assert!(!ledger.exists(), "no ledger is made");
     let lines = desk.systems.must(&["references"]);
     assert_eq!(outcomes(&lines), json!({"shown": 2}));
     assert_eq!(of_type(&lines, "references_summary")["hidden"], 1);
@@ -400,7 +402,8 @@ fn killed_at_random_moments_no_link_is_there_twice() {
     for number in 0..12 {
         desk.file(&format!("Brief {number}.pdf"));
     }
-    let kill = |patience: u64| {
+    // Killed as soon as so many links are there.
+    let kill = |links: usize| {
         let mut child = desk
             .systems
             .place
@@ -410,12 +413,14 @@ fn killed_at_random_moments_no_link_is_there_twice() {
             .stderr(Stdio::null())
             .spawn()
             .expect("longhaul starts");
-        std::thread::sleep(Duration::from_millis(patience));
+        while child.try_wait().expect("a child").is_none() && desk.links().len() != links {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     };
-    for patience in [60, 90, 120, 150, 180] {
-        kill(patience);
+    for links in [1, 3, 4, 7, 10] {
+        kill(links);
     }
     desk.systems.must(&["references"]);
     let links = desk.links();
@@ -426,8 +431,8 @@ fn killed_at_random_moments_no_link_is_there_twice() {
     assert_eq!((links.len(), ids.len()), (12, 12));
     desk.quiet(0);
     desk.settings("");
-    for patience in [60, 90, 120] {
-        kill(patience);
+    for links in [11, 8, 5, 4] {
+        kill(links);
     }
     desk.systems.must(&["references"]);
     assert_eq!(desk.links().len(), 0, "all are in the recycle bin");

@@ -39,8 +39,8 @@ const PAGE: usize = 200;
 pub struct References<'a> {
     /// Both systems.
     pub systems: &'a Systems,
-    /// The ledger.
-    pub ledger: &'a Ledger,
+    /// The ledger; a preview does without one where there is none yet.
+    pub ledger: Option<&'a Ledger>,
     /// What is shown where.
     pub rules: &'a [Rule],
     /// The user or group in Content Server whose rights decide.
@@ -203,9 +203,25 @@ impl References<'_> {
         Ok(totals)
     }
 
+    /// What is remembered at a collection.
+    async fn facts(&self, collection: &CollectionId) -> Result<Vec<Fact>, Error> {
+        match self.ledger {
+            Some(ledger) => Ok(ledger.remembered(FLOW, collection.as_str()).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Records a change; without a ledger nothing may be done that would have to be recorded.
+    async fn apply(&self, change: Change) -> Result<(), Error> {
+        let none = || Failure::stop("there is no ledger to record what is done");
+        let ledger = self.ledger.ok_or_else(none)?;
+        ledger.apply(change).await?;
+        Ok(())
+    }
+
     /// What is remembered of a rule's documents at a collection.
     async fn known(&self, at: &At<'_>) -> Result<BTreeMap<NodeId, Reference>, Error> {
-        let facts = self.ledger.remembered(FLOW, at.collection.as_str()).await?;
+        let facts = self.facts(at.collection).await?;
         let own = facts.iter().filter_map(remembered);
         Ok(own
             .filter_map(|(rule, known)| match known {
@@ -299,6 +315,9 @@ impl References<'_> {
 
     /// Withdraws what no rule of the settings shows any more.
     async fn sweep(&self, totals: &mut Totals, each: &mut Each<'_>) -> Result<(), Error> {
+        let Some(ledger) = self.ledger else {
+            return Ok(());
+        };
         let configured: BTreeSet<(&str, &str)> = self
             .rules
             .iter()
@@ -309,8 +328,7 @@ impl References<'_> {
             .collect();
         let mut after = (String::new(), String::new());
         loop {
-            let page = self
-                .ledger
+            let page = ledger
                 .remembered_page(FLOW, (&after.0, &after.1), PAGE)
                 .await?;
             for fact in &page {
@@ -394,7 +412,7 @@ impl References<'_> {
         let change = Change::new()
             .fact(fact(at, "", &waiting, true))
             .journal(entry("reference-held", &decision));
-        self.ledger.apply(change).await?;
+        self.apply(change).await?;
         Ok(())
     }
 
@@ -404,14 +422,14 @@ impl References<'_> {
             && !self.dry_run
         {
             let change = Change::new().fact(fact(at, "", &waiting, false));
-            self.ledger.apply(change).await?;
+            self.apply(change).await?;
         }
         Ok(())
     }
 
     async fn waiting(&self, at: &At<'_>) -> Result<Option<Waiting>, Error> {
         let field = format!("{}/", at.rule);
-        let facts = self.ledger.remembered(FLOW, at.collection.as_str()).await?;
+        let facts = self.facts(at.collection).await?;
         let open = facts.iter().find(|fact| fact.open && fact.field == field);
         Ok(open.and_then(|fact| serde_json::from_str(&fact.data).ok()))
     }

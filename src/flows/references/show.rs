@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{At, Decision, Each, FLOW, Outcome, Place, Reference, References, Remembered, Rule};
+use super::{At, Decision, Each, Outcome, Place, Reference, References, Remembered, Rule};
 use super::{Totals, count, entry, fact, remembered};
 use crate::content_server::Listed;
 use crate::flows::Error;
@@ -113,7 +113,7 @@ impl References<'_> {
         let change = Change::new()
             .journal(entry("reference-shown", &intent))
             .fact(fact(at, &node, &begun, false));
-        self.ledger.apply(change).await?;
+        self.apply(change).await?;
         match now.place.clone() {
             Place::Links(collection) => {
                 now.link = Some(self.put_link(at, listed.node, &now, collection).await?);
@@ -126,7 +126,7 @@ impl References<'_> {
             }
         }
         let change = Change::new().fact(fact(at, &node, &now, false));
-        self.ledger.apply(change).await?;
+        self.apply(change).await?;
         count(totals, &decision, each);
         Ok(())
     }
@@ -166,7 +166,7 @@ impl References<'_> {
             audience: self.audience,
         };
         let change = Change::new().journal(entry("reference-withdrawn", &intent));
-        self.ledger.apply(change).await?;
+        self.apply(change).await?;
         match &shown.place {
             Place::Links(_) => {
                 if let Some(link) = self.own_link(at, node, shown).await? {
@@ -175,7 +175,12 @@ impl References<'_> {
             }
             Place::Field(view, field) => {
                 let others = self.shown_by_another_rule(at, node, shown).await?;
-                if !others && self.has(at.collection, view, field, &shown.address).await? {
+                let there = match self.has(at.collection, view, field, &shown.address).await {
+                    // With the collection the field is gone.
+                    Err(Error::Iconik(error)) if error.is_not_found() => false,
+                    has => has?,
+                };
+                if there && !others {
                     let (address, mode) = (&shown.address, WriteMode::Delete);
                     self.write(at.collection, view, field.clone(), address, mode)
                         .await?;
@@ -183,7 +188,7 @@ impl References<'_> {
             }
         }
         let change = Change::new().fact(fact(at, &node.to_string(), &gone, false));
-        self.ledger.apply(change).await?;
+        self.apply(change).await?;
         count(totals, &decision, each);
         Ok(())
     }
@@ -327,7 +332,7 @@ impl References<'_> {
         node: NodeId,
         shown: &Reference,
     ) -> Result<bool, Error> {
-        let facts = self.ledger.remembered(FLOW, at.collection.as_str()).await?;
+        let facts = self.facts(at.collection).await?;
         Ok(facts.iter().filter_map(remembered).any(|(rule, known)| {
             matches!(known, Remembered::Document(other, known)
                 if other == node && rule != at.rule && known.shown && known.place == shown.place)
