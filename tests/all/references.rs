@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longhaul::content_server::Client;
+use longhaul::content_server::{CategoryValues, Client, NewWorkspace};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::content_server::User;
@@ -366,6 +366,73 @@ fn addresses_stand_in_a_field_beside_those_of_other_people() {
     assert_eq!(code, 3, "{lines:#?}");
     let held = lines.iter().find(|line| line["outcome"] == "held");
     assert!(held.expect("held")["why"].to_string().contains("`nowhere`"));
+    desk.systems.stop();
+}
+
+#[test]
+fn a_campaigns_workspace_is_looked_into_by_name_folder_and_category() {
+    let desk = Desk::new();
+    let iconik = desk.systems.simulator.iconik();
+    let collection = desk.systems.simulator.collection();
+    let title = iconik
+        .row(Kind::Collection, &collection)
+        .expect("it is there")["title"]
+        .clone();
+    let title = title.as_str().expect("a title").to_owned();
+    let target = NodeId(desk.systems.simulator.parts().target);
+    let documents = desk.person(|server| async move {
+        let types = server.workspace_types().await?;
+        let kind = types
+            .iter()
+            .find(|kind| kind.name == "Campaign")
+            .expect("a type");
+        let wanted = NewWorkspace {
+            kind: kind.id,
+            template: kind.templates[0].id,
+            name: title,
+            parent: Some(target),
+            description: String::new(),
+            categories: CategoryValues::default(),
+            reference: None,
+        };
+        let (workspace, _) = server.ensure_workspace(&wanted).await?;
+        let names = ["Briefs".to_owned(), "Old".to_owned()];
+        let old = server.folder_at(workspace, &names).await?;
+        let briefs = server.folder_at(workspace, &names[..1]).await?;
+        let category = server.category_facts(&["Media record"], target).await?[0].id;
+        let mut made = Vec::new();
+        for (folder, name, owner) in [
+            (briefs, "Brief.pdf", "Anna"),
+            (old, "Old brief.pdf", "Berta"),
+            (old, "Invoice.pdf", "Carl"),
+            (workspace, "Elsewhere.pdf", "Anna"),
+        ] {
+            let values = CategoryValues::default().set(format!("{category}_5"), owner);
+            let document = server.create_document_with(folder, name, content(name), &values);
+            made.push(document.await?.node);
+        }
+        Ok(made)
+    });
+    for node in &documents {
+        let server = desk.systems.simulator.content_server();
+        let rights = ["see", "see_contents"];
+        server.publish(node.0, &rights).expect("rights");
+    }
+    let rule = "workspace = { type = \"Campaign\", name = \"{title}\" }\npath = \"Briefs\"\n";
+    let titles = || -> Vec<Value> {
+        desk.links()
+            .iter()
+            .map(|link| link["title"].clone())
+            .collect()
+    };
+    desk.rule(&format!("{rule}title = \"{{name}}\""));
+    desk.systems.must(&["references"]);
+    assert_eq!(titles(), ["Brief.pdf"]);
+    let only = "deep = true\nonly = { category = \"Media record\", attribute = \"Owner\", values = [\"Anna\", \"Berta\"] }\n";
+    desk.rule(&format!("{rule}{only}title = \"{{name}}\""));
+    desk.systems.must(&["references"]);
+    assert_eq!(titles(), ["Brief.pdf", "Old brief.pdf"]);
+    desk.quiet(0);
     desk.systems.stop();
 }
 
