@@ -5,12 +5,14 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::{Context, connect};
+use crate::flows::Systems;
 use crate::flows::publish::Template;
 use crate::flows::references::{
     self, Decision, FLOW, Origin, Outcome, References, Remembered, Rule, Show, Totals,
 };
 use crate::settings::{ReferenceOrigin, ReferenceRule, ReferenceShow, Resolved};
 use crate::sidecar::mapping::{self, BoundField, FieldMap};
+use crate::types::FailureClass;
 
 /// Show Content Server documents inside iconik, as links that open there.
 ///
@@ -87,6 +89,7 @@ async fn go(
     };
     let connected = connect::connect(settings).await?;
     let systems = &connected.systems;
+    confirm(audience, systems).await?;
     let mut rules = Vec::new();
     for rule in &configured.rules {
         let only = match &rule.only {
@@ -110,6 +113,25 @@ async fn go(
     summary(context, &totals, dry_run);
     let held = totals.outcomes.contains_key(&Outcome::Held);
     Ok(if held { Exit::Held } else { Exit::Done })
+}
+
+/// Sees to it that the audience exists: nobody may read anything for one that does not, and all
+/// that is shown would be withdrawn.
+async fn confirm(audience: i64, systems: &Systems) -> anyhow::Result<()> {
+    let what = match systems.content_server.member(audience).await {
+        Ok(member) if member.deleted == Some(true) => "it is deleted".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(failure) if failure.class == FailureClass::ItemIsWrong => failure.to_string(),
+        // A missing member looks like a server in trouble; either way nothing may be withdrawn.
+        Err(failure) => {
+            return Err(failure
+                .context("`references.audience` cannot be confirmed as a user or group")
+                .into());
+        }
+    };
+    Err(Ended::usage(format!(
+        "`references.audience`: {audience} is no user or group of Content Server that longhaul can find ({what})"
+    )))
 }
 
 fn compiled(rule: &ReferenceRule, only: Option<(BoundField, Vec<String>)>) -> anyhow::Result<Rule> {
@@ -148,7 +170,7 @@ fn compiled(rule: &ReferenceRule, only: Option<(BoundField, Vec<String>)>) -> an
 async fn bound(
     rule: &ReferenceRule,
     only: &(String, String, Vec<String>),
-    systems: &crate::flows::Systems,
+    systems: &Systems,
 ) -> anyhow::Result<(BoundField, Vec<String>)> {
     let (category, attribute, values) = only;
     let map = FieldMap {

@@ -84,9 +84,20 @@ fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
     if collections.as_ref().is_some_and(Vec::is_empty) {
         entries.refuse("names no collection".to_owned());
     }
-    let folder = entries.optional("folder", node);
-    let workspace = entries.optional("workspace", workspace);
-    let search = entries.optional("search", text);
+    // One that is given and wrong has its own message.
+    let mut given = 0;
+    let folder = entries.optional("folder", |raw| {
+        given += 1;
+        node(raw)
+    });
+    let workspace = entries.optional("workspace", |raw| {
+        given += 1;
+        workspace(raw)
+    });
+    let search = entries.optional("search", |raw| {
+        given += 1;
+        text(raw)
+    });
     let path = entries.optional("path", text);
     let deep = entries.optional("deep", yes_or_no);
     let only = entries.optional("only", only);
@@ -98,13 +109,13 @@ fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
         (Some(folder), None, None) => Some(ReferenceOrigin::Folder(folder)),
         (None, Some((kind, name)), None) => Some(ReferenceOrigin::Workspace(kind, name)),
         (None, None, Some(words)) => Some(ReferenceOrigin::Search(words)),
-        _ => {
-            entries.refuse(
-                "says where documents are in one way: `folder`, `workspace` or `search`".to_owned(),
-            );
-            None
-        }
+        _ => None,
     };
+    if given != 1 {
+        entries.refuse(
+            "says where documents are in one way: `folder`, `workspace` or `search`".to_owned(),
+        );
+    }
     if searched && (path.is_some() || deep.is_some()) {
         entries.refuse(
             "has `path` or `deep` beside `search`; they belong to a folder or workspace".to_owned(),

@@ -305,11 +305,11 @@ fn a_rule_that_cannot_be_followed_waits_and_takes_nothing_away() {
             "`references.audience` is not set",
         ),
         (
-            "[references]\naudience = 1\n[references.rules.r]\ncollections = [\"c\"]\nsearch = \"{x\"\n",
+            "[references]\naudience = 999\n[references.rules.r]\ncollections = [\"c\"]\nsearch = \"{x\"\n",
             "`references.rules.r.search`",
         ),
         (
-            "[references]\naudience = 1\n[references.rules.r]\ncollections = [\"c\"]\nfolder = 1\n\
+            "[references]\naudience = 999\n[references.rules.r]\ncollections = [\"c\"]\nfolder = 1\n\
              only = { category = \"Media record\", attribute = \"Kind\", values = [\"a\"] }\n",
             "`references.rules.r.only`",
         ),
@@ -322,6 +322,18 @@ fn a_rule_that_cannot_be_followed_waits_and_takes_nothing_away() {
         let said = of_type(&lines, "exit")["message"].to_string();
         assert!(code == 2 && said.contains(words), "{code} {said}");
     }
+    let links = desk.links();
+    desk.systems.configure(Extra {
+        sections: "[references]\naudience = 424242\n",
+        ..Extra::default()
+    });
+    let (code, lines) = desk.systems.run(&["references"]);
+    let said = of_type(&lines, "exit")["message"].to_string();
+    assert!(
+        code == 69 && said.contains("`references.audience`"),
+        "{code} {said}"
+    );
+    assert_eq!(desk.links(), links, "a wrong audience withdraws nothing");
     desk.systems.stop();
 }
 
