@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod reconcile;
 mod record;
+mod references;
 mod report;
 mod resume;
 mod retry;
@@ -135,6 +136,7 @@ enum Command {
     Rights(rights::Command),
     Approval(approval::Arguments),
     Lifecycle(lifecycle::Arguments),
+    References(references::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -292,6 +294,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
         Command::Approval(arguments) => Box::pin(approval::run(context, arguments)).await,
         Command::Lifecycle(arguments) => Box::pin(lifecycle::run(context, arguments)).await,
+        Command::References(arguments) => Box::pin(references::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

@@ -11,12 +11,13 @@ use super::output::{BAD, BOLD, GOOD, WARN, styled};
 use super::{Cli, Command, Context, command, dispatch, explain};
 
 /// Commands that a schedule may name.
-const FLOWS: [&str; 11] = [
+const FLOWS: [&str; 12] = [
     "archive",
     "migrate",
     "publish",
     "metadata",
     "approval",
+    "references",
     "lifecycle",
     "resume",
     "retry",

@@ -10,6 +10,7 @@
 //! | Formal approval | [`approval`] | assets approved in iconik → a workflow; its outcome → iconik |
 //! | Lifecycle | [`lifecycle`] | marks in iconik → record status; outcome → archive, recycle bin, certificate |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
+//! | References | [`references`] | documents that the audience may read → links at collections |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
@@ -27,6 +28,7 @@ pub mod package;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
+pub mod references;
 pub mod rights;
 pub mod write_back;
 

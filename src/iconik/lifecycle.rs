@@ -253,4 +253,21 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+
+    /// Gives a link another title and address. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when it was purged.
+    pub async fn edit_link(&self, link: &AssetId, title: &str, address: &str) -> Result<(), Error> {
+        let call = Call::new(
+            Method::PATCH,
+            &["assets", "v1", "assets", link.as_str()],
+            "can_write_assets",
+            format!("changing the link {link}"),
+        )
+        .body(json!({"title": title, "external_link": address}))
+        .repeatable();
+        self.done(&call).await
+    }
 }

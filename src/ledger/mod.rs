@@ -414,6 +414,18 @@ impl Ledger {
             .await
     }
 
+    /// Up to `limit` facts of a flow behind `after` (object and field).
+    pub async fn remembered_page(
+        &self,
+        flow: &str,
+        after: (&str, &str),
+        limit: usize,
+    ) -> Result<Vec<Fact>, Error> {
+        let (flow, object, field) = (flow.to_owned(), after.0.to_owned(), after.1.to_owned());
+        self.read(move |reader| reader.remembered_page(&flow, (&object, &field), false, limit))
+            .await
+    }
+
     /// Up to `limit` filed items whose key is behind `after`, by key.
     pub async fn filed(&self, after: &str, limit: usize) -> Result<Vec<Item>, Error> {
         let after = after.to_owned();

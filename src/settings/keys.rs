@@ -458,6 +458,16 @@ pub const KEYS: &[Key] = &[
         Some("Certificates of destruction"),
         "folders below the target that certificates of destruction are filed in",
     ),
+    key(
+        "references.audience",
+        None,
+        "id of the Content Server user or group whose rights decide which documents iconik shows",
+    ),
+    structured(
+        "references.rules",
+        "{ briefs = { collections = [\"collection id\"], workspace = { type = \"Campaign\", name = \"{title}\" }, path = \"Briefs\" } }",
+        "which documents are shown at which collections: by name, { collections, folder, workspace, search, path, deep, only, into, field, title }",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

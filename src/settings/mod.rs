@@ -10,7 +10,7 @@
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
 //!             │        table ── entries of tables inside a setting; record ── [map] and [publish];
-//!             │        rights, approval, lifecycle ── the section of that name
+//!             │        approval, lifecycle, … ── the section of that name
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -28,6 +28,7 @@ mod price;
 mod problem;
 mod raw;
 mod record;
+mod references;
 mod rights;
 mod secret;
 mod sections;
@@ -41,6 +42,7 @@ pub use lifecycle::{AttributeSettings, DispositionSettings, LifecycleSettings, O
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
+pub use references::{ReferenceOrigin, ReferenceRule, ReferenceSettings, ReferenceShow};
 pub use rights::RightsSettings;
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
@@ -90,6 +92,8 @@ pub struct Resolved {
     pub approval: ApprovalSettings,
     /// What becomes of media that are not used any more.
     pub lifecycle: LifecycleSettings,
+    /// Which documents are shown inside iconik.
+    pub references: ReferenceSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -168,6 +172,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             rights: sections.rights,
             approval: sections.approval,
             lifecycle: sections.lifecycle,
+            references: sections.references,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

@@ -17,6 +17,7 @@ use super::lifecycle::{self, LifecycleSettings};
 use super::price::Price;
 use super::raw::{Located, Raw};
 use super::record::{self, PublishSettings};
+use super::references::{self, ReferenceSettings};
 use super::rights::{self, RightsSettings};
 use super::secret::SecretRef;
 use super::words::{
@@ -196,6 +197,7 @@ pub(super) struct Sections {
     pub(super) rights: RightsSettings,
     pub(super) approval: ApprovalSettings,
     pub(super) lifecycle: LifecycleSettings,
+    pub(super) references: ReferenceSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -215,6 +217,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let rights = rights::rights(reader);
     let approval = approval::read(reader);
     let lifecycle = lifecycle::lifecycle(reader);
+    let references = references::references(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -255,6 +258,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         rights: rights?,
         approval: approval?,
         lifecycle: lifecycle?,
+        references: references?,
     })
 }
 

@@ -69,6 +69,8 @@ routes = [{ name = "release", map = "Release approval" }]
 when = "any"
 [lifecycle]
 expiry = "expires_on"
+[references]
+audience = 999
 "#;
 
 #[test]
@@ -123,6 +125,8 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
     runs(&["rights", "expiring"], 0);
+    runs(&["references", "--dry-run"], 0);
+    runs(&["references", "list"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);
@@ -201,6 +205,9 @@ fn every_command_prints_what_the_schema_says() {
         "metadata",
         "metadata_conflict",
         "rights_ending",
+        "reference",
+        "reference_shown",
+        "reference_waiting",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

@@ -21,6 +21,7 @@ mod package;
 mod plan;
 mod publishing;
 mod reconcile;
+mod references;
 mod report;
 mod rights;
 mod secrets;
