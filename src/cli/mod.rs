@@ -10,6 +10,7 @@ mod connect;
 mod decide;
 mod doctor;
 mod examples;
+mod exchange;
 mod exit;
 mod export;
 mod init;
@@ -127,6 +128,7 @@ enum Command {
     Migrate(migrate::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
+    Exchange(exchange::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -281,6 +283,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,
+        Command::Exchange(arguments) => Box::pin(exchange::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,

@@ -11,11 +11,12 @@ use super::output::{BAD, BOLD, GOOD, WARN, styled};
 use super::{Cli, Command, Context, command, dispatch, explain};
 
 /// Commands that a schedule may name.
-const FLOWS: [&str; 9] = [
+const FLOWS: [&str; 10] = [
     "archive",
     "migrate",
     "publish",
     "metadata",
+    "exchange",
     "resume",
     "retry",
     "verify",

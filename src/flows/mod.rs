@@ -6,6 +6,7 @@
 //! | The package of a campaign | [`package`] | what was filed → a bag that public tools check |
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
+//! | Reviews and decisions in one record | [`exchange`] | remarks and approvals ⇄ review records |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
@@ -14,6 +15,7 @@
 
 pub mod archive;
 pub mod drive;
+pub mod exchange;
 pub mod filter;
 pub mod intake;
 pub mod metadata;

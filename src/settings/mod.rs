@@ -9,7 +9,7 @@
 //! ```text
 //! keys ── the table: names, defaults, reasons        raw ── TOML with lines, words without types
 //!    └──── layers ── who set what, typed readers ───────┘
-//!             │        table ── entries of tables inside a setting; record ── [map] and [publish]
+//!             │        table ── entries of tables inside a setting; record, exchange ── their sections
 //!             └──── words, secret ── rates, policies, places of secrets
 //! ```
 //!
@@ -17,6 +17,7 @@
 //! missing: [`Resolved::iconik`] and [`Resolved::content_server`] say what is. How each module
 //! understands its part is left to that module's own configuration.
 
+mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod keys;
@@ -30,6 +31,7 @@ mod sections;
 mod table;
 mod words;
 
+pub use exchange::{ExchangeSettings, ShowAs};
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use price::Price;
@@ -77,6 +79,8 @@ pub struct Resolved {
     pub schedule: Vec<String>,
     /// How media become records.
     pub publish: PublishSettings,
+    /// What is exchanged of reviews.
+    pub exchange: ExchangeSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -152,6 +156,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             map: sections.map,
             schedule: sections.schedule,
             publish: sections.publish,
+            exchange: sections.exchange,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

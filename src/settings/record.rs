@@ -92,7 +92,7 @@ pub(super) fn map(reader: &mut Reader) -> Result<Vec<FieldMap>, Reported> {
         .collect())
 }
 
-fn field(name: &str, raw: &Raw) -> Parsed<FieldMap> {
+pub(super) fn field(name: &str, raw: &Raw) -> Parsed<FieldMap> {
     let mut entries = Entries::of(
         raw,
         "a table { iconik, category, set, attribute, type, values, default, required, truth }",
@@ -384,7 +384,7 @@ fn name_or_id(raw: &Raw) -> Parsed<String> {
 }
 
 /// One of a few words.
-fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str) -> Parsed<T> {
+pub(super) fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str) -> Parsed<T> {
     let word = raw.as_text().map(str::trim).unwrap_or_default();
     match all.iter().find(|one| name(**one) == word) {
         Some(found) => Ok(*found),

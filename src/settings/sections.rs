@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use super::exchange::{self, ExchangeSettings};
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
 use super::price::Price;
@@ -190,6 +191,7 @@ pub(super) struct Sections {
     pub(super) map: Vec<FieldMap>,
     pub(super) schedule: Vec<String>,
     pub(super) publish: PublishSettings,
+    pub(super) exchange: ExchangeSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -206,6 +208,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let map = record::map(reader);
     let schedule = reader.get("schedule.flows", lines);
     let publish = record::publish(reader);
+    let exchange = exchange::read(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -243,6 +246,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         map: map?,
         schedule: schedule?,
         publish: publish?,
+        exchange: exchange?,
     })
 }
 

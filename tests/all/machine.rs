@@ -108,6 +108,9 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["plan", "publish", &collection], 0);
     runs(&["publish", &collection], 0);
     runs(&["metadata", "--dry-run"], 0);
+    runs(&["exchange"], 0);
+    runs(&["exchange", "list"], 0);
+    runs(&["audit", "report", "--out", "audit.html"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);
@@ -175,6 +178,8 @@ fn every_command_prints_what_the_schema_says() {
         "bench-compared",
         "metadata",
         "metadata_conflict",
+        "exchange",
+        "exchange_line",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

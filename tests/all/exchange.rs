@@ -1,0 +1,257 @@
+//! `exchange`: what people say and decide in either system, once each, in a record that both share.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use longhaul::simulator::Options;
+use longhaul::simulator::campaign::{AssetSpec, Campaign, CommentSpec, FileSpec};
+use longhaul::simulator::iconik::Kind;
+use longhaul::types::{KIB, NodeId, VersionNumber};
+use serde_json::{Value, json};
+
+use crate::support::{Extra, Systems, of_type};
+
+const SETTINGS: &str = r#"
+[exchange]
+comments = { category = "Media record", attribute = "Owner" }
+[map.fields.campaign]
+category = "Media record"
+attribute = "Campaign"
+[publish]
+approved = "any"
+"#;
+/// The attribute of the simulated category that comments are written in here.
+const ATTRIBUTE: i64 = 5;
+
+fn start(assets: u64) -> Systems {
+    let campaign = (0..assets).fold(Campaign::new(), |campaign, number| {
+        let file = FileSpec::generated(&format!("clip{number}.mov"), number + 1, 4 * KIB);
+        let mut asset =
+            AssetSpec::new(&format!("Clip {number}"), vec![file]).value("campaign", &["Spring"]);
+        asset.comments = vec![
+            comment("Too dark <here>", 1500, false, None),
+            comment("Brighter now", 1500, true, Some("guest@agency.test")),
+        ];
+        campaign.asset(asset)
+    });
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign), extra);
+    systems.must(&["publish", &systems.simulator.collection()]);
+    systems
+}
+
+fn comment(text: &str, from_ms: u64, reply: bool, guest: Option<&str>) -> CommentSpec {
+    CommentSpec {
+        text: text.to_owned(),
+        from_ms,
+        reply,
+        guest: guest.map(str::to_owned),
+    }
+}
+
+fn outcomes(lines: &[Value]) -> Value {
+    of_type(lines, "exchange_summary")["outcomes"].clone()
+}
+
+fn effects(systems: &Systems) -> (usize, usize, usize) {
+    (
+        systems.simulator.iconik().writes().len(),
+        systems.simulator.content_server().history().len(),
+        systems.must(&["audit"]).len(),
+    )
+}
+
+fn in_server(systems: &Systems, number: u64, text: &str) {
+    let node = NodeId(systems.named(&format!("clip{number}.mov"))[0].node);
+    let all = systems.person(|server| async move { server.categories(node).await });
+    let category = all[0].id.0;
+    let values = BTreeMap::from([(format!("{category}_{ATTRIBUTE}"), json!(text))]);
+    let wanted = BTreeMap::from([(category, values)]);
+    systems.person(|server| async move { server.write_values(node, &wanted).await });
+}
+
+/// The remarks of an asset that are ours.
+fn shown(systems: &Systems, number: u64) -> Vec<Value> {
+    let asset = systems.assets(&[&format!("Clip {number}")]).remove(0);
+    let mut rows = systems.simulator.iconik().rows(Kind::Segment);
+    rows.retain(|row| {
+        let external = row["external_id"].as_str().unwrap_or_default();
+        row["asset_id"] == asset.as_str() && external.starts_with("longhaul:exchange:")
+    });
+    rows
+}
+
+fn remark(systems: &Systems, text: &str) -> String {
+    let rows = systems.simulator.iconik().rows(Kind::Segment);
+    let row = rows.iter().find(|row| row["segment_text"] == text);
+    row.expect("the remark")["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_said_on_either_side_is_recorded_once_and_quiet_runs_write_nothing() {
+    let systems = start(2);
+    in_server(&systems, 0, "Legal asks for the release form");
+    let dry = systems.must(&["exchange", "--dry-run"]);
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(outcomes(&dry), outcomes(&lines));
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 4, "to-iconik": 1})
+    );
+    assert_eq!(of_type(&lines, "exchange_summary")["documents"], 4);
+    let ours = shown(&systems, 0);
+    assert_eq!(ours.len(), 1);
+    let text = ours[0]["segment_text"].as_str().unwrap();
+    assert_eq!(
+        text,
+        "[Content Server comment]: Legal asks for the release form"
+    );
+    let before = effects(&systems);
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(outcomes(&lines), json!({}), "no own remark comes back");
+    assert_eq!(effects(&systems), before);
+
+    // An edit, a removal, and another comment in place of the first.
+    let iconik = systems.simulator.iconik();
+    let edited = remark(&systems, "Too dark <here>");
+    assert!(iconik.change(Kind::Segment, &edited, json!({"segment_text": "Fine"})));
+    let removed = remark(&systems, "Brighter now");
+    assert!(iconik.change(Kind::Segment, &removed, json!({"status": "DELETED"})));
+    in_server(&systems, 0, "The form is there");
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 2})
+    );
+    assert_eq!(shown(&systems, 0).len(), 3);
+    let record = systems.named("clip0.mov.review.json");
+    assert_eq!(
+        record.len(),
+        2,
+        "new lines are a version of the same document"
+    );
+    let node = NodeId(record[0].node);
+    let text = content(&systems, node, 2);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let told = document["lines"].as_array().unwrap();
+    assert_eq!(told.len(), 7);
+    assert!(
+        told.iter()
+            .any(|line| line["said"]["text"] == "Too dark <here>")
+    );
+    assert!(told.iter().any(|line| line["event"] == "removed"));
+    let first = told.iter().find(|line| line["said"]["start_ms"] == 1500);
+    let first = &first.expect("a time code")["said"];
+    assert!(first["author"].is_string() && first["at"].is_string());
+    assert_eq!(first["content"]["sha256"].as_str().map(str::len), Some(64));
+    let answer = told
+        .iter()
+        .find(|line| line["said"]["author"] == "guest@agency.test");
+    assert!(answer.expect("a guest")["said"]["answers"].is_string());
+    let page = NodeId(systems.named("clip0.mov.review.html")[0].node);
+    let page = content(&systems, page, 2);
+    assert!(page.contains("Too dark &lt;here&gt;") && page.contains("00:00:01.500"));
+
+    let before = effects(&systems);
+    systems.must(&["exchange"]);
+    assert_eq!(effects(&systems), before);
+    let asset = systems.assets(&["Clip 0"]).remove(0);
+    let listed = systems.must(&["exchange", "list", &asset]);
+    let count = listed.iter().filter(|line| line["type"] == "exchange_line");
+    assert_eq!(count.count(), 7);
+    assert_eq!(systems.run(&["audit", "verify"]).0, 0);
+    systems.stop();
+}
+
+fn content(systems: &Systems, node: NodeId, version: i64) -> String {
+    use futures::TryStreamExt as _;
+    use longhaul::transfer::Destination as _;
+    let bytes = systems.person(|server| async move {
+        let stream = server.read(node, VersionNumber(version), 0).await?;
+        stream
+            .try_fold(Vec::new(), |mut all, bytes| async move {
+                all.extend_from_slice(&bytes);
+                Ok(all)
+            })
+            .await
+    });
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn killed_at_random_moments_nothing_is_said_twice() {
+    let systems = start(6);
+    for number in 0..6 {
+        in_server(&systems, number, &format!("remark {number}"));
+    }
+    for patience in [60, 100, 150, 200, 260, 330] {
+        let mut child = systems
+            .place
+            .bare()
+            .args(["exchange", "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(patience));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    systems.must(&["exchange"]);
+    for number in 0..6 {
+        assert_eq!(shown(&systems, number).len(), 1);
+        for form in ["json", "html"] {
+            let name = format!("clip{number}.mov.review.{form}");
+            assert_eq!(systems.named(&name).len(), 1, "{name}");
+        }
+    }
+    let before = effects(&systems);
+    assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
+    assert_eq!(effects(&systems), before);
+    systems.stop();
+}
+
+#[test]
+fn bad_input_is_said_and_the_rest_goes_on() {
+    let systems = start(2);
+    let (code, lines) = systems.run(&["exchange", "--asset", "nobody"]);
+    assert_eq!(code, 2);
+    assert!(message(&lines).contains("nothing is filed of asset nobody"));
+    let gone = systems.named("clip1.mov")[0].node;
+    assert!(systems.simulator.content_server().delete(gone));
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 3);
+    assert_eq!(outcomes(&lines), json!({"to-content-server": 2, "gone": 1}));
+    let wrong = SETTINGS.replace("\"Owner\"", "\"Nothing\"");
+    systems.configure(Extra {
+        sections: &wrong,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 2);
+    assert!(message(&lines).contains("`exchange.comments`"), "{lines:?}");
+    let wrong = SETTINGS.replace(
+        "[exchange]",
+        "[exchange]\nrecord = [\"gossip\"]\nshow_as = \"song\"",
+    );
+    systems.configure(Extra {
+        sections: &wrong,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 2);
+    let said = message(&lines);
+    assert!(said.contains("exchange.record") && said.contains("exchange.show_as"));
+    systems.stop();
+}
+
+fn message(lines: &[Value]) -> String {
+    of_type(lines, "exit")["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
