@@ -298,7 +298,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Reconcile(arguments) => Box::pin(reconcile::run(context, arguments)).await,
         Command::Report(arguments) => report::run(context, &arguments),
         Command::Adopt(arguments) => Box::pin(adopt::run(context, arguments)).await,
-        Command::Audit(arguments) => audit::run(context, &arguments),
+        Command::Audit(arguments) => Box::pin(audit::run(context, &arguments)).await,
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
         Command::Package(command) => Box::pin(package::run(context, command)).await,
         Command::Settings(command) => settings::run(context, &command).await,

@@ -24,6 +24,8 @@ pub mod mhl;
 pub mod premis;
 mod xml;
 
+pub use xml::escaped;
+
 pub use metadata::{
     AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MASTER_SHA256,
     MetadataSidecar, PersonFacts, SCHEMA, VersionFacts, ViewFacts, metadata_name,

@@ -188,7 +188,22 @@ fn killed_at_random_moments_nothing_is_said_twice() {
     for number in 0..6 {
         in_server(&systems, number, &format!("remark {number}"));
     }
-    for patience in [60, 100, 150, 200, 260, 330] {
+    for point in [
+        "review-recorded:1",
+        "review-shown:2",
+        "body-sent:1",
+        "published:1",
+    ] {
+        let ended = systems
+            .place
+            .bare()
+            .args(["exchange"])
+            .env("LONGHAUL_CRASH", point)
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), None, "{point} was not reached");
+    }
+    for patience in [30, 60, 90, 120] {
         let mut child = systems
             .place
             .bare()
@@ -254,4 +269,63 @@ fn message(lines: &[Value]) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
+}
+
+#[test]
+fn a_trail_says_who_decided_about_which_content_in_four_forms() {
+    let systems = start(2);
+    in_server(&systems, 0, "=cmd|' /C calc'!A0");
+    systems.must(&["exchange"]);
+    let asset = systems.assets(&["Clip 0"]).remove(0);
+    for form in ["html", "csv", "json", "xml"] {
+        let file = format!("trail.{form}");
+        let lines = systems.must(&["audit", "report", "--asset", &asset, "--out", &file]);
+        let told = of_type(&lines, "audit_report");
+        assert_eq!(
+            (&told["intact"], &told["assets"]),
+            (&json!(true), &json!(1))
+        );
+    }
+    let read = |name: &str| std::fs::read_to_string(systems.place.path().join(name)).unwrap();
+    let document: Value = serde_json::from_str(&read("trail.json")).unwrap();
+    let events = document["events"].as_array().unwrap();
+    assert!(events.iter().all(|event| event["asset"] == asset.as_str()));
+    let recorded = events
+        .iter()
+        .filter(|event| event["event"] == "exchange-recorded");
+    assert_eq!(recorded.clone().count(), 3);
+    let digest = document["files"][0]["sha256"].as_str().unwrap();
+    let about: Vec<&str> = recorded
+        .filter_map(|event| event["sha256"].as_str())
+        .collect();
+    assert!(about.contains(&digest), "{about:?}");
+    assert!(read("trail.html").contains("Too dark &lt;here&gt;"));
+    assert!(read("trail.csv").lines().count() > 5);
+    assert!(read("trail.xml").contains(digest) && read("trail.xml").ends_with("</premis>\n"));
+
+    let collection = systems.simulator.collection();
+    let whole = [
+        "audit",
+        "report",
+        "--collection",
+        &collection,
+        "--out",
+        "all.csv",
+    ];
+    assert_eq!(of_type(&systems.must(&whole), "audit_report")["assets"], 2);
+    for (arguments, words) in [
+        (vec!["--out", "all.csv"], "--force replaces"),
+        (vec!["--out", "trail.doc"], "ends in none of"),
+        (vec!["--out", "longhaul.db"], "ends in none of"),
+        (
+            vec!["--asset", "nobody", "--out", "x.csv"],
+            "knows nothing of asset nobody",
+        ),
+        (vec!["--out", "nowhere/x.csv"], "there is no directory"),
+    ] {
+        let (code, lines) = systems.run(&[&["audit", "report"][..], &arguments].concat());
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(message(&lines).contains(words), "{}", message(&lines));
+    }
+    systems.stop();
 }

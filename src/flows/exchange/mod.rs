@@ -427,7 +427,7 @@ impl Exchange<'_> {
             known.lines.push(line);
         }
         self.ledger.apply(change).await?;
-        crash_point("recorded");
+        crash_point("review-recorded");
         Ok(())
     }
 
@@ -445,7 +445,7 @@ impl Exchange<'_> {
                 range_ms: None,
             };
             let segment = self.systems.iconik.ensure_segment(asset, &new).await?;
-            crash_point("shown");
+            crash_point("review-shown");
             shown.segment = Some(segment.id.clone());
             let data = json!({"asset": asset, "line": seq, "segment": segment.id});
             let change = Change::new()

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::line::{Event, Line, Origin};
+use crate::sidecar::escaped;
 use crate::types::{AssetId, NodeId};
 
 /// The format's name.
@@ -99,33 +100,13 @@ pub(super) fn time_code(ms: i64) -> String {
     )
 }
 
-/// A text as HTML shows it.
-pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn time_codes_and_markup_are_written_as_people_read_them() {
+    fn time_codes_are_written_as_people_read_them() {
         assert_eq!(time_code(3_723_004), "01:02:03.004");
         assert_eq!(time_code(i64::MIN).chars().next(), Some('-'));
-        assert_eq!(
-            escaped("<a href='x'>&\""),
-            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;"
-        );
     }
 }
