@@ -88,7 +88,10 @@ fn shown(systems: &Systems, number: u64) -> Vec<Value> {
 fn remark(systems: &Systems, text: &str) -> String {
     let rows = systems.simulator.iconik().rows(Kind::Segment);
     let row = rows.iter().find(|row| row["segment_text"] == text);
-    row.expect("the remark")["id"].as_str().unwrap().to_owned()
+    row.expect("the remark")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn content(systems: &Systems, node: NodeId, version: i64) -> String {
             })
             .await
     });
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(bytes).expect("a text")
 }
 
 #[test]
@@ -327,5 +330,78 @@ fn a_trail_says_who_decided_about_which_content_in_four_forms() {
         assert_eq!(code, 2, "{arguments:?}");
         assert!(message(&lines).contains(words), "{}", message(&lines));
     }
+    systems.stop();
+}
+
+#[test]
+fn votes_and_what_is_said_in_a_process_are_in_the_record() {
+    use longhaul::content_server::NewProcess;
+    use longhaul::ledger::{Change, Fact, Ledger};
+    let mut asset = AssetSpec::new("Clip 0", vec![FileSpec::generated("clip0.mov", 1, 4 * KIB)])
+        .value("campaign", &["Spring"]);
+    asset.approval = Some(("APPROVED", vec!["APPROVED"]));
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(Campaign::new().asset(asset)), extra);
+    systems.must(&["publish", &systems.simulator.collection()]);
+    let id = systems.assets(&["Clip 0"]).remove(0);
+    let node = NodeId(systems.named("clip0.mov")[0].node);
+    let map = systems.simulator.content_server().add_workflow("Approval");
+    let new = NewProcess {
+        map: NodeId(map),
+        documents: vec![node],
+        marker: "exchange-test".to_owned(),
+        title: "Approval".to_owned(),
+        values: BTreeMap::new(),
+        comment: "Please look at the claims".to_owned(),
+    };
+    let path = systems.place.path().join("longhaul.db");
+    let object = id.clone();
+    systems.person(|server| async move {
+        let (process, _) = server.ensure_process(&new).await?;
+        let ledger = Ledger::open(&path, "a test").unwrap();
+        let fact = Fact {
+            flow: "approval".to_owned(),
+            object,
+            field: "version".to_owned(),
+            data: json!({"stage": {"running": {"process": process}}}).to_string(),
+            open: false,
+            at: 1,
+        };
+        ledger.apply(Change::new().fact(fact)).await.unwrap();
+        Ok(())
+    });
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 1})
+    );
+    let kinds: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.pointer("/line/kind")?.as_str())
+        .collect();
+    for kind in ["status", "approval", "comment"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    let vote = lines.iter().find(|line| line["line"]["kind"] == "approval");
+    let said = &vote.expect("a vote")["line"]["said"];
+    assert_eq!(said["text"], "APPROVED");
+    assert!(said["author_id"].is_string() && said["at"].is_string());
+    assert_eq!(said["content"]["sha256"].as_str().map(str::len), Some(64));
+    let text = shown(&systems, 0)[0]["segment_text"].to_string();
+    assert!(
+        text.contains("Please look at the claims") && text.contains("(20"),
+        "{text}"
+    );
+    systems.must(&["audit", "report", "--out", "trail.xml"]);
+    let trail = std::fs::read_to_string(systems.place.path().join("trail.xml")).unwrap();
+    assert!(
+        trail.contains(">approval</eventType>") && trail.contains("what=approval added in iconik")
+    );
+    let before = effects(&systems);
+    assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
+    assert_eq!(effects(&systems), before);
     systems.stop();
 }

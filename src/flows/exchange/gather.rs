@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::line::{Content, Heard, Kind, Line, Origin, Said};
 use super::{Choice, OURS};
-use crate::content_server::{Client as Server, ProcessComment};
+use crate::content_server::{Client as Server, ProcessActivity, ProcessComment, ProcessEvent};
 use crate::flows::{Error, Systems};
 use crate::iconik::{Asset, Segment, SegmentKind};
 use crate::ledger::Ledger;
@@ -288,53 +288,8 @@ async fn process_of(
         return Ok(());
     };
     let info = server.process_info(process).await?;
-    for ProcessComment {
-        user,
-        step,
-        date,
-        text,
-    } in info.comments
-    {
-        if text.trim().is_empty() {
-            continue;
-        }
-        let step = step.unwrap_or_default();
-        let key = short(&[
-            &text,
-            &step,
-            user.as_deref().unwrap_or(""),
-            date.as_deref().unwrap_or(""),
-        ]);
-        let said = Said {
-            text,
-            author: user.clone(),
-            author_id: user,
-            at: date,
-            ..about.clone()
-        };
-        let object = format!("content-server:process:{process}:comment:{key}");
-        gathered.put(object, Origin::ContentServer, Kind::Comment, said);
-    }
-    for event in info
-        .audit
-        .into_iter()
-        .filter(|event| is_signature(&event.what))
-    {
-        let key = short(&[
-            &event.what,
-            event.user.as_deref().unwrap_or(""),
-            event.date.as_deref().unwrap_or(""),
-        ]);
-        let said = Said {
-            text: event.what,
-            author: event.user.clone(),
-            author_id: event.user,
-            at: event.date,
-            ..about.clone()
-        };
-        let object = format!("content-server:process:{process}:signature:{key}");
-        gathered.put(object, Origin::ContentServer, Kind::Signature, said);
-    }
+    let mut found: Vec<Told> = info.comments.into_iter().filter_map(comment).collect();
+    found.extend(info.audit.into_iter().filter_map(signature));
     let parts: BTreeSet<i64> = state
         .completed
         .iter()
@@ -343,36 +298,85 @@ async fn process_of(
         .collect();
     for part in parts {
         for activity in server.process_activities(process, part).await? {
-            let Some(action) = activity.action else {
+            let user = activity.user_id;
+            let Some(mut told) = decision(activity) else {
                 continue;
             };
-            if PLAIN.contains(&action.trim().to_lowercase().as_str()) || action.trim().is_empty() {
-                continue;
+            if let Some(user) = user {
+                told.1.author = name_of(server, user).await?.or(told.1.author);
             }
-            let comment = activity.comment.unwrap_or_default();
-            let text = match comment.trim() {
-                "" => action,
-                comment => format!("{action}: {comment}"),
-            };
-            let author = match activity.user_id {
-                Some(id) => name_of(server, id).await?,
-                None => None,
-            };
-            let who = activity.user_id.map(|id| id.to_string());
-            let date = activity.date.as_deref().unwrap_or("");
-            let key = short(&[&text, who.as_deref().unwrap_or(""), date]);
-            let said = Said {
-                text,
-                author: author.or_else(|| who.as_ref().map(|id| format!("user {id}"))),
-                author_id: who,
-                at: activity.date,
-                ..about.clone()
-            };
-            let object = format!("content-server:process:{process}:decision:{key}");
-            gathered.put(object, Origin::ContentServer, Kind::Approval, said);
+            found.push(told);
         }
     }
+    for (kind, said, step) in found {
+        let key = short(&[
+            &said.text,
+            &step,
+            said.author_id.as_deref().unwrap_or_default(),
+            said.at.as_deref().unwrap_or_default(),
+        ]);
+        let word = kind.as_str();
+        let object = format!("content-server:process:{process}:{word}:{key}");
+        let said = Said {
+            asset_version: about.asset_version.clone(),
+            content: about.content.clone(),
+            ..said
+        };
+        gathered.put(object, Origin::ContentServer, kind, said);
+    }
     Ok(())
+}
+
+/// Something told in a process, with the step it was told at.
+type Told = (Kind, Said, String);
+
+fn comment(comment: ProcessComment) -> Option<Told> {
+    if comment.text.trim().is_empty() {
+        return None;
+    }
+    let said = Said {
+        text: comment.text,
+        author: comment.user.clone(),
+        author_id: comment.user,
+        at: comment.date,
+        ..Said::default()
+    };
+    Some((Kind::Comment, said, comment.step.unwrap_or_default()))
+}
+
+fn signature(event: ProcessEvent) -> Option<Told> {
+    if !is_signature(&event.what) {
+        return None;
+    }
+    let said = Said {
+        text: event.what,
+        author: event.user.clone(),
+        author_id: event.user,
+        at: event.date,
+        ..Said::default()
+    };
+    Some((Kind::Signature, said, String::new()))
+}
+
+/// What somebody decided. Starting a process and sending it on decide nothing.
+fn decision(activity: ProcessActivity) -> Option<Told> {
+    let action = activity.action?.trim().to_owned();
+    if action.is_empty() || PLAIN.contains(&action.to_lowercase().as_str()) {
+        return None;
+    }
+    let text = match activity.comment.as_deref().map(str::trim) {
+        None | Some("") => action,
+        Some(comment) => format!("{action}: {comment}"),
+    };
+    let user = activity.user_id.map(|id| id.to_string());
+    let said = Said {
+        text,
+        author: user.as_ref().map(|id| format!("user {id}")),
+        author_id: user,
+        at: activity.date,
+        ..Said::default()
+    };
+    Some((Kind::Approval, said, String::new()))
 }
 
 /// A user's name. Somebody who is not shown, or is no longer there, has decided all the same.
@@ -412,6 +416,36 @@ mod tests {
         assert!(is_signature("Step electronically Signed by anna"));
         assert!(is_signature("Signature confirmed"));
         assert!(!is_signature("Workflow initiated"));
+    }
+
+    #[test]
+    fn decisions_and_signatures_keep_who_and_when() {
+        let activity = |action: &str, comment: &str| ProcessActivity {
+            action: Some(action.to_owned()),
+            comment: Some(comment.to_owned()),
+            date: Some("2026-10-03T15:21:23".to_owned()),
+            user_id: Some(1000),
+        };
+        let (kind, said, _) = decision(activity("Approve", " with pleasure ")).unwrap();
+        assert_eq!(
+            (kind, said.text.as_str()),
+            (Kind::Approval, "Approve: with pleasure")
+        );
+        assert_eq!(said.author_id.as_deref(), Some("1000"));
+        assert_eq!(said.at.as_deref(), Some("2026-10-03T15:21:23"));
+        assert_eq!(decision(activity("Initiate", "please")), None);
+        assert_eq!(decision(activity(" ", "please")), None);
+        let event = |what: &str| ProcessEvent {
+            user: Some("anna".to_owned()),
+            date: Some("2026-10-03T15:21:23".to_owned()),
+            what: what.to_owned(),
+        };
+        let (kind, said, _) = signature(event("Step signed")).unwrap();
+        assert_eq!(
+            (kind, said.author.as_deref()),
+            (Kind::Signature, Some("anna"))
+        );
+        assert_eq!(signature(event("Step done")), None);
     }
 
     #[test]
