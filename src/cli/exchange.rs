@@ -165,7 +165,7 @@ fn described(line: &Line) -> String {
         "{} {} by {}{}: {:?}",
         line.kind.as_str(),
         line.event.as_str(),
-        said.author.as_deref().unwrap_or("unknown"),
+        said.by(),
         at.unwrap_or_default(),
         said.text
     )

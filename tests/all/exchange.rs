@@ -113,6 +113,8 @@ fn what_is_said_on_either_side_is_recorded_once_and_quiet_runs_write_nothing() {
         text,
         "[Content Server comment]: Legal asks for the release form"
     );
+    let status = systems.must(&["status"]);
+    assert!(!status.iter().any(|line| line["outbox"].as_u64() > Some(0)));
     let before = effects(&systems);
     let lines = systems.must(&["exchange"]);
     assert_eq!(outcomes(&lines), json!({}), "no own remark comes back");

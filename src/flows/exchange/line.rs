@@ -125,6 +125,12 @@ pub struct Said {
 }
 
 impl Said {
+    /// Its author for people, as far as one is known.
+    pub fn by(&self) -> &str {
+        let known = self.author.as_deref().or(self.author_id.as_deref());
+        known.unwrap_or("unknown")
+    }
+
     /// Whether it is the same, however its author or its content is called meanwhile.
     pub fn is_same(&self, other: &Self) -> bool {
         let own = |said: &Self| {

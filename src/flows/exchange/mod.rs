@@ -26,11 +26,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use self::gather::short;
 use self::line::news;
 use self::record::About;
-use super::write_back::ItemSource;
+use super::write_back::{self, ItemSource};
 use super::{Error, Systems};
 use crate::iconik::{NewSegment, SegmentKind};
 use crate::ledger::{Change, Entry, Fact, Item, Ledger, NewFile, NewItem, NewRun};
@@ -532,6 +533,7 @@ impl Exchange<'_> {
     async fn file(&self, run: RunId, totals: &mut Totals) -> Result<(), Error> {
         // Whoever was killed had items in hand; nobody has them now.
         self.ledger.give_back(run).await?;
+        self.ledger.scan_progress(run, None, true, 0).await?;
         let outcome = self.engine.run(run, || false).await;
         let (word, ended) = match &outcome {
             Ended::Finished => ("done", true),
@@ -539,6 +541,9 @@ impl Exchange<'_> {
             Ended::Failed(_) => ("failed", false),
         };
         self.ledger.give_back(run).await?;
+        // What is filed of a record is no news for iconik; the messages about it are settled.
+        let never = CancellationToken::new();
+        while write_back::deliver(self.systems, self.ledger, &never).await? > 0 {}
         self.ledger.end_run(run, word, ended).await?;
         for count in self.ledger.summary(run).await? {
             match count.state.as_str() {

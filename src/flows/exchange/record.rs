@@ -81,7 +81,7 @@ pub(super) fn html(about: &About, lines: &[Line]) -> Vec<u8> {
             seq = line.seq,
             kind = line.kind.as_str(),
             event = line.event.as_str(),
-            who = escaped(said.author.as_deref().unwrap_or("unknown")),
+            who = escaped(said.by()),
             when = escaped(said.at.as_deref().unwrap_or("")),
             time = said.start_ms.map_or_else(String::new, time_code),
         ));
