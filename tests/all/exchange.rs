@@ -196,8 +196,8 @@ fn killed_at_random_moments_nothing_is_said_twice() {
     for point in [
         "review-recorded:1",
         "review-shown:2",
-        "body-sent:1",
-        "published:1",
+        "commit-answered:1",
+        "published:2",
     ] {
         let ended = systems
             .place
