@@ -196,6 +196,7 @@ fn killed_at_random_moments_nothing_is_said_twice() {
     for point in [
         "review-recorded:1",
         "review-shown:2",
+        "commit-sending:1",
         "commit-answered:1",
         "published:2",
     ] {
@@ -405,5 +406,38 @@ fn votes_and_what_is_said_in_a_process_are_in_the_record() {
     let before = effects(&systems);
     assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
     assert_eq!(effects(&systems), before);
+    systems.stop();
+}
+
+#[test]
+fn a_token_that_may_not_comment_is_refused_until_it_may_and_nothing_is_lost() {
+    let systems = start(1);
+    in_server(&systems, 0, "Legal asks");
+    let iconik = systems.simulator.iconik();
+    iconik.add_token("mute-token", false, &["can_write_segments"]);
+    let path = systems.place.path().join("longhaul.toml");
+    let good = std::fs::read_to_string(path).expect("the settings");
+    let mute = good.replace(iconik.token(), "mute-token");
+    systems.place.write("longhaul.toml", &mute);
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 3, "{lines:#?}");
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 1, "refused": 1})
+    );
+    let refused = lines.iter().find(|line| line["outcome"] == "refused");
+    let why = refused.expect("a refusal")["why"].as_str().expect("a text");
+    assert!(why.contains("can_write_segments"), "{why}");
+    assert_eq!(systems.named("clip0.mov.review.json").len(), 1);
+    let before = effects(&systems);
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!((code, outcomes(&lines)), (3, json!({"refused": 1})));
+    let after = effects(&systems);
+    assert_eq!((after.1, after.2), (before.1, before.2), "only offered");
+    assert!(shown(&systems, 0).is_empty());
+    systems.place.write("longhaul.toml", &good);
+    systems.must(&["exchange"]);
+    assert_eq!(shown(&systems, 0).len(), 1);
+    assert_eq!(systems.named("clip0.mov.review.json").len(), 1);
     systems.stop();
 }

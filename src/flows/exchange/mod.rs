@@ -222,6 +222,25 @@ impl Exchange<'_> {
         each: &mut (dyn FnMut(&Decision) + Send),
     ) -> Result<Totals, Error> {
         let mut totals = Totals::default();
+        let looked = self.look(only, &mut totals, each).await;
+        let Some(run) = totals.run else {
+            return looked.map(|()| totals);
+        };
+        if let Err(error) = looked {
+            // What is offered already is taken over by the next run.
+            self.ledger.end_run(run, "failed", false).await?;
+            return Err(error);
+        }
+        self.file(run, &mut totals).await?;
+        Ok(totals)
+    }
+
+    async fn look(
+        &self,
+        only: Option<&AssetId>,
+        totals: &mut Totals,
+        each: &mut (dyn FnMut(&Decision) + Send),
+    ) -> Result<(), Error> {
         let mut after = only.map_or_else(String::new, |asset| format!("{asset}/"));
         let mut open: Option<Filed> = None;
         loop {
@@ -247,7 +266,7 @@ impl Exchange<'_> {
                             items: vec![(source, item)],
                         };
                         if let Some(filed) = open.replace(next) {
-                            self.look_at(&filed, &mut totals, each).await?;
+                            self.look_at(&filed, totals, each).await?;
                         }
                     }
                 }
@@ -257,12 +276,9 @@ impl Exchange<'_> {
             }
         }
         if let Some(filed) = open {
-            self.look_at(&filed, &mut totals, each).await?;
+            self.look_at(&filed, totals, each).await?;
         }
-        if let Some(run) = totals.run {
-            self.file(run, &mut totals).await?;
-        }
-        Ok(totals)
+        Ok(())
     }
 
     async fn look_at(
@@ -368,11 +384,10 @@ impl Exchange<'_> {
             let version = asset.current_version().map(|version| version.id.clone());
             self.record(&mut known, about, item, lines, version).await?;
         }
-        self.show(&filed.asset, item, &mut known).await?;
         if let Some(about) = known.about.as_ref().filter(|_| !known.lines.is_empty()) {
             self.offer(about, &known.lines, totals).await?;
         }
-        Ok(())
+        self.show(&filed.asset, item, &mut known).await
     }
 
     /// The content that is filed of each version of the asset.
