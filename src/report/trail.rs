@@ -78,6 +78,7 @@ struct Happened {
     /// The content that it is about.
     sha256: String,
     node: Option<i64>,
+    version: Option<i64>,
     digest: String,
     /// The line's own facts.
     data: Value,
@@ -274,6 +275,9 @@ fn happened(line: &Line, data: Value, asset: String) -> Happened {
         what: scrub(&what).into_owned(),
         sha256: first(&[&said["content"]["sha256"], &data["sha256"]]),
         node: said["content"]["node"].as_i64().or(data["node"].as_i64()),
+        version: said["content"]["version"]
+            .as_i64()
+            .or(data["version"].as_i64()),
         digest: line.digest.clone(),
         data,
     }
@@ -334,7 +338,7 @@ impl Pages {
                 if let (Some(sha256), Some(node)) = (digest, file.node) {
                     let object = premis::Object {
                         identifiers: vec![
-                            identifier(node),
+                            identifier(node, file.version),
                             ("iconik-asset".to_owned(), file.asset.clone()),
                         ],
                         sha256,
@@ -471,12 +475,14 @@ fn preserved(event: &Happened) -> Option<premis::Event> {
         at: event.at.parse().ok()?,
         detail,
         success,
-        object: event.node.map(identifier),
+        object: event.node.map(|node| identifier(node, event.version)),
     })
 }
 
-fn identifier(node: i64) -> (String, String) {
-    ("otcs-node".to_owned(), node.to_string())
+/// A document's version: versions of one document are different files.
+fn identifier(node: i64, version: Option<i64>) -> (String, String) {
+    let version = version.map_or_else(String::new, |version| format!(":version:{version}"));
+    ("otcs-node".to_owned(), format!("{node}{version}"))
 }
 
 fn row(to: &mut dyn Write, cells: &[String]) -> Result<(), Error> {

@@ -403,6 +403,11 @@ fn votes_and_what_is_said_in_a_process_are_in_the_record() {
     assert!(
         trail.contains(">approval</eventType>") && trail.contains("what=approval added in iconik")
     );
+    let object = format!(">{node}:version:1</linkingObjectIdentifierValue>");
+    assert!(
+        trail.contains(&object)
+            && trail.contains(&format!(">{node}:version:1</objectIdentifierValue>"))
+    );
     let before = effects(&systems);
     assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
     assert_eq!(effects(&systems), before);
