@@ -1,12 +1,22 @@
 //! `audit`: the chained journal.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::exit::{Ended, Exit};
-use super::output::{DIM, GOOD, styled};
+use super::output::{BAD, DIM, GOOD, styled};
+use super::report::belongs_to_ledger;
 use crate::ledger::{Chain, Reader};
-use crate::types::{ItemId, RunId};
+use crate::report::trail::{self, Form};
+use crate::settings::Resolved;
+use crate::types::{CollectionId, ItemId, RunId};
 
 /// Show the journal of a run or an item, or check the chain of digests over all of it.
 #[derive(Debug, clap::Args)]
@@ -26,16 +36,46 @@ pub(crate) struct Arguments {
 enum Command {
     /// Check that no line of the journal was changed, removed or added
     Verify,
+    Report(Report),
+}
+
+/// Write the audit trail of assets: what is filed, who approved which content and when, and what
+/// happened to it since.
+///
+/// The whole journal is read and its chain checked on the way; a broken chain ends with 65 and says
+/// so in the report.
+///
+/// Examples:
+///   longhaul audit report --asset ASSET --out trail.html
+///   longhaul audit report --collection COLLECTION --out trail.xml     # PREMIS 3.0
+///   longhaul audit report --out trail.csv                             # everything
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+struct Report {
+    /// Only this asset; may be given several times
+    #[arg(long, value_name = "ASSET")]
+    asset: Vec<String>,
+    /// Only the assets that this collection holds now, at any depth
+    #[arg(long, value_name = "COLLECTION")]
+    collection: Option<String>,
+    /// The file to write; its ending says how: .html, .csv, .json or .xml (PREMIS)
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace the file
+    #[arg(long)]
+    force: bool,
 }
 
 const PAGE: usize = 1000;
 
-pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let output = &context.output;
     let ledger = super::connect::existing_ledger(&settings)?;
-    if arguments.command.is_some() {
-        return verify(context, &ledger);
+    match &arguments.command {
+        Some(Command::Verify) => return verify(context, &ledger),
+        Some(Command::Report(report)) => return trail(context, &settings, &ledger, report).await,
+        None => {}
     }
     let item = match &arguments.item {
         None => None,
@@ -106,4 +146,107 @@ fn verify(context: &Context, ledger: &Reader) -> anyhow::Result<Exit> {
             .into())
         }
     }
+}
+
+async fn trail(
+    context: &Context,
+    settings: &Resolved,
+    ledger: &Reader,
+    report: &Report,
+) -> anyhow::Result<Exit> {
+    let path = std::path::absolute(&report.out)?;
+    let form = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("html" | "htm") => Form::Html,
+        Some("csv") => Form::Csv,
+        Some("json") => Form::Json,
+        Some("xml") => Form::Premis,
+        _ => {
+            return Err(Ended::usage(format!(
+                "--out {} ends in none of .html, .csv, .json and .xml, which say what is written",
+                report.out.display()
+            )));
+        }
+    };
+    if belongs_to_ledger(&path, &settings.ledger.path) {
+        return Err(Ended::usage(format!(
+            "{} is the ledger's own file",
+            path.display()
+        )));
+    }
+    if path.exists() && !(report.force && path.is_file()) {
+        return Err(Ended::usage(format!(
+            "{} exists; --force replaces a file",
+            path.display()
+        )));
+    }
+    let assets = wanted(settings, report).await?;
+    for asset in report.asset.iter() {
+        if ledger.items_below(&format!("{asset}/"), 1)?.is_empty() {
+            return Err(Ended::usage(format!(
+                "the ledger knows nothing of asset {asset}"
+            )));
+        }
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.is_dir() {
+        return Err(Ended::usage(format!(
+            "there is no directory {}; create it first",
+            folder.display()
+        )));
+    }
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("writing in {}", folder.display()))?;
+    let written = {
+        let mut writer = BufWriter::new(file.as_file_mut());
+        let written = trail::write(ledger, assets.as_ref(), form, &mut writer)?;
+        writer.flush()?;
+        written
+    };
+    file.as_file().sync_all()?;
+    let kept = if report.force {
+        file.persist(&path)
+    } else {
+        file.persist_noclobber(&path)
+    };
+    kept.with_context(|| format!("writing {}", path.display()))?;
+    // The name lasts as the content does.
+    File::open(folder)?.sync_all()?;
+    let output = &context.output;
+    output.event(
+        "audit_report",
+        json!({
+            "assets": written.assets, "lines": written.lines, "intact": written.intact,
+            "head": written.head, "file": path,
+        }),
+    );
+    output.say(format!(
+        "{} files of {} assets and {} events written to {}",
+        written.files,
+        written.assets,
+        written.lines,
+        path.display()
+    ));
+    if written.intact {
+        output.say(styled(GOOD, "chain intact"));
+        return Ok(Exit::Done);
+    }
+    output.say(styled(BAD, "the journal was changed"));
+    verify(context, ledger)
+}
+
+/// The assets that are asked for; none for all.
+async fn wanted(settings: &Resolved, report: &Report) -> anyhow::Result<Option<BTreeSet<String>>> {
+    if report.asset.is_empty() && report.collection.is_none() {
+        return Ok(None);
+    }
+    let mut assets: BTreeSet<String> = report.asset.iter().cloned().collect();
+    if let Some(collection) = &report.collection {
+        let http = super::connect::http_client(settings)?;
+        let iconik = super::connect::iconik(settings, &http).await?;
+        let mut found = iconik.walk(&CollectionId(collection.clone()));
+        while let Some(found) = found.try_next().await? {
+            assets.insert(found.id);
+        }
+    }
+    Ok(Some(assets))
 }

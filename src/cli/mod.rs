@@ -11,6 +11,7 @@ mod connect;
 mod decide;
 mod doctor;
 mod examples;
+mod exchange;
 mod exit;
 mod export;
 mod init;
@@ -137,6 +138,7 @@ enum Command {
     Approval(approval::Arguments),
     Lifecycle(lifecycle::Arguments),
     References(references::Arguments),
+    Exchange(exchange::Arguments),
     Run(schedule::Arguments),
     /// Try the field mapping on an asset
     #[command(subcommand)]
@@ -295,6 +297,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Approval(arguments) => Box::pin(approval::run(context, arguments)).await,
         Command::Lifecycle(arguments) => Box::pin(lifecycle::run(context, arguments)).await,
         Command::References(arguments) => Box::pin(references::run(context, arguments)).await,
+        Command::Exchange(arguments) => Box::pin(exchange::run(context, arguments)).await,
         Command::Run(arguments) => Box::pin(schedule::run(context, arguments)).await,
         Command::Publish(arguments) => Box::pin(publish::run(context, arguments)).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
@@ -309,7 +312,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Reconcile(arguments) => Box::pin(reconcile::run(context, arguments)).await,
         Command::Report(arguments) => report::run(context, &arguments),
         Command::Adopt(arguments) => Box::pin(adopt::run(context, arguments)).await,
-        Command::Audit(arguments) => audit::run(context, &arguments),
+        Command::Audit(arguments) => Box::pin(audit::run(context, &arguments)).await,
         Command::Export(arguments) => Box::pin(export::run(context, arguments)).await,
         Command::Package(command) => Box::pin(package::run(context, command)).await,
         Command::Settings(command) => settings::run(context, &command).await,

@@ -237,7 +237,7 @@ fn now(settings: &Resolved) -> Vec<Setting> {
 }
 
 /// Whether a path is the ledger, its log, its lock or its socket.
-fn belongs_to_ledger(path: &Path, ledger: &Path) -> bool {
+pub(super) fn belongs_to_ledger(path: &Path, ledger: &Path) -> bool {
     let ledger = std::path::absolute(ledger).unwrap_or_else(|_| ledger.to_owned());
     let (path, ledger) = (path.to_string_lossy(), ledger.to_string_lossy());
     ["", "-wal", "-shm", ".lock", ".sock"]

@@ -11,7 +11,7 @@ use super::output::{BAD, BOLD, GOOD, WARN, styled};
 use super::{Cli, Command, Context, command, dispatch, explain};
 
 /// Commands that a schedule may name.
-const FLOWS: [&str; 12] = [
+const FLOWS: [&str; 13] = [
     "archive",
     "migrate",
     "publish",
@@ -19,6 +19,7 @@ const FLOWS: [&str; 12] = [
     "approval",
     "references",
     "lifecycle",
+    "exchange",
     "resume",
     "retry",
     "verify",

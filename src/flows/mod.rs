@@ -9,6 +9,7 @@
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
 //! | Formal approval | [`approval`] | assets approved in iconik → a workflow; its outcome → iconik |
 //! | Lifecycle | [`lifecycle`] | marks in iconik → record status; outcome → archive, recycle bin, certificate |
+//! | Reviews and decisions in one record | [`exchange`] | remarks and approvals ⇄ review records |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
 //! | References | [`references`] | documents that the audience may read → links at collections |
 //!
@@ -19,6 +20,7 @@
 pub mod approval;
 pub mod archive;
 pub mod drive;
+pub mod exchange;
 pub mod filter;
 pub mod intake;
 pub mod lifecycle;

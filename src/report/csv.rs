@@ -91,7 +91,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// A text that no spreadsheet computes.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     // A tab or line end in front is passed over by some of them.
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         format!("'{text}")

@@ -5,6 +5,8 @@
 //! report, [`html`] the report: their numbers agree because they are the same numbers. Memory holds
 //! totals and short lists; what is longer than a list says how much longer.
 //!
+//! [`trail`] is the other report: of assets instead of a run.
+//!
 //! Nothing here reads a secret: the ledger holds none, and texts of other systems go through the
 //! same redaction as the logs before they are written.
 
@@ -16,6 +18,7 @@ mod plot;
 mod speed;
 #[cfg(test)]
 mod tests;
+pub mod trail;
 
 use serde::Serialize;
 

@@ -468,6 +468,26 @@ pub const KEYS: &[Key] = &[
         "{ briefs = { collections = [\"collection id\"], workspace = { type = \"Campaign\", name = \"{title}\" }, path = \"Briefs\" } }",
         "which documents are shown at which collections: by name, { collections, folder, workspace, search, path, deep, only, into, field, title }",
     ),
+    key(
+        "exchange.record",
+        Some("comments, markers, status, approvals"),
+        "what of iconik goes into an asset's review record: any of `comments`, `markers`, `status`, `approvals`",
+    ),
+    structured(
+        "exchange.comments",
+        "{ category = \"Media record\", attribute = \"Comments\" }",
+        "the category attribute that people at Content Server write comments in, a value each: { category, set, attribute }",
+    ),
+    key(
+        "exchange.workflow",
+        Some("true"),
+        "comments, decisions and signatures of an asset's approval processes go into its review record",
+    ),
+    key(
+        "exchange.show_as",
+        Some("comment"),
+        "what a remark from Content Server is in iconik: `comment` or `generic` (time-based metadata)",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

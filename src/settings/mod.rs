@@ -19,6 +19,7 @@
 //! understands its part is left to that module's own configuration.
 
 mod approval;
+mod exchange;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod keys;
@@ -36,6 +37,7 @@ mod table;
 mod words;
 
 pub use approval::{ApprovalSettings, MarkSettings, OutcomeFrom, OutcomeSettings, RouteSettings};
+pub use exchange::{ExchangeSettings, ShowAs};
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use lifecycle::{AttributeSettings, DispositionSettings, LifecycleSettings, OutcomePlace};
@@ -94,6 +96,8 @@ pub struct Resolved {
     pub lifecycle: LifecycleSettings,
     /// Which documents are shown inside iconik.
     pub references: ReferenceSettings,
+    /// What is exchanged of reviews.
+    pub exchange: ExchangeSettings,
     iconik: Option<IconikSettings>,
     content_server: Option<ContentServerSettings>,
     missing: Vec<Missing>,
@@ -173,6 +177,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             approval: sections.approval,
             lifecycle: sections.lifecycle,
             references: sections.references,
+            exchange: sections.exchange,
             iconik: sections.iconik,
             content_server: sections.content_server,
             missing,

@@ -94,7 +94,7 @@ pub(super) fn map(reader: &mut Reader) -> Result<Vec<FieldMap>, Reported> {
         .collect())
 }
 
-fn field(name: &str, raw: &Raw) -> Parsed<FieldMap> {
+pub(super) fn field(name: &str, raw: &Raw) -> Parsed<FieldMap> {
     let mut entries = Entries::of(
         raw,
         "a table { iconik, category, set, attribute, type, values, default, required, truth }",

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::approval::{self, ApprovalSettings};
+use super::exchange::{self, ExchangeSettings};
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
 use super::lifecycle::{self, LifecycleSettings};
@@ -198,6 +199,7 @@ pub(super) struct Sections {
     pub(super) approval: ApprovalSettings,
     pub(super) lifecycle: LifecycleSettings,
     pub(super) references: ReferenceSettings,
+    pub(super) exchange: ExchangeSettings,
 }
 
 /// Reads every section before giving up, so that everything wrong is recorded.
@@ -218,6 +220,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let approval = approval::read(reader);
     let lifecycle = lifecycle::lifecycle(reader);
     let references = references::references(reader);
+    let exchange = exchange::read(reader);
     let (iconik, content_server, network) = (iconik?, content_server?, network?);
     let addresses = [
         ("iconik.url", iconik.as_ref().map(|iconik| &iconik.url)),
@@ -259,6 +262,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         approval: approval?,
         lifecycle: lifecycle?,
         references: references?,
+        exchange: exchange?,
     })
 }
 

@@ -26,6 +26,8 @@ pub mod premis;
 pub mod rights;
 mod xml;
 
+pub use xml::escaped;
+
 pub use metadata::{
     AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MASTER_SHA256,
     MetadataSidecar, PersonFacts, SCHEMA, VersionFacts, ViewFacts, metadata_name,

@@ -82,7 +82,32 @@ pub struct Record {
 impl Record {
     /// The document.
     pub fn to_xml(&self) -> String {
-        let agent = format!("longhaul/{}", self.version);
+        let mut writer = Writer::new();
+        let mut text = String::new();
+        for object in &self.objects {
+            text.push_str(&writer.object(object));
+        }
+        for event in &self.events {
+            text.push_str(&writer.event_of(event, &self.version));
+        }
+        text.push_str(&writer.finish(&self.version));
+        text
+    }
+}
+
+/// Writes a record piece by piece: objects, then events, then its end.
+#[derive(Debug)]
+pub struct Writer(Xml);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Writer {
+    /// Begins a record.
+    pub fn new() -> Self {
         let mut xml = Xml::new();
         xml.open(
             "premis",
@@ -92,20 +117,36 @@ impl Record {
                 ("version", "3.0"),
             ],
         );
-        for object in &self.objects {
-            write_object(&mut xml, object);
-        }
-        for event in &self.events {
-            write_event(&mut xml, event, &agent);
-        }
+        Self(xml)
+    }
+
+    /// The text of an object, after what was not handed out before it.
+    pub fn object(&mut self, object: &Object) -> String {
+        write_object(&mut self.0, object);
+        self.0.take()
+    }
+
+    /// The text of an event that this version of longhaul saw.
+    pub fn event(&mut self, event: &Event) -> String {
+        self.event_of(event, env!("CARGO_PKG_VERSION"))
+    }
+
+    fn event_of(&mut self, event: &Event, version: &str) -> String {
+        write_event(&mut self.0, event, &format!("longhaul/{version}"));
+        self.0.take()
+    }
+
+    /// The end of the record, with the program that made it.
+    pub fn finish(self, version: &str) -> String {
+        let Self(mut xml) = self;
         xml.open("agent", &[]);
         xml.open("agentIdentifier", &[]);
         xml.leaf("agentIdentifierType", "software");
-        xml.leaf("agentIdentifierValue", &agent);
+        xml.leaf("agentIdentifierValue", &format!("longhaul/{version}"));
         xml.close();
         xml.leaf("agentName", "longhaul");
         xml.leaf("agentType", "software");
-        xml.leaf("agentVersion", &self.version);
+        xml.leaf("agentVersion", version);
         xml.finish()
     }
 }

@@ -17,6 +17,11 @@ impl Xml {
         }
     }
 
+    /// What was written since the last call.
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
     /// Opens an element that holds others.
     pub(super) fn open(&mut self, name: &'static str, attributes: &[(&str, &str)]) {
         self.start(name, attributes);
@@ -80,6 +85,13 @@ impl Xml {
             self.text.push_str("  ");
         }
     }
+}
+
+/// A text as XML and HTML show it, in elements and in attributes with double quotes.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    escape(&mut safe, text);
+    safe
 }
 
 fn escape(into: &mut String, text: &str) {

@@ -127,6 +127,9 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["rights", "expiring"], 0);
     runs(&["references", "--dry-run"], 0);
     runs(&["references", "list"], 0);
+    runs(&["exchange"], 0);
+    runs(&["exchange", "list"], 0);
+    runs(&["audit", "report", "--out", "audit.html"], 0);
     let flows = format!("flows = [\"publish {collection}\", \"metadata\"]\n");
     systems.place.write("flows.toml", &flows);
     runs(&["run", "flows.toml", "--dry-run"], 0);
@@ -208,6 +211,8 @@ fn every_command_prints_what_the_schema_says() {
         "reference",
         "reference_shown",
         "reference_waiting",
+        "exchange",
+        "exchange_line",
     ];
     let missing: Vec<String> = printed()
         .into_iter()

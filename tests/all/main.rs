@@ -10,6 +10,7 @@ mod damage;
 mod decisions;
 mod doctor;
 mod errors;
+mod exchange;
 mod faults;
 mod filing;
 mod kills;

@@ -1,0 +1,448 @@
+//! `exchange`: what people say and decide in either system, once each, in a record that both share.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use longhaul::simulator::Options;
+use longhaul::simulator::campaign::{AssetSpec, Campaign, CommentSpec, FileSpec};
+use longhaul::simulator::iconik::Kind;
+use longhaul::types::{KIB, NodeId, VersionNumber};
+use serde_json::{Value, json};
+
+use crate::support::{Extra, Systems, of_type};
+
+const SETTINGS: &str = r#"
+[exchange]
+comments = { category = "Media record", attribute = "Owner" }
+[map.fields.campaign]
+category = "Media record"
+attribute = "Campaign"
+[publish]
+approved = "any"
+"#;
+/// The attribute of the simulated category that comments are written in here.
+const ATTRIBUTE: i64 = 5;
+
+fn start(assets: u64) -> Systems {
+    let campaign = (0..assets).fold(Campaign::new(), |campaign, number| {
+        let file = FileSpec::generated(&format!("clip{number}.mov"), number + 1, 4 * KIB);
+        let mut asset =
+            AssetSpec::new(&format!("Clip {number}"), vec![file]).value("campaign", &["Spring"]);
+        asset.comments = vec![
+            comment("Too dark <here>", 1500, false, None),
+            comment("Brighter now", 1500, true, Some("guest@agency.test")),
+        ];
+        campaign.asset(asset)
+    });
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign), extra);
+    systems.must(&["publish", &systems.simulator.collection()]);
+    systems
+}
+
+fn comment(text: &str, from_ms: u64, reply: bool, guest: Option<&str>) -> CommentSpec {
+    CommentSpec {
+        text: text.to_owned(),
+        from_ms,
+        reply,
+        guest: guest.map(str::to_owned),
+    }
+}
+
+fn outcomes(lines: &[Value]) -> Value {
+    of_type(lines, "exchange_summary")["outcomes"].clone()
+}
+
+fn effects(systems: &Systems) -> (usize, usize, usize) {
+    (
+        systems.simulator.iconik().writes().len(),
+        systems.simulator.content_server().history().len(),
+        systems.must(&["audit"]).len(),
+    )
+}
+
+fn in_server(systems: &Systems, number: u64, text: &str) {
+    let node = NodeId(systems.named(&format!("clip{number}.mov"))[0].node);
+    let all = systems.person(|server| async move { server.categories(node).await });
+    let category = all[0].id.0;
+    let values = BTreeMap::from([(format!("{category}_{ATTRIBUTE}"), json!(text))]);
+    let wanted = BTreeMap::from([(category, values)]);
+    systems.person(|server| async move { server.write_values(node, &wanted).await });
+}
+
+/// The remarks of an asset that are ours.
+fn shown(systems: &Systems, number: u64) -> Vec<Value> {
+    let asset = systems.assets(&[&format!("Clip {number}")]).remove(0);
+    let mut rows = systems.simulator.iconik().rows(Kind::Segment);
+    rows.retain(|row| {
+        let external = row["external_id"].as_str().unwrap_or_default();
+        row["asset_id"] == asset.as_str() && external.starts_with("longhaul:exchange:")
+    });
+    rows
+}
+
+fn remark(systems: &Systems, text: &str) -> String {
+    let rows = systems.simulator.iconik().rows(Kind::Segment);
+    let row = rows.iter().find(|row| row["segment_text"] == text);
+    row.expect("the remark")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+#[test]
+fn what_is_said_on_either_side_is_recorded_once_and_quiet_runs_write_nothing() {
+    let systems = start(2);
+    in_server(&systems, 0, "Legal asks for the release form");
+    let dry = systems.must(&["exchange", "--dry-run"]);
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(outcomes(&dry), outcomes(&lines));
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 4, "to-iconik": 1})
+    );
+    assert_eq!(of_type(&lines, "exchange_summary")["documents"], 4);
+    let ours = shown(&systems, 0);
+    assert_eq!(ours.len(), 1);
+    let text = ours[0]["segment_text"].as_str().unwrap();
+    assert_eq!(
+        text,
+        "[Content Server comment]: Legal asks for the release form"
+    );
+    let status = systems.must(&["status"]);
+    assert!(!status.iter().any(|line| line["outbox"].as_u64() > Some(0)));
+    let before = effects(&systems);
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(outcomes(&lines), json!({}), "no own remark comes back");
+    assert_eq!(effects(&systems), before);
+
+    // An edit, a removal, and another comment in place of the first.
+    let iconik = systems.simulator.iconik();
+    let edited = remark(&systems, "Too dark <here>");
+    assert!(iconik.change(Kind::Segment, &edited, json!({"segment_text": "Fine"})));
+    let removed = remark(&systems, "Brighter now");
+    assert!(iconik.change(Kind::Segment, &removed, json!({"status": "DELETED"})));
+    in_server(&systems, 0, "The form is there");
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 2})
+    );
+    assert_eq!(shown(&systems, 0).len(), 3);
+    let record = systems.named("clip0.mov.review.json");
+    assert_eq!(
+        record.len(),
+        2,
+        "new lines are a version of the same document"
+    );
+    let node = NodeId(record[0].node);
+    let text = content(&systems, node, 2);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let told = document["lines"].as_array().unwrap();
+    assert_eq!(told.len(), 7);
+    assert!(
+        told.iter()
+            .any(|line| line["said"]["text"] == "Too dark <here>")
+    );
+    assert!(told.iter().any(|line| line["event"] == "removed"));
+    let first = told.iter().find(|line| line["said"]["start_ms"] == 1500);
+    let first = &first.expect("a time code")["said"];
+    assert!(first["author"].is_string() && first["at"].is_string());
+    assert_eq!(first["content"]["sha256"].as_str().map(str::len), Some(64));
+    let answer = told
+        .iter()
+        .find(|line| line["said"]["author"] == "guest@agency.test");
+    assert!(answer.expect("a guest")["said"]["answers"].is_string());
+    let page = NodeId(systems.named("clip0.mov.review.html")[0].node);
+    let page = content(&systems, page, 2);
+    assert!(page.contains("Too dark &lt;here&gt;") && page.contains("00:00:01.500"));
+
+    let before = effects(&systems);
+    systems.must(&["exchange"]);
+    assert_eq!(effects(&systems), before);
+    let asset = systems.assets(&["Clip 0"]).remove(0);
+    let listed = systems.must(&["exchange", "list", &asset]);
+    let count = listed.iter().filter(|line| line["type"] == "exchange_line");
+    assert_eq!(count.count(), 7);
+    assert_eq!(systems.run(&["audit", "verify"]).0, 0);
+    systems.stop();
+}
+
+fn content(systems: &Systems, node: NodeId, version: i64) -> String {
+    use futures::TryStreamExt as _;
+    use longhaul::transfer::Destination as _;
+    let bytes = systems.person(|server| async move {
+        let stream = server.read(node, VersionNumber(version), 0).await?;
+        stream
+            .try_fold(Vec::new(), |mut all, bytes| async move {
+                all.extend_from_slice(&bytes);
+                Ok(all)
+            })
+            .await
+    });
+    String::from_utf8(bytes).expect("a text")
+}
+
+#[test]
+fn killed_at_random_moments_nothing_is_said_twice() {
+    let systems = start(6);
+    for number in 0..6 {
+        in_server(&systems, number, &format!("remark {number}"));
+    }
+    for point in [
+        "review-recorded:1",
+        "review-shown:2",
+        "commit-sending:1",
+        "commit-answered:1",
+        "published:2",
+    ] {
+        let ended = systems
+            .place
+            .bare()
+            .args(["exchange"])
+            .env("LONGHAUL_CRASH", point)
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), None, "{point} was not reached");
+    }
+    for patience in [30, 60, 90, 120] {
+        let mut child = systems
+            .place
+            .bare()
+            .args(["exchange", "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(patience));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    systems.must(&["exchange"]);
+    for number in 0..6 {
+        assert_eq!(shown(&systems, number).len(), 1);
+        for form in ["json", "html"] {
+            let name = format!("clip{number}.mov.review.{form}");
+            assert_eq!(systems.named(&name).len(), 1, "{name}");
+        }
+    }
+    let before = effects(&systems);
+    assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
+    assert_eq!(effects(&systems), before);
+    systems.stop();
+}
+
+#[test]
+fn bad_input_is_said_and_the_rest_goes_on() {
+    let systems = start(2);
+    let (code, lines) = systems.run(&["exchange", "--asset", "nobody"]);
+    assert_eq!(code, 2);
+    assert!(message(&lines).contains("nothing is filed of asset nobody"));
+    let gone = systems.named("clip1.mov")[0].node;
+    assert!(systems.simulator.content_server().delete(gone));
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 3);
+    assert_eq!(outcomes(&lines), json!({"to-content-server": 2, "gone": 1}));
+    let wrong = SETTINGS.replace("\"Owner\"", "\"Nothing\"");
+    systems.configure(Extra {
+        sections: &wrong,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 2);
+    assert!(message(&lines).contains("`exchange.comments`"), "{lines:?}");
+    let wrong = SETTINGS.replace(
+        "[exchange]",
+        "[exchange]\nrecord = [\"gossip\"]\nshow_as = \"song\"",
+    );
+    systems.configure(Extra {
+        sections: &wrong,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 2);
+    let said = message(&lines);
+    assert!(said.contains("exchange.record") && said.contains("exchange.show_as"));
+    systems.stop();
+}
+
+fn message(lines: &[Value]) -> String {
+    of_type(lines, "exit")["message"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn a_trail_says_who_decided_about_which_content_in_four_forms() {
+    let systems = start(2);
+    in_server(&systems, 0, "=cmd|' /C calc'!A0");
+    systems.must(&["exchange"]);
+    let asset = systems.assets(&["Clip 0"]).remove(0);
+    for form in ["html", "csv", "json", "xml"] {
+        let file = format!("trail.{form}");
+        let lines = systems.must(&["audit", "report", "--asset", &asset, "--out", &file]);
+        let told = of_type(&lines, "audit_report");
+        assert_eq!(
+            (&told["intact"], &told["assets"]),
+            (&json!(true), &json!(1))
+        );
+    }
+    let read = |name: &str| std::fs::read_to_string(systems.place.path().join(name)).unwrap();
+    let document: Value = serde_json::from_str(&read("trail.json")).unwrap();
+    let events = document["events"].as_array().unwrap();
+    assert!(events.iter().all(|event| event["asset"] == asset.as_str()));
+    let recorded = events
+        .iter()
+        .filter(|event| event["event"] == "exchange-recorded");
+    assert_eq!(recorded.clone().count(), 3);
+    let digest = document["files"][0]["sha256"].as_str().unwrap();
+    let about: Vec<&str> = recorded
+        .filter_map(|event| event["sha256"].as_str())
+        .collect();
+    assert!(about.contains(&digest), "{about:?}");
+    assert!(read("trail.html").contains("Too dark &lt;here&gt;"));
+    assert!(read("trail.csv").lines().count() > 5);
+    assert!(read("trail.xml").contains(digest) && read("trail.xml").ends_with("</premis>\n"));
+
+    let collection = systems.simulator.collection();
+    let whole = [
+        "audit",
+        "report",
+        "--collection",
+        &collection,
+        "--out",
+        "all.csv",
+    ];
+    assert_eq!(of_type(&systems.must(&whole), "audit_report")["assets"], 2);
+    for (arguments, words) in [
+        (vec!["--out", "all.csv"], "--force replaces"),
+        (vec!["--out", "trail.doc"], "ends in none of"),
+        (vec!["--out", "longhaul.db"], "ends in none of"),
+        (
+            vec!["--asset", "nobody", "--out", "x.csv"],
+            "knows nothing of asset nobody",
+        ),
+        (vec!["--out", "nowhere/x.csv"], "there is no directory"),
+    ] {
+        let (code, lines) = systems.run(&[&["audit", "report"][..], &arguments].concat());
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(message(&lines).contains(words), "{}", message(&lines));
+    }
+    systems.stop();
+}
+
+#[test]
+fn votes_and_what_is_said_in_a_process_are_in_the_record() {
+    use longhaul::content_server::NewProcess;
+    use longhaul::ledger::{Change, Fact, Ledger};
+    let mut asset = AssetSpec::new("Clip 0", vec![FileSpec::generated("clip0.mov", 1, 4 * KIB)])
+        .value("campaign", &["Spring"]);
+    asset.approval = Some(("APPROVED", vec!["APPROVED"]));
+    let extra = Extra {
+        sections: SETTINGS,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(Campaign::new().asset(asset)), extra);
+    systems.must(&["publish", &systems.simulator.collection()]);
+    let id = systems.assets(&["Clip 0"]).remove(0);
+    let node = NodeId(systems.named("clip0.mov")[0].node);
+    let map = systems.simulator.content_server().add_workflow("Approval");
+    let new = NewProcess {
+        map: NodeId(map),
+        documents: vec![node],
+        marker: "exchange-test".to_owned(),
+        title: "Approval".to_owned(),
+        values: BTreeMap::new(),
+        comment: "Please look at the claims".to_owned(),
+    };
+    let path = systems.place.path().join("longhaul.db");
+    let object = id.clone();
+    systems.person(|server| async move {
+        let (process, _) = server.ensure_process(&new).await?;
+        let ledger = Ledger::open(&path, "a test").unwrap();
+        let fact = Fact {
+            flow: "approval".to_owned(),
+            object,
+            field: "version".to_owned(),
+            data: json!({"stage": {"running": {"process": process}}}).to_string(),
+            open: false,
+            at: 1,
+        };
+        ledger.apply(Change::new().fact(fact)).await.unwrap();
+        Ok(())
+    });
+    let lines = systems.must(&["exchange"]);
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 1})
+    );
+    let kinds: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.pointer("/line/kind")?.as_str())
+        .collect();
+    for kind in ["status", "approval", "comment"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    let vote = lines.iter().find(|line| line["line"]["kind"] == "approval");
+    let said = &vote.expect("a vote")["line"]["said"];
+    assert_eq!(said["text"], "APPROVED");
+    assert!(said["author_id"].is_string() && said["at"].is_string());
+    assert_eq!(said["content"]["sha256"].as_str().map(str::len), Some(64));
+    let text = shown(&systems, 0)[0]["segment_text"].to_string();
+    assert!(
+        text.contains("Please look at the claims") && text.contains("(20"),
+        "{text}"
+    );
+    systems.must(&["audit", "report", "--out", "trail.xml"]);
+    let trail = std::fs::read_to_string(systems.place.path().join("trail.xml")).unwrap();
+    assert!(
+        trail.contains(">approval</eventType>") && trail.contains("what=approval added in iconik")
+    );
+    let object = format!(">{node}:version:1</linkingObjectIdentifierValue>");
+    assert!(
+        trail.contains(&object)
+            && trail.contains(&format!(">{node}:version:1</objectIdentifierValue>"))
+    );
+    let before = effects(&systems);
+    assert_eq!(outcomes(&systems.must(&["exchange"])), json!({}));
+    assert_eq!(effects(&systems), before);
+    systems.stop();
+}
+
+#[test]
+fn a_token_that_may_not_comment_is_refused_until_it_may_and_nothing_is_lost() {
+    let systems = start(1);
+    in_server(&systems, 0, "Legal asks");
+    let iconik = systems.simulator.iconik();
+    iconik.add_token("mute-token", false, &["can_write_segments"]);
+    let path = systems.place.path().join("longhaul.toml");
+    let good = std::fs::read_to_string(path).expect("the settings");
+    let mute = good.replace(iconik.token(), "mute-token");
+    systems.place.write("longhaul.toml", &mute);
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 3, "{lines:#?}");
+    assert_eq!(
+        outcomes(&lines),
+        json!({"to-content-server": 2, "to-iconik": 1, "refused": 1})
+    );
+    let refused = lines.iter().find(|line| line["outcome"] == "refused");
+    let why = refused.expect("a refusal")["why"].as_str().expect("a text");
+    assert!(why.contains("can_write_segments"), "{why}");
+    assert_eq!(systems.named("clip0.mov.review.json").len(), 1);
+    let before = effects(&systems);
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!((code, outcomes(&lines)), (3, json!({"refused": 1})));
+    let after = effects(&systems);
+    assert_eq!((after.1, after.2), (before.1, before.2), "only offered");
+    assert!(shown(&systems, 0).is_empty());
+    systems.place.write("longhaul.toml", &good);
+    systems.must(&["exchange"]);
+    assert_eq!(shown(&systems, 0).len(), 1);
+    assert_eq!(systems.named("clip0.mov.review.json").len(), 1);
+    systems.stop();
+}
