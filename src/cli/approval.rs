@@ -154,7 +154,18 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
         Outcome::Gone,
     ];
     let held = open > 0 || undone.iter().any(|what| totals.outcomes.contains_key(what));
-    Ok(if held { Exit::Held } else { Exit::Done })
+    let exit = if held { Exit::Held } else { Exit::Done };
+    if !look.dry_run {
+        let found = totals.outcomes.iter();
+        let found = found
+            .map(|(what, count)| (what.as_str().to_owned(), *count))
+            .chain([
+                ("running".to_owned(), totals.running),
+                ("overdue".to_owned(), totals.overdue),
+            ]);
+        connect::note(&ledger, FLOW, exit, found).await?;
+    }
+    Ok(exit)
 }
 
 fn configured(settings: &Resolved) -> anyhow::Result<()> {

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::exit::Ended;
+use super::exit::{Ended, Exit};
 use crate::content_server::Right;
-use crate::flows::Systems;
+use crate::flows::{self, Systems};
 use crate::ledger::{Ledger, Reader};
 use crate::pace::{Calendar, Pace, Window};
 use crate::settings::{self, ContentServerAuth, Rate, Resolved};
@@ -17,6 +17,19 @@ use crate::{content_server, http, iconik};
 pub(crate) struct Connected {
     pub(crate) systems: Systems,
     pub(crate) staging: NodeId,
+}
+
+/// Remembers how a flow ended, for `status`; `found` counts what it found, by kind.
+pub(crate) async fn note(
+    ledger: &Ledger,
+    flow: &str,
+    exit: Exit,
+    found: impl IntoIterator<Item = (String, u64)>,
+) -> anyhow::Result<()> {
+    let through = matches!(exit, Exit::Done | Exit::Held);
+    let found = found.into_iter().filter(|(_, count)| *count > 0).collect();
+    flows::standing::note(ledger, flow, exit.code().into(), through, found).await?;
+    Ok(())
 }
 
 /// The HTTP client as the settings want it.

@@ -130,6 +130,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "rights",
+        &[
+            "longhaul rights test ASSET --use 'web, AT, 2027-07-01'",
+            "longhaul rights expiring --within 30d",
+        ],
+    ),
+    (
         "map",
         &["longhaul map test 0b1c2d3e-0000-11ee-8000-0242ac120002"],
     ),

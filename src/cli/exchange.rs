@@ -101,11 +101,17 @@ async fn go(context: &Context, settings: &Resolved, arguments: &Arguments) -> an
     summary(context, &totals, arguments.dry_run);
     let undone = [Outcome::Refused, Outcome::Gone];
     let held = totals.unfiled > 0 || undone.iter().any(|what| totals.outcomes.contains_key(what));
-    Ok(match (totals.stopped, held) {
+    let exit = match (totals.stopped, held) {
         (true, _) => Exit::Stopped,
         (false, true) => Exit::Held,
         (false, false) => Exit::Done,
-    })
+    };
+    if !arguments.dry_run {
+        let found = totals.outcomes.iter();
+        let found = found.map(|(what, count)| (what.as_str().to_owned(), *count));
+        connect::note(&ledger, FLOW, exit, found).await?;
+    }
+    Ok(exit)
 }
 
 /// The attribute that comments are written in, as the server knows it.

@@ -166,12 +166,18 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
     let open = waiting(settings)?;
     summary(context, &totals, open, look.dry_run);
     let held = open > 0 || totals.steps.keys().any(|step| step.waits());
-    Ok(match ended {
+    let exit = match ended {
         transfer::Outcome::Stopped | transfer::Outcome::Waiting => Exit::Stopped,
         transfer::Outcome::Failed(failure) => return Err(crate::flows::Error::from(failure).into()),
         transfer::Outcome::Finished if held => Exit::Held,
         transfer::Outcome::Finished => Exit::Done,
-    })
+    };
+    if !look.dry_run {
+        let found = totals.steps.iter();
+        let found = found.map(|(what, count)| (what.as_str().to_owned(), *count));
+        connect::note(&ledger, "lifecycle", exit, found).await?;
+    }
+    Ok(exit)
 }
 
 /// Files the certificates of what was destroyed, as a run of its own.

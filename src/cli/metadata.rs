@@ -125,7 +125,13 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
     summary(context, &totals, open, look.dry_run);
     let undone = [Outcome::Conflict, Outcome::Refused, Outcome::Gone];
     let held = open > 0 || undone.iter().any(|what| totals.outcomes.contains_key(what));
-    Ok(if held { Exit::Held } else { Exit::Done })
+    let exit = if held { Exit::Held } else { Exit::Done };
+    if !look.dry_run {
+        let found = totals.outcomes.iter();
+        let found = found.map(|(what, count)| (what.as_str().to_owned(), *count));
+        connect::note(&ledger, FLOW, exit, found).await?;
+    }
+    Ok(exit)
 }
 
 /// Fields that wait for a person, as far as anybody needs to know.

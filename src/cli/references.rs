@@ -112,7 +112,13 @@ async fn go(
         .await?;
     summary(context, &totals, dry_run);
     let held = totals.outcomes.contains_key(&Outcome::Held);
-    Ok(if held { Exit::Held } else { Exit::Done })
+    let exit = if held { Exit::Held } else { Exit::Done };
+    if let (false, Some(ledger)) = (dry_run, &ledger) {
+        let found = totals.outcomes.iter();
+        let found = found.map(|(what, count)| (what.as_str().to_owned(), *count));
+        connect::note(ledger, "references", exit, found).await?;
+    }
+    Ok(exit)
 }
 
 /// Sees to it that the audience exists: nobody may read anything for one that does not, and all

@@ -241,6 +241,17 @@ fn expiring(context: &Context, settings: &Resolved, arguments: &Expiring) -> any
     Ok(Exit::Done)
 }
 
+/// How many licences of filed assets end within `days` from today.
+pub(super) fn soon(reader: &crate::ledger::Reader, days: i64) -> anyhow::Result<u64> {
+    let from = today();
+    Ok(ending::ending(
+        reader,
+        from,
+        from.saturating_add(days.days()),
+        |_| {},
+    )?)
+}
+
 /// Days of `30d`, `12w` or a plain number.
 fn days(text: &str) -> anyhow::Result<i64> {
     let text = text.trim();

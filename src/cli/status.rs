@@ -7,8 +7,9 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::words;
-use super::{Context, when};
+use super::{Context, rights, when};
 use crate::control::{Client, Doing, LiveFacts, Status};
+use crate::flows::standing;
 use crate::ledger::{ClassCount, Item, Reader};
 use crate::types::{FailureClass, ItemId, RunId, display_bytes};
 
@@ -35,6 +36,8 @@ pub(crate) struct Arguments {
 const PAGE: usize = 500;
 /// Items of a state that are shown to people; `--state` shows all.
 const SHOWN: usize = 20;
+/// Licences that end within so many days are said.
+const AHEAD: i64 = 30;
 
 /// Where a run stands, as far as this process can see; `None` without a run.
 pub(crate) async fn look(
@@ -74,6 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let reader = super::connect::existing_ledger(&settings)?;
     let Some(status) = look(&reader, &settings.ledger.path, arguments.run.map(RunId)).await? else {
         output.say("no run yet");
+        flows(context, &reader)?;
         return Ok(Exit::Done);
     };
     output.event("status", status.json());
@@ -95,7 +99,52 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         let all = output.json() || arguments.state.is_some();
         list(context, &reader, &status, state, all)?;
     }
+    if arguments.state.is_none() && arguments.run.is_none() {
+        flows(context, &reader)?;
+    }
     Ok(Exit::Done)
+}
+
+/// How the other flows stand, and how many licences are about to end.
+fn flows(context: &Context, reader: &Reader) -> anyhow::Result<()> {
+    let output = &context.output;
+    for flow in standing::all(reader)? {
+        output.event(
+            "flow_standing",
+            serde_json::to_value(&flow).unwrap_or_default(),
+        );
+        let ended = match flow.last_success {
+            Some(at) => format!("went through {}", when::moment(at.as_millisecond())),
+            None => "never went through".to_owned(),
+        };
+        let found: Vec<String> = flow
+            .found
+            .iter()
+            .map(|(what, count)| format!("{count} {}", what.replace('-', " ")))
+            .collect();
+        let found = if found.is_empty() {
+            String::new()
+        } else {
+            format!(", found {}", found.join(", "))
+        };
+        output.say(format!("{} {ended}{found}", styled(BOLD, flow.flow)));
+        if flow.code.is_some_and(|code| !matches!(code, 0 | 3)) {
+            output.say(format!("  {}", styled(WARN, "was stopped since")));
+        }
+        if flow.waiting > 0 {
+            let text = format!("{} wait for a person", flow.waiting);
+            output.say(format!("  {}", styled(BAD, text)));
+        }
+    }
+    let ending = rights::soon(reader, AHEAD)?;
+    if ending > 0 {
+        output.event("rights_soon", json!({"days": AHEAD, "licences": ending}));
+        output.say(format!(
+            "{} (`longhaul rights expiring`)",
+            styled(WARN, format!("{ending} licences end within {AHEAD} days"))
+        ));
+    }
+    Ok(())
 }
 
 /// The lines above the items.

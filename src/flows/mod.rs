@@ -15,7 +15,7 @@
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
-//! [`write_back`] (what iconik is told afterwards). [`plan`] says what a flow would do.
+//! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow would do.
 
 pub mod approval;
 pub mod archive;
@@ -32,6 +32,7 @@ pub mod publish;
 pub mod reconcile;
 pub mod references;
 pub mod rights;
+pub mod standing;
 pub mod write_back;
 
 use std::sync::Arc;

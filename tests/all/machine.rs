@@ -208,6 +208,7 @@ fn every_command_prints_what_the_schema_says() {
         "metadata",
         "metadata_conflict",
         "rights_ending",
+        "rights_soon",
         "reference",
         "reference_shown",
         "reference_waiting",
