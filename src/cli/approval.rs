@@ -145,7 +145,7 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
         Some(asset) => approvals.one(asset, &mut each).await?,
         None => approvals.run(&mut each).await?,
     };
-    let open = waiting(settings)?;
+    let open = connect::waiting(settings, FLOW)?;
     summary(context, &totals, open, look.dry_run);
     let undone = [
         Outcome::Unclear,
@@ -254,14 +254,6 @@ async fn attribute(
     })?;
     let bound = found.fields.into_iter().next();
     bound.ok_or_else(|| Ended::usage(format!("`approval.{}` names no attribute", field.name)))
-}
-
-/// Approvals that wait for a person.
-fn waiting(settings: &Resolved) -> anyhow::Result<u64> {
-    let reader = connect::existing_ledger(settings)?;
-    let open = reader.open_questions()?;
-    let own = open.iter().find(|(flow, _)| flow == FLOW);
-    Ok(own.map_or(0, |(_, count)| *count))
 }
 
 fn say(context: &Context, decision: &Decision, dry_run: bool) {
@@ -413,12 +405,7 @@ fn one(context: &Context, listed: &Listed) {
 }
 
 async fn decide(context: &Context, settings: &Resolved, decision: Decide) -> anyhow::Result<Exit> {
-    let because = decision.because.trim();
-    if because.is_empty() {
-        return Err(Ended::usage(
-            "--because needs a reason: an audit asks for it",
-        ));
-    }
+    let because = who::because(&decision.because)?;
     configured(settings)?;
     let asset = AssetId(decision.asset);
     let version = decision.asset_version.map(VersionId);

@@ -19,6 +19,13 @@ pub(crate) struct Connected {
     pub(crate) staging: NodeId,
 }
 
+/// Facts of a flow that wait for a person.
+pub(crate) fn waiting(settings: &Resolved, flow: &str) -> anyhow::Result<u64> {
+    let open = existing_ledger(settings)?.open_questions()?;
+    let own = open.iter().find(|(name, _)| name == flow);
+    Ok(own.map_or(0, |(_, count)| *count))
+}
+
 /// Remembers how a flow ended, for `status`; `found` counts what it found, by kind.
 pub(crate) async fn note(
     ledger: &Ledger,

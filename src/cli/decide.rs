@@ -38,12 +38,7 @@ pub(crate) struct Arguments {
 const PAGE: usize = 200;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let because = arguments.because.trim();
-    if because.is_empty() {
-        return Err(Ended::usage(
-            "--because needs a reason: an audit asks for it",
-        ));
-    }
+    let because = who::because(&arguments.because)?;
     let settings = context.settings(Vec::new())?;
     let ledger = connect::open_ledger(connect::must_exist(&settings)?, "decide")?;
     let mut items = Vec::with_capacity(arguments.items.len());

@@ -11,8 +11,9 @@ use super::exit::Exit;
 use super::output::{BAD, DIM, GOOD, WARN, styled};
 use super::{Context, connect, explain, record};
 use crate::content_server::{self, Holder, Right};
+use crate::flows::rights::PaperSource;
 use crate::ledger::Reader;
-use crate::settings::{ContentServerSettings, Resolved};
+use crate::settings::{ContentServerSettings, Resolved, RightsSettings};
 use crate::transfer::Destination;
 use crate::types::{ByteCount, GIB, MIB, NodeId, display_bytes};
 
@@ -342,6 +343,41 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
                 "mend `map.fields`; `longhaul map test ASSET` shows what it does to one asset",
             ),
         }
+    }
+    rights(&client, &settings.rights, findings).await;
+}
+
+/// What the papers that prove rights need on the server.
+async fn rights(
+    client: &content_server::Client,
+    configured: &RightsSettings,
+    findings: &mut Findings<'_>,
+) {
+    for paper in &configured.papers {
+        if let PaperSource::Folder(id) = paper.source {
+            let what = format!("papers `{}`", paper.name);
+            folder(client, &what, id, findings).await;
+        }
+    }
+    let Some(wanted) = &configured.cross_reference else {
+        return;
+    };
+    let what = "cross-references";
+    match client.cross_reference_kinds().await {
+        Ok(kinds) if kinds.iter().any(|kind| kind.eq_ignore_ascii_case(wanted)) => {
+            findings.ok(what, format!("{wanted:?} is defined"));
+        }
+        Ok(kinds) => findings.fail(
+            what,
+            format!("{wanted:?} is none of {}", kinds.join(", ")),
+            "name a kind that records management defines in `rights.cross_reference`",
+            Exit::Usage,
+        ),
+        Err(failure) => findings.error(
+            what,
+            &failure.into(),
+            "leave `rights.cross_reference` out where there is no records management",
+        ),
     }
 }
 

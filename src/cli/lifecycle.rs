@@ -163,7 +163,7 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
     if !totals.uncertified.is_empty() && !look.dry_run {
         ended = certify(context, settings, &connected, &ledger, &policy, &mut totals).await?;
     }
-    let open = waiting(settings)?;
+    let open = connect::waiting(settings, FLOW)?;
     summary(context, &totals, open, look.dry_run);
     let held = open > 0 || totals.steps.keys().any(|step| step.waits());
     let exit = match ended {
@@ -303,14 +303,6 @@ async fn policy(settings: &Resolved, connected: &Connected) -> anyhow::Result<Po
     })
 }
 
-/// Assets that wait for a person.
-fn waiting(settings: &Resolved) -> anyhow::Result<u64> {
-    let reader = connect::existing_ledger(settings)?;
-    let open = reader.open_questions()?;
-    let own = open.iter().find(|(flow, _)| flow == FLOW);
-    Ok(own.map_or(0, |(_, count)| *count))
-}
-
 fn say(context: &Context, decision: &Decision, dry_run: bool) {
     let output = &context.output;
     let mut line = serde_json::to_value(decision).unwrap_or_default();
@@ -429,12 +421,7 @@ fn one(context: &Context, fact: &Fact, case: &lifecycle::Case) {
 }
 
 async fn decide(context: &Context, settings: &Resolved, decision: Decide) -> anyhow::Result<Exit> {
-    let because = decision.because.trim();
-    if because.is_empty() {
-        return Err(Ended::usage(
-            "--because needs a reason: an audit asks for it",
-        ));
-    }
+    let because = who::because(&decision.because)?;
     let asset = AssetId(decision.asset);
     let approval = Approval {
         outcome: decision.outcome.outcome(),

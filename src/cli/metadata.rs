@@ -121,7 +121,7 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
         Some(asset) => sync.one(asset, &mut each).await?,
         None => sync.run(&mut each).await?,
     };
-    let open = waiting(settings)?;
+    let open = connect::waiting(settings, FLOW)?;
     summary(context, &totals, open, look.dry_run);
     let undone = [Outcome::Conflict, Outcome::Refused, Outcome::Gone];
     let held = open > 0 || undone.iter().any(|what| totals.outcomes.contains_key(what));
@@ -132,14 +132,6 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
         connect::note(&ledger, FLOW, exit, found).await?;
     }
     Ok(exit)
-}
-
-/// Fields that wait for a person, as far as anybody needs to know.
-fn waiting(settings: &Resolved) -> anyhow::Result<u64> {
-    let reader = connect::existing_ledger(settings)?;
-    let open = reader.open_questions()?;
-    let own = open.iter().find(|(flow, _)| flow == FLOW);
-    Ok(own.map_or(0, |(_, count)| *count))
 }
 
 fn say(context: &Context, decision: &Decision, dry_run: bool) {
@@ -257,12 +249,7 @@ fn one(context: &Context, conflict: &Conflict) {
 }
 
 async fn decide(context: &Context, settings: &Resolved, decision: Decide) -> anyhow::Result<Exit> {
-    let because = decision.because.trim();
-    if because.is_empty() {
-        return Err(Ended::usage(
-            "--because needs a reason: an audit asks for it",
-        ));
-    }
+    let because = who::because(&decision.because)?;
     let asset = AssetId(decision.asset);
     let take = match decision.take {
         Whose::Iconik => Take::Iconik,

@@ -1,5 +1,6 @@
-//! Who gives a command: what the journal keeps of it.
+//! Who gives a command, and why: what the journal keeps of it.
 
+use super::exit::Ended;
 use crate::control::From;
 
 /// The user of this machine, by name as far as it is known.
@@ -16,6 +17,17 @@ pub(crate) fn described() -> String {
         Some(name) => format!("{name} (uid {uid})"),
         None => format!("uid {uid}"),
     }
+}
+
+/// Why, for the journal.
+pub(crate) fn because(text: &str) -> anyhow::Result<&str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Ended::usage(
+            "--because needs a reason: an audit asks for it",
+        ));
+    }
+    Ok(text)
 }
 
 /// Who asks a process at work, by which command.

@@ -289,19 +289,8 @@ fn attribute_of(name: &str, category: String, set: Option<String>, attribute: St
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resolved, Sources, load};
+    use super::super::tests::read;
     use super::*;
-
-    fn read(text: &str) -> Result<Resolved, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("longhaul.toml");
-        std::fs::write(&path, text).unwrap();
-        load(&Sources {
-            config: Some(path),
-            ..Sources::default()
-        })
-        .map_err(|problems| problems.to_string())
-    }
 
     #[test]
     fn unset_it_waits_for_the_review_and_reads_what_people_did() {

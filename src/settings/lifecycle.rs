@@ -232,19 +232,8 @@ fn archive(raw: &Raw) -> Parsed<Archive> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resolved, Sources, load};
+    use super::super::tests::read;
     use super::*;
-
-    fn read(text: &str) -> Result<Resolved, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("longhaul.toml");
-        std::fs::write(&path, format!("[lifecycle]\n{text}")).unwrap();
-        load(&Sources {
-            config: Some(path),
-            ..Sources::default()
-        })
-        .map_err(|problems| problems.to_string())
-    }
 
     #[test]
     fn nothing_is_destroyed_or_even_watched_unless_it_is_said() {

@@ -420,19 +420,8 @@ pub(super) fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resolved, Sources, load};
+    use super::super::tests::read;
     use super::*;
-
-    fn read(text: &str) -> Result<Resolved, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("longhaul.toml");
-        std::fs::write(&path, text).unwrap();
-        load(&Sources {
-            config: Some(path),
-            ..Sources::default()
-        })
-        .map_err(|problems| problems.to_string())
-    }
 
     #[test]
     fn a_field_needs_a_category_and_an_attribute_and_takes_its_own_name_for_the_rest() {

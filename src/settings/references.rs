@@ -174,19 +174,8 @@ fn field(raw: &Raw) -> Parsed<(ViewId, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resolved, Sources, load};
+    use super::super::tests::read;
     use super::*;
-
-    fn read(text: &str) -> Result<Resolved, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("longhaul.toml");
-        std::fs::write(&path, text).unwrap();
-        load(&Sources {
-            config: Some(path),
-            ..Sources::default()
-        })
-        .map_err(|problems| problems.to_string())
-    }
 
     #[test]
     fn a_rule_needs_collections_and_one_place_and_shows_links_by_default() {

@@ -149,20 +149,9 @@ fn required(raw: &Raw) -> Parsed<Required> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resolved, Sources, load};
+    use super::super::tests::read;
     use super::*;
     use crate::types::NodeId;
-
-    fn read(text: &str) -> Result<Resolved, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("longhaul.toml");
-        std::fs::write(&path, text).unwrap();
-        load(&Sources {
-            config: Some(path),
-            ..Sources::default()
-        })
-        .map_err(|problems| problems.to_string())
-    }
 
     #[test]
     fn a_licence_has_fields_words_and_papers() {

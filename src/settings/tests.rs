@@ -18,6 +18,12 @@ auth = { user = "svc", password = { env = "PASSWORD" } }
 target = { folder = 1, staging = 2 }
 "#;
 
+/// The settings of a file with this text, or everything wrong with it.
+pub(super) fn read(text: &str) -> Result<Resolved, String> {
+    let given = given(text);
+    load(&given.sources).map_err(|problems| problems.to_string())
+}
+
 /// A directory with a settings file of mode 0600, and sources that read it.
 struct Given {
     dir: tempfile::TempDir,

@@ -145,6 +145,7 @@ fn every_command_prints_what_the_schema_says() {
         .as_str()
         .expect("a key")
         .to_owned();
+    runs(&["status"], 0);
     runs(&["status", "--run", "3"], 0);
     runs(&["top"], 0);
     runs(&["audit"], 0);

@@ -300,3 +300,20 @@ fn killed_anywhere_papers_and_masters_are_filed_once() {
         assert_eq!(found[0].version, 1, "{name}");
     }
 }
+
+#[test]
+fn doctor_looks_for_what_papers_need() {
+    let systems = start();
+    let lines = systems.must(&["doctor"]);
+    let found = lines.iter().find(|line| line["what"] == "cross-references");
+    assert_eq!(found.expect("a line")["verdict"], "ok");
+    let path = systems.place.path().join("longhaul.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("\"Supporting document\"", "\"Nobody's kind\"");
+    std::fs::write(&path, text).unwrap();
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 2, "{lines:#?}");
+    let found = lines.iter().find(|line| line["what"] == "cross-references");
+    let found = found.expect("a line")["found"].as_str().unwrap();
+    assert!(found.contains("none of Supporting document"), "{found}");
+}

@@ -196,6 +196,12 @@ pub fn edits() -> Campaign {
                 "TV spot, 30 seconds",
                 vec![FileSpec::generated("TV30.mxf", 71, 5 * MIB + 3)],
             )
+            .value("rights_status", &["restricted"])
+            .value("owner", &["Talent Agency Nord"])
+            .value("licensee", &["Brand X GmbH"])
+            .value("expires_on", &["2027-12-31"])
+            .value("region", &["emea"])
+            .value("media", &["tv", "web"])
             .with(|a| {
                 a.approval = Some(("APPROVED", vec!["APPROVED"]));
                 a.comments = vec![comment("Colours are final <ok>", 1_000, false, None)];
