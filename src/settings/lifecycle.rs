@@ -266,7 +266,8 @@ mod tests {
             ("archive = \"tape\"", "`nothing`"),
             ("destroy = \"yes\"", "true or false"),
         ] {
-            let problems = read(text).map(|_| ()).unwrap_err();
+            let section = format!("[lifecycle]\n{text}");
+            let problems = read(&section).map(|_| ()).unwrap_err();
             assert!(problems.contains(said), "{text}: {problems}");
         }
     }
