@@ -25,6 +25,10 @@ pub struct Reader {
     path: PathBuf,
 }
 
+/// Commands whose runs only file papers of their own. The same command goes on with what it left;
+/// they are nothing that a person, or a service after a reboot, means by the last run.
+const ASIDE: &str = "'exchange', 'lifecycle', 'package check'";
+
 impl Reader {
     /// Opens the ledger of another process, or of none.
     ///
@@ -78,7 +82,8 @@ impl Reader {
         lock::owner(&self.path)
     }
 
-    /// A run, or the latest one.
+    /// A run, or the latest one that moved masters; one that only filed papers of its own is taken
+    /// when there is no other.
     ///
     /// # Errors
     ///
@@ -93,7 +98,10 @@ impl Reader {
                 decode::run,
             ),
             None => self.one(
-                &format!("SELECT {columns} FROM run ORDER BY id DESC LIMIT 1"),
+                &format!(
+                    "SELECT {columns} FROM run
+                     ORDER BY command IN ({ASIDE}), id DESC LIMIT 1"
+                ),
                 [],
                 decode::run,
             ),

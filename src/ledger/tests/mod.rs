@@ -562,3 +562,22 @@ async fn items_of_one_asset_are_found_by_what_their_keys_begin_with() {
     assert_eq!(found("a/", 2), ["a/1", "a/2"]);
     assert!(found("c/", 10).is_empty());
 }
+
+#[tokio::test]
+async fn a_run_that_only_files_papers_of_its_own_does_not_hide_the_one_to_go_on_with() {
+    let place = Place::new();
+    let ledger = place.open();
+    let begin = async |command: &str| {
+        let new = NewRun {
+            command: command.into(),
+            ..NewRun::default()
+        };
+        ledger.start_run(new).await.unwrap()
+    };
+    let exchange = begin("exchange").await;
+    assert_eq!(ledger.run(None).await.unwrap().unwrap().id, exchange);
+    let archive = begin("archive").await;
+    begin("exchange").await;
+    begin("lifecycle").await;
+    assert_eq!(ledger.run(None).await.unwrap().unwrap().id, archive);
+}
