@@ -1,18 +1,15 @@
 //! `audit`: the chained journal.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::exit::{Ended, Exit};
+use super::new_file::NewFile;
 use super::output::{BAD, DIM, GOOD, styled};
-use super::report::belongs_to_ledger;
 use crate::ledger::{Chain, Reader};
 use crate::report::trail::{self, Form};
 use crate::settings::Resolved;
@@ -154,8 +151,7 @@ async fn trail(
     ledger: &Reader,
     report: &Report,
 ) -> anyhow::Result<Exit> {
-    let path = std::path::absolute(&report.out)?;
-    let form = match path.extension().and_then(|ending| ending.to_str()) {
+    let form = match report.out.extension().and_then(|ending| ending.to_str()) {
         Some("html" | "htm") => Form::Html,
         Some("csv") => Form::Csv,
         Some("json") => Form::Json,
@@ -167,18 +163,7 @@ async fn trail(
             )));
         }
     };
-    if belongs_to_ledger(&path, &settings.ledger.path) {
-        return Err(Ended::usage(format!(
-            "{} is the ledger's own file",
-            path.display()
-        )));
-    }
-    if path.exists() && !(report.force && path.is_file()) {
-        return Err(Ended::usage(format!(
-            "{} exists; --force replaces a file",
-            path.display()
-        )));
-    }
+    let file = NewFile::at(&report.out, &settings.ledger.path, report.force)?;
     let assets = wanted(settings, report).await?;
     for asset in report.asset.iter() {
         if ledger.items_below(&format!("{asset}/"), 1)?.is_empty() {
@@ -187,36 +172,13 @@ async fn trail(
             )));
         }
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if !folder.is_dir() {
-        return Err(Ended::usage(format!(
-            "there is no directory {}; create it first",
-            folder.display()
-        )));
-    }
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("writing in {}", folder.display()))?;
-    let written = {
-        let mut writer = BufWriter::new(file.as_file_mut());
-        let written = trail::write(ledger, assets.as_ref(), form, &mut writer)?;
-        writer.flush()?;
-        written
-    };
-    file.as_file().sync_all()?;
-    let kept = if report.force {
-        file.persist(&path)
-    } else {
-        file.persist_noclobber(&path)
-    };
-    kept.with_context(|| format!("writing {}", path.display()))?;
-    // The name lasts as the content does.
-    File::open(folder)?.sync_all()?;
+    let written = file.write(|writer| Ok(trail::write(ledger, assets.as_ref(), form, writer)?))?;
     let output = &context.output;
     output.event(
         "audit_report",
         json!({
             "assets": written.assets, "lines": written.lines, "intact": written.intact,
-            "head": written.head, "file": path,
+            "head": written.head, "file": file.path(),
         }),
     );
     output.say(format!(
@@ -224,7 +186,7 @@ async fn trail(
         written.files,
         written.assets,
         written.lines,
-        path.display()
+        file.path().display()
     ));
     if written.intact {
         output.say(styled(GOOD, "chain intact"));

@@ -20,6 +20,7 @@ mod manual;
 mod map;
 mod metadata;
 mod migrate;
+mod new_file;
 mod output;
 mod package;
 mod plan;

@@ -1,14 +1,13 @@
 //! `report`: what a run came to, as a page to sign, a table, or JSON lines.
 
-use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use serde_json::json;
 
 use super::exit::{Ended, Exit};
+use super::new_file::NewFile;
 use super::output::{BAD, GOOD, WARN, styled};
 use super::{Context, connect};
 use crate::ledger::Reader;
@@ -93,54 +92,18 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let Some(path) = out else {
         return to_stdout(context, job);
     };
-    let path = std::path::absolute(path)?;
-    if belongs_to_ledger(&path, &settings.ledger.path) {
-        return Err(Ended::usage(format!(
-            "{} is the ledger's own file",
-            path.display()
-        )));
-    }
-    if path.exists() && !(arguments.force && path.is_file()) {
-        return Err(Ended::usage(format!(
-            "{} exists; --force replaces a file",
-            path.display()
-        )));
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if !folder.is_dir() {
-        return Err(Ended::usage(format!(
-            "there is no directory {}; create it first",
-            folder.display()
-        )));
-    }
-    // Its mode is 0600; nobody sees it before it is whole.
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("writing in {}", folder.display()))?;
-    let report = {
-        let mut writer = BufWriter::new(file.as_file_mut());
-        let report = job.write(&mut writer)?;
-        writer.flush()?;
-        report
-    };
-    file.as_file().sync_all()?;
-    let kept = if arguments.force {
-        file.persist(&path)
-    } else {
-        file.persist_noclobber(&path)
-    };
-    kept.with_context(|| format!("writing {}", path.display()))?;
-    // The name lasts as the content does.
-    File::open(folder)?.sync_all()?;
+    let file = NewFile::at(path, &settings.ledger.path, arguments.force)?;
+    let report = file.write(|writer| Ok(job.write(writer)?))?;
     let style = match report.standing {
         Standing::Good => GOOD,
         Standing::Open => WARN,
         Standing::Bad => BAD,
     };
     output.say(styled(style, &report.verdict));
-    output.say(format!("written to {}", path.display()));
+    output.say(format!("written to {}", file.path().display()));
     output.event(
         "reported",
-        json!({"run": report.run, "to": path, "standing": report.standing, "verdict": report.verdict, "items": report.planned.items, "bytes": report.planned.bytes, "digest": report.chain.digest}),
+        json!({"run": report.run, "to": file.path(), "standing": report.standing, "verdict": report.verdict, "items": report.planned.items, "bytes": report.planned.bytes, "digest": report.chain.digest}),
     );
     Ok(exit(&report))
 }
@@ -234,13 +197,4 @@ fn now(settings: &Resolved) -> Vec<Setting> {
             })
         })
         .collect()
-}
-
-/// Whether a path is the ledger, its log, its lock or its socket.
-pub(super) fn belongs_to_ledger(path: &Path, ledger: &Path) -> bool {
-    let ledger = std::path::absolute(ledger).unwrap_or_else(|_| ledger.to_owned());
-    let (path, ledger) = (path.to_string_lossy(), ledger.to_string_lossy());
-    ["", "-wal", "-shm", ".lock", ".sock"]
-        .iter()
-        .any(|suffix| *path == format!("{ledger}{suffix}"))
 }

@@ -308,17 +308,7 @@ fn a_start_without_an_answer_is_found_or_waits_for_a_person() {
 fn killed_at_random_moments_no_process_is_started_twice() {
     let systems = start(8);
     for patience in [60, 110, 160, 220, 300] {
-        let mut child = systems
-            .place
-            .bare()
-            .args(["approval", "--json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(patience));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        systems.kill_after(Duration::from_millis(patience), &["approval"]);
     }
     // Half way between the start and its answer, for certain.
     let rule = Rule::new(Action::Delay {
@@ -356,17 +346,7 @@ fn killed_at_random_moments_no_process_is_started_twice() {
         act(&systems, id(process), "Reject", "no");
     }
     for patience in [60, 120, 200] {
-        let mut child = systems
-            .place
-            .bare()
-            .args(["approval", "--json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(patience));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        systems.kill_after(Duration::from_millis(patience), &["approval"]);
     }
     systems.must(&["approval"]);
     let writes = systems.simulator.iconik().writes();

@@ -1,7 +1,6 @@
 //! `exchange`: what people say and decide in either system, once each, in a record that both share.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::simulator::Options;
@@ -210,17 +209,7 @@ fn killed_at_random_moments_nothing_is_said_twice() {
         assert_eq!(ended.status.code(), None, "{point} was not reached");
     }
     for patience in [30, 60, 90, 120] {
-        let mut child = systems
-            .place
-            .bare()
-            .args(["exchange", "--json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(patience));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        systems.kill_after(Duration::from_millis(patience), &["exchange"]);
     }
     systems.must(&["exchange"]);
     for number in 0..6 {

@@ -1,7 +1,6 @@
 //! `metadata`: edits on both sides, carried over once, decided by the truth or by a person.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::simulator::Options;
@@ -320,17 +319,7 @@ fn killed_at_random_moments_both_sides_still_come_to_agree() {
         desk.in_server(number, "language", json!(format!("l{number}")));
     }
     for patience in [40, 80, 120, 160, 220] {
-        let mut child = systems
-            .place
-            .bare()
-            .args(["metadata", "--json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(patience));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        systems.kill_after(Duration::from_millis(patience), &["metadata"]);
     }
     systems.must(&["metadata"]);
     for number in 0..12 {

@@ -1,6 +1,5 @@
 //! Rights with the media: the sidecar, the papers that prove it, and questions about them.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::simulator::Options;
@@ -275,17 +274,10 @@ fn killed_anywhere_papers_and_masters_are_filed_once() {
     let systems = start();
     let list = ids(&systems, &["Spot", "Teaser"]);
     for milliseconds in [120, 200, 300, 450, 700] {
-        let mut child = systems
-            .place
-            .bare()
-            .args(["publish", "--ids", &list, "--json"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        systems.kill_after(
+            Duration::from_millis(milliseconds),
+            &["publish", "--ids", &list],
+        );
     }
     systems.must(&["publish", "--ids", &list]);
     for name in [

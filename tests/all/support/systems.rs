@@ -1,6 +1,7 @@
 //! Both simulated systems with a directory for `longhaul`, whose settings point at them.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::content_server::{VisibleVersion, duplicates};
@@ -83,6 +84,23 @@ impl Systems {
         let (code, lines) = self.run(arguments);
         assert_eq!(code, 0, "{arguments:?}: {lines:#?}");
         lines
+    }
+
+    /// Begins a command and kills it, as it is, after `patience`.
+    pub(crate) fn kill_after(&self, patience: Duration, arguments: &[&str]) {
+        let mut child = self
+            .place
+            .bare()
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("longhaul starts");
+        std::thread::sleep(patience);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it is dead");
     }
 
     /// Archives the campaign's collection with these flags; everything must be done.
