@@ -95,8 +95,8 @@ impl Reader {
 
     fn proofs(&self, run: RunId) -> Result<Vec<ProofCount>, Error> {
         self.many(
-            "SELECT proof, count(*), sum(bytes) FROM item INDEXED BY item_state
-             WHERE run = ?1 AND state = 'done' GROUP BY proof ORDER BY proof",
+            "SELECT proof, items, bytes FROM tally
+             WHERE run = ?1 AND state = 'done' AND items <> 0 ORDER BY proof",
             [run.0],
             |row| {
                 let mut cells = Cells::of_group(row, "item", run.0);
@@ -136,9 +136,7 @@ impl Reader {
         // Files that are through count whole, open ones by their acknowledged parts.
         let mut items = self.many(
             &format!(
-                "SELECT item.id, title, bytes,
-                     (SELECT coalesce(sum(size), 0) FROM file
-                      WHERE item = item.id AND version IS NOT NULL)
+                "SELECT item.id, title, bytes, committed
                      + (SELECT coalesce(sum({PART_BYTES}), 0) FROM file JOIN part ON part.file = file.id
                         WHERE file.item = item.id AND part.acked = 1 AND file.version IS NULL)
                  FROM item INDEXED BY item_state WHERE run = ?1 AND state = 'active'
@@ -179,9 +177,7 @@ impl Reader {
     /// Files of unfinished items that are committed.
     fn committed(&self, run: RunId) -> Result<ByteCount, Error> {
         let found = self.many(
-            "SELECT coalesce(sum(file.size), 0) FROM item INDEXED BY item_state
-             JOIN file ON file.item = item.id
-             WHERE item.run = ?1 AND item.state <> 'done' AND file.version IS NOT NULL",
+            "SELECT coalesce(sum(committed), 0) FROM tally WHERE run = ?1 AND state <> 'done'",
             [run.0],
             |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()),
         )?;

@@ -386,8 +386,8 @@ pub(super) fn file(conn: &Connection, item: ItemId, seq: u64) -> Result<File, Er
     }
 }
 
-pub(super) const SUMMARY: &str = "SELECT state, count(*), sum(bytes) FROM item
-    INDEXED BY item_state WHERE run = ?1 GROUP BY state ORDER BY state";
+pub(super) const SUMMARY: &str = "SELECT state, sum(items), sum(bytes) FROM tally
+    WHERE run = ?1 AND items <> 0 GROUP BY state ORDER BY state";
 
 pub(super) const BLOCKED: &str = "WITH RECURSIVE stuck (id) AS (
         SELECT item.id FROM item INDEXED BY item_blocked JOIN item AS first ON first.id = item.after
