@@ -19,7 +19,9 @@ pub(crate) struct Listening {
     _task: AbortOnDropHandle<()>,
 }
 
-async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> anyhow::Result<Listening>
+pub(crate) async fn listen<F>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> anyhow::Result<Listening>
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {

@@ -23,6 +23,11 @@ const CONNECTIONS: u64 = 16;
 /// Time to find the best number of streams.
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
+/// Time in which the sockets between the source and the limiter are filled.
+const FILLED_AFTER: Duration = Duration::from_secs(1);
+/// Seconds that each limit is measured for.
+const LIMITED: u64 = 20;
+
 /// What passed by when, from the start of the process.
 struct Seen {
     samples: Vec<(Duration, u64)>,
@@ -41,11 +46,14 @@ impl Seen {
         (after - before) as f64 / MIB as f64 / (end - start).as_secs_f64().max(0.001)
     }
 
-    /// Most bytes in any second.
-    fn busiest_second(&self) -> f64 {
+    /// Most bytes in any second from `start` on.
+    fn busiest_second(&self, start: Duration) -> f64 {
         let mut most = 0.0_f64;
         let mut last = 0;
         for (first, (from, before)) in self.samples.iter().enumerate() {
+            if *from < start {
+                continue;
+            }
             last = last.max(first);
             while last + 1 < self.samples.len()
                 && self.samples[last + 1].0 - *from <= Duration::from_secs(1)
@@ -190,7 +198,7 @@ pub(crate) async fn throttled(plan: &Plan) -> anyhow::Result<Row> {
 pub(crate) async fn limits(plan: &Plan) -> anyhow::Result<Row> {
     let (mut said, mut all, mut runs) = (Vec::new(), true, Vec::new());
     for mib in [50, 200, 800, 1536_u64] {
-        let size = mib * MIB * 8;
+        let size = mib * MIB * LIMITED;
         let workload = Workload::new(1, size);
         let told = Told {
             more: format!("\n[pace]\nbandwidth = \"{mib} MiB/s\"\n"),
@@ -207,20 +215,14 @@ pub(crate) async fn limits(plan: &Plan) -> anyhow::Result<Row> {
         .await?;
         simulator.stop().await;
         figures(&lines.unwrap_or_default(), size)?;
-        let moved = |sample: &&(Duration, u64)| sample.1 > 0;
-        let first = seen
-            .samples
-            .iter()
-            .find(moved)
-            .map_or(Duration::ZERO, |sample| sample.0);
-        let last = seen
-            .samples
-            .iter()
-            .find(|sample| sample.1 >= size)
-            .map_or(first, |sample| sample.0);
-        let rate = size as f64 / MIB as f64 / (last - first).as_secs_f64();
-        // The limiter's burst, and what the sockets between hold before it counts.
-        let second = seen.busiest_second() / MIB as f64;
+        // What the sockets between hold has passed the source and not the limiter: it is filled
+        // once, at the start, and is no rate.
+        let first = seen.samples.iter().find(|sample| sample.1 > 0);
+        let filled = first.map_or(Duration::ZERO, |sample| sample.0) + FILLED_AFTER;
+        let last = seen.samples.iter().find(|sample| sample.1 >= size);
+        let last = last.map_or(filled, |sample| sample.0);
+        let rate = seen.rate(filled, last);
+        let second = seen.busiest_second(filled) / MIB as f64;
         let off = (rate / mib as f64 - 1.0) * 100.0;
         plan.note(&format!(
             "limit {mib} MiB/s: {rate:.1} MiB/s ({off:+.1} %), busiest second {second:.0} MiB"
@@ -232,7 +234,7 @@ pub(crate) async fn limits(plan: &Plan) -> anyhow::Result<Row> {
         runs.push(json!({"limit": mib, "rate": rate, "busiest_second": second}));
     }
     Ok(Row {
-        what: "Bandwidth limits in MiB/s, 8 s each".into(),
+        what: format!("Bandwidth limits in MiB/s, {LIMITED} s each"),
         longhaul: said.join("; "),
         yardstick: String::new(),
         target: "average within 2 %".into(),

@@ -41,6 +41,7 @@ mod ends;
 mod lines;
 mod masters;
 mod micro;
+mod others;
 mod ours;
 mod report;
 mod scale;
@@ -112,6 +113,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("calls", |plan| Box::pin(scale::calls(plan))),
     ("resume", |plan| Box::pin(scale::resume(plan))),
     ("verify", |plan| Box::pin(scale::verify(plan))),
+    ("others", |plan| Box::pin(others::row(plan))),
     ("micro", |plan| Box::pin(micro::row(plan))),
 ];
 

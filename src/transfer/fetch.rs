@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
@@ -25,9 +26,6 @@ use crate::types::{ByteCount, ByteRange, Failure, FailureClass, MIB, Reason};
 /// The unit of hashing and hand-over: large enough that queues cost nothing, small enough that
 /// windows of a few make a pipeline.
 pub(super) const CHUNK: ByteCount = MIB;
-
-/// One ranged GET: part boundaries are respected by the callers.
-pub(super) const PIECE: ByteCount = 16 * MIB;
 
 /// Renewals of a signed address without a byte of progress before the item is parked.
 const RENEWALS: u32 = 3;
@@ -73,6 +71,7 @@ impl Reader {
             at: range.start,
             end: range.end,
             body: None,
+            asked: None,
             left_over: Bytes::new(),
             attempts: 0,
             renewals: 0,
@@ -83,25 +82,31 @@ impl Reader {
         .boxed()
     }
 
-    /// The bytes of `range` in order, read by several GETs at once with at most `window` bytes
-    /// ahead of the consumer. Dropping the stream stops the reads.
-    pub(super) fn ordered(&self, range: ByteRange, window: ByteCount) -> ByteStream {
-        let ahead = window / PIECE;
-        if range.len() <= PIECE || ahead < 2 {
+    /// The bytes of `range` in order, read by several GETs of `piece` bytes at once with at most
+    /// `window` bytes ahead of the consumer. Dropping the stream stops the reads. Part boundaries
+    /// are respected by the callers.
+    pub(super) fn ordered(
+        &self,
+        range: ByteRange,
+        window: ByteCount,
+        piece: ByteCount,
+    ) -> ByteStream {
+        let ahead = window / piece;
+        if range.len() <= piece || ahead < 2 {
             return self.chunks(range);
         }
         let slots = Arc::new(Semaphore::new(usize::try_from(ahead).unwrap_or(1)));
         let (to_consumer, pieces) = mpsc::channel(1);
         let reader = self.clone();
         let feeder = tokio::spawn(async move {
-            for piece in range.pieces(PIECE) {
+            for range in range.pieces(piece) {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                     return;
                 };
                 // Deep enough for the whole piece: its memory is claimed, so it never waits.
-                let depth = usize::try_from(PIECE / CHUNK).unwrap_or(1);
+                let depth = usize::try_from(piece / CHUNK).unwrap_or(1);
                 let (to_piece, chunks) = mpsc::channel(depth);
-                let mut stream = reader.chunks(piece);
+                let mut stream = reader.chunks(range);
                 let task = AbortOnDropHandle::new(tokio::spawn(async move {
                     while let Some(chunk) = stream.next().await {
                         let failed = chunk.is_err();
@@ -168,6 +173,8 @@ struct Reading {
     end: ByteCount,
     /// The open answer, and the right to read it.
     body: Option<(ByteStream, Permit)>,
+    /// The open request: when it was made, its bytes, and how long its answer took to begin.
+    asked: Option<(Instant, ByteCount, Duration)>,
     left_over: Bytes,
     attempts: u32,
     renewals: u32,
@@ -186,7 +193,7 @@ impl Reading {
                 match self.next_frame(self.at + chunk.len() as u64).await {
                     Ok(frame) => self.left_over = frame,
                     Err(failure) => {
-                        self.body = None;
+                        (self.body, self.asked) = (None, None);
                         self.recover(failure).await?;
                         continue;
                     }
@@ -196,6 +203,12 @@ impl Reading {
             chunk.extend(&self.left_over.split_to(take));
         }
         self.at += want;
+        if self.at == self.end
+            && let Some((asked, bytes, first)) = self.asked.take()
+        {
+            let pieces = &self.reader.shared.pieces;
+            pieces.note(bytes, first, asked.elapsed());
+        }
         Ok(Some(chunk.freeze()))
     }
 
@@ -209,10 +222,12 @@ impl Reading {
                 .await;
             let _waiting = Gauge::up(&shared.progress.waiting_source);
             let range = ByteRange::new(at, self.end);
+            let asked = Instant::now();
             let stream = shared
                 .source
                 .read(&self.reader.file, range, &self.reader.pin)
                 .await?;
+            self.asked = Some((asked, range.len(), asked.elapsed()));
             self.body = Some((stream, permit));
         }
         let frame = {

@@ -30,6 +30,7 @@ mod hash;
 mod hold;
 mod item;
 mod mover;
+mod pieces;
 mod plan;
 mod progress;
 mod record;
@@ -218,6 +219,7 @@ pub(crate) struct Shared {
     pub(crate) pace: Arc<Pace>,
     pub(crate) budget: Budget,
     buffers: buffers::Buffers,
+    pieces: pieces::Pieces,
     uploads: Arc<tuner::Permits>,
     streams: Arc<tuner::Permits>,
     pub(crate) steer: Arc<Steer>,
@@ -309,6 +311,7 @@ impl Engine {
             shared: Arc::new(Shared {
                 budget: Budget::new(config.memory),
                 buffers: buffers::Buffers::default(),
+                pieces: pieces::Pieces::default(),
                 uploads,
                 streams,
                 steer,

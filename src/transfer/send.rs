@@ -23,9 +23,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::budget::Claim;
 use super::ends::{ByteStream, Content, PartReceipt, Session};
-use super::fetch::{CHUNK, PIECE, Reader};
+use super::fetch::{CHUNK, Reader};
 use super::hash::{self, HashState, Hashed, Outer};
 use super::mover::Mover;
+use super::pieces::PIECE;
 use super::progress::{Gauge, Progress};
 use super::tuner::Permit;
 use super::{Shared, ledger_failure};
@@ -146,7 +147,7 @@ impl Mover<'_> {
         self.journal("prefix-reread", serde_json::json!({"bytes": frontier}))
             .await?;
         let _claim = self.claim(PIECE).await;
-        let chunks = reader.ordered(self.at_source(ByteRange::new(0, frontier)), PIECE);
+        let chunks = reader.ordered(self.at_source(ByteRange::new(0, frontier)), PIECE, PIECE);
         let mut hashed = self.hashed(self.first_state()?, frontier, chunks);
         let mut last = None;
         while let Some(chunk) = hashed.next().await {
@@ -408,7 +409,7 @@ impl Mover<'_> {
         let range = session.part(number, self.file.size);
         let (claim, window) = self.window().await;
         let _upload = self.upload_permit().await;
-        let chunks = reader.ordered(self.at_source(range), window);
+        let chunks = reader.ordered(self.at_source(range), window, PIECE);
         let last = Arc::new(Mutex::new(None));
         let ledger = self.shared.ledger.clone();
         let file = self.file.id;
@@ -504,7 +505,7 @@ impl Mover<'_> {
         let range = self.at_source(ByteRange::new(0, size));
         // A storage without ranges gives the whole at once or nothing.
         let chunks = if size <= PIECE || check.open().await?.ranges {
-            reader.ordered(range, window)
+            reader.ordered(range, window, PIECE)
         } else {
             reader.chunks(range)
         };
@@ -669,12 +670,14 @@ async fn feed(
             shared.budget.claim(range.len()).await
         };
         // Deep enough for the whole part: its memory is claimed, so reading never waits here.
-        let depth = usize::try_from(range.len().div_ceil(CHUNK))
+        let chunks = usize::try_from(range.len().div_ceil(CHUNK))
             .unwrap_or(1)
             .max(1)
             + 1;
-        let (to_part, chunks) = mpsc::channel(depth);
-        let mut stream = reader.ordered(range, range.len().max(PIECE));
+        let (to_part, chunks) = mpsc::channel(chunks);
+        let ahead = range.len().saturating_mul(depth as u64);
+        let piece = shared.pieces.within(ahead, shared.streams.target());
+        let mut stream = reader.ordered(range, range.len().max(piece), piece);
         tasks.spawn(async move {
             while let Some(chunk) = stream.next().await {
                 let failed = chunk.is_err();

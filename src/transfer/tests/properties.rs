@@ -4,7 +4,8 @@ use futures::StreamExt;
 use proptest::prelude::*;
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::fetch::{PIECE, Reader};
+use super::fetch::Reader;
+use super::pieces::PIECE;
 use super::*;
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -61,7 +62,7 @@ proptest! {
             let pin = rig.source.open(&file).await.unwrap().validator;
             let reader = Reader::new(Arc::clone(&engine.shared), file, pin);
             let range = ByteRange::new(start, start + len);
-            let mut chunks = reader.ordered(range, window);
+            let mut chunks = reader.ordered(range, window, PIECE);
             let mut at = start;
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.unwrap();
