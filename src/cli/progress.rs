@@ -29,51 +29,78 @@ pub(crate) struct Watch {
     pub(crate) live: Arc<Live>,
 }
 
+/// What a look at the work shows.
+pub(crate) struct Shown {
+    /// One line for people.
+    pub(crate) text: String,
+    /// The type of the JSON line.
+    pub(crate) event: &'static str,
+    /// What it holds.
+    pub(crate) data: serde_json::Value,
+}
+
+/// Shows what `look` finds, until dropped.
+pub(crate) async fn show<F>(output: Arc<Output>, look: impl Fn() -> F)
+where
+    F: Future<Output = Option<Shown>>,
+{
+    let live = !output.json() && std::io::stderr().is_terminal();
+    let bar = ProgressBar::with_draw_target(
+        None,
+        if live {
+            ProgressDrawTarget::stderr_with_hz(4)
+        } else {
+            ProgressDrawTarget::hidden()
+        },
+    );
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    if live {
+        output.above(Some(bar.clone()));
+    }
+    let _clear = Clear(bar.clone(), Arc::clone(&output));
+    let every = if live {
+        FRAME
+    } else if output.json() {
+        JSON
+    } else {
+        LINE
+    };
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let began = Instant::now();
+        let Some(shown) = look().await else {
+            continue;
+        };
+        if live {
+            bar.set_message(shown.text);
+            bar.tick();
+        } else {
+            output.note(shown.text);
+            output.event(shown.event, shown.data);
+        }
+        // Looking may take a moment; it gets a tenth of the time at most.
+        tokio::time::sleep(began.elapsed() * 9).await;
+    }
+}
+
 impl Watch {
     /// Shows progress until dropped.
     pub(crate) async fn show(self) {
-        let live = !self.output.json() && std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            None,
-            if live {
-                ProgressDrawTarget::stderr_with_hz(4)
-            } else {
-                ProgressDrawTarget::hidden()
-            },
-        );
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
-        }
-        if live {
-            self.output.above(Some(bar.clone()));
-        }
-        let _clear = Clear(bar.clone(), Arc::clone(&self.output));
-        let every = if live {
-            FRAME
-        } else if self.output.json() {
-            JSON
-        } else {
-            LINE
-        };
-        let mut tick = tokio::time::interval(every);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tick.tick().await;
-        loop {
-            tick.tick().await;
-            let began = Instant::now();
-            let Some(status) = self.status().await else {
-                continue;
-            };
-            if live {
-                bar.set_message(text(&status));
-                bar.tick();
-            } else {
-                self.output.note(text(&status));
-                self.output.event("progress", line(&status));
-            }
-            // Counting a very long run takes a moment; it gets a tenth of the time at most.
-            tokio::time::sleep(began.elapsed() * 9).await;
-        }
+        let watch = &self;
+        show(Arc::clone(&self.output), || async move {
+            let status = watch.status().await?;
+            Some(Shown {
+                text: text(&status),
+                event: "progress",
+                data: line(&status),
+            })
+        })
+        .await;
     }
 
     async fn status(&self) -> Option<Status> {

@@ -195,6 +195,7 @@ fn every_command_prints_what_the_schema_says() {
     // What needs a signal, a damaged world or minutes is printed in other tests, or not at all.
     let elsewhere = [
         "progress",
+        "verifying",
         "stopping",
         "closed",
         "doubled",
