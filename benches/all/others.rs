@@ -245,19 +245,29 @@ impl Sink {
         }
     }
 
+    /// What `PROPFIND` answers: a file, or the folder with all files.
     fn properties(&self, path: &str) -> Response<Full<Bytes>> {
-        let kind = match (path, self.size(path)) {
-            ("/", _) => "<d:resourcetype><d:collection/></d:resourcetype>".to_owned(),
-            (_, Some(size)) => format!(
-                "<d:resourcetype/><d:getcontentlength>{size}</d:getcontentlength>\
-                 <d:getlastmodified>Thu, 01 Jan 2026 00:00:00 GMT</d:getlastmodified>"
-            ),
+        let file = |path: &str, size: u64| {
+            entry(
+                path,
+                &format!(
+                    "<d:resourcetype/><d:getcontentlength>{size}</d:getcontentlength>\
+                     <d:getlastmodified>Thu, 01 Jan 2026 00:00:00 GMT</d:getlastmodified>"
+                ),
+            )
+        };
+        let entries = match (path, self.size(path)) {
+            ("/", _) => {
+                let folder = entry("/", "<d:resourcetype><d:collection/></d:resourcetype>");
+                let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                let files = files.iter().map(|(path, size)| file(path, *size));
+                folder + &files.collect::<String>()
+            }
+            (_, Some(size)) => file(path, size),
             _ => return empty(StatusCode::NOT_FOUND),
         };
         let text = format!(
-            "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\"><d:response>\
-             <d:href>{path}</d:href><d:propstat><d:prop>{kind}</d:prop>\
-             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"
+            "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\">{entries}</d:multistatus>"
         );
         let mut answer = Response::new(Full::from(text));
         *answer.status_mut() = StatusCode::MULTI_STATUS;
@@ -267,6 +277,14 @@ impl Sink {
         );
         answer
     }
+}
+
+/// One entry of a `PROPFIND` answer.
+fn entry(path: &str, properties: &str) -> String {
+    format!(
+        "<d:response><d:href>{path}</d:href><d:propstat><d:prop>{properties}</d:prop>\
+         <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+    )
 }
 
 fn empty(status: StatusCode) -> Response<Full<Bytes>> {

@@ -197,6 +197,8 @@ pub enum Conflict {
 
 /// Largest file that is read whole and hashed before its commit is announced.
 const SMALL: ByteCount = MIB;
+/// So many streams at once keep the hash busy on a fast line.
+const FEW_STREAMS: usize = 4;
 
 /// Largest single POST when the destination offers no upload sessions and no limit is set.
 const UNKNOWN_POST_MAX: ByteCount = GIB;
@@ -241,12 +243,18 @@ impl Shared {
         self.started_ms.saturating_add(ran)
     }
 
-    /// Parts of one file under way at once: those being read, those being sent, and half as many
-    /// as are read that wait for the hash: streams of one speed end together. Several files
-    /// share them: what waits too long in memory is out of the cache when it is hashed.
+    /// Parts of one file under way at once: those being read, those being sent, and those that
+    /// wait for the hash, because streams of one speed end together: half as many as are read,
+    /// and as many once there are so many streams that each must be slow. Several files share
+    /// them: what waits too long in memory is out of the cache when it is hashed.
     pub(crate) fn read_ahead(&self) -> usize {
         let reads = self.streams.target();
-        let all = reads + reads / 2 + self.uploads.target().max(3);
+        let waiting = if reads > FEW_STREAMS {
+            reads
+        } else {
+            reads / 2
+        };
+        let all = reads + waiting + self.uploads.target().max(3);
         all.div_ceil(self.active()).max(2)
     }
 
