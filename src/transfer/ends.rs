@@ -261,6 +261,12 @@ pub trait Destination: Send + Sync {
     /// container together with the original's own spelling.
     fn map_name(&self, original: &str) -> String;
 
+    /// Whether the note of [`add_version`](Self::add_version) is there once the version is. Where
+    /// it may be missing, a version without one is ours as possibly as nobody's.
+    fn keeps_notes(&self) -> bool {
+        true
+    }
+
     /// The sizes taken through upload sessions, `None` when there are none.
     fn window(&self) -> Answer<'_, Option<Window>>;
 
