@@ -25,6 +25,10 @@ impl Destination for Client {
         self.profile().names.map(original)
     }
 
+    fn holds(&self, name: &str) -> bool {
+        self.profile().names.holds(name)
+    }
+
     fn keeps_notes(&self) -> bool {
         self.profile().version_notes != Some(false)
     }

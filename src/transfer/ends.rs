@@ -267,6 +267,12 @@ pub trait Destination: Send + Sync {
         true
     }
 
+    /// Whether it can hold that name as it is. A name that was planned before more was known of the
+    /// destination may be one that it cannot.
+    fn holds(&self, _name: &str) -> bool {
+        true
+    }
+
     /// The sizes taken through upload sessions, `None` when there are none.
     fn window(&self) -> Answer<'_, Option<Window>>;
 

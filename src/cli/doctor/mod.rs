@@ -82,7 +82,10 @@ impl Findings<'_> {
         self.worst = self.worst.max(verdict);
         let (word, style) = verdict.word();
         let output = &self.context.output;
-        output.say(format!("{:4} {what}: {found}", styled(style, word)));
+        output.say(format!(
+            "{} {what}: {found}",
+            styled(style, format!("{word:4}"))
+        ));
         if let Some(remedy) = remedy {
             output.say(format!("     {}", styled(DIM, remedy)));
         }

@@ -167,8 +167,8 @@ fn say(context: &Context, answer: &Answer) {
     let (word, style) = verdict(answer.verdict).word();
     let output = &context.output;
     output.say(format!(
-        "{:7} {}: {}",
-        styled(style, word),
+        "{} {}: {}",
+        styled(style, format!("{word:7}")),
         answer.question,
         answer.seen
     ));
@@ -227,6 +227,14 @@ fn gone(context: &Context, left: &Left) {
     );
 }
 
+fn ago(stored: &probe::Stored) -> String {
+    match stored.days() {
+        0 => "today".to_owned(),
+        1 => "yesterday".to_owned(),
+        days => format!("{days} days ago"),
+    }
+}
+
 /// What `doctor` says of the profile that is kept of this server.
 pub(super) fn stored(
     settings: &Resolved,
@@ -242,9 +250,8 @@ pub(super) fn stored(
     let version = version.unwrap_or_default();
     match known.iter().find(|stored| stored.version == version) {
         Some(stored) => {
-            let days = stored.days();
-            let text = format!("probed {days} days ago, and followed");
-            if days > OLD_DAYS {
+            let text = format!("probed {}, and followed", ago(stored));
+            if stored.days() > OLD_DAYS {
                 findings.warn("profile", text, ASK);
             } else {
                 findings.ok("profile", text);
@@ -254,8 +261,8 @@ pub(super) fn stored(
             Some(old) => findings.warn(
                 "profile",
                 format!(
-                    "probed {} days ago as {:?}, now it is {version:?}: not followed",
-                    old.days(),
+                    "probed {} as {:?}, now it is {version:?}: not followed",
+                    ago(old),
                     old.version
                 ),
                 ASK,

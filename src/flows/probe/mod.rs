@@ -89,6 +89,11 @@ pub const QUESTIONS: [Question; 19] = [
         "creates a folder in another case",
     ),
     question(
+        "move-and-rename",
+        "does one call move and rename?",
+        "moves a document into a folder beside it under another name",
+    ),
+    question(
         "name-length",
         "how long may a name be?",
         "renames a document to longer names",
@@ -107,11 +112,6 @@ pub const QUESTIONS: [Question; 19] = [
         "name-ends",
         "do dots at the end of a name stay?",
         "renames a document to a name that ends with one",
-    ),
-    question(
-        "move-and-rename",
-        "does one call move and rename?",
-        "moves a document into a folder beside it under another name",
     ),
     question(
         "version-note",

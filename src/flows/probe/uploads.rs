@@ -155,11 +155,14 @@ impl Asking<'_> {
                     question,
                     Verdict::Unknown,
                     format!(
-                        "not asked: the smallest session has {} and {} may be sent",
-                        display_bytes(smallest),
+                        "not asked: a session needs more than {}, and {} may be sent",
+                        display_bytes(window.min),
                         display_bytes(self.ask.send_up_to)
                     ),
-                    "longhaul takes a refused part for one that is there, and a key for one use; allow more with --send-up-to to be sure",
+                    &format!(
+                        "longhaul takes a refused part for one that is there, and looks before it uses a key again; --send-up-to '{} MiB' asks",
+                        smallest.div_ceil(MIB)
+                    ),
                 );
             }
             return Ok(());
