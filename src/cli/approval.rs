@@ -178,7 +178,8 @@ fn configured(settings: &Resolved) -> anyhow::Result<()> {
 }
 
 /// The policy, with every name found.
-async fn policy(
+/// The policy, with every name found in the server's definitions.
+pub(super) async fn policy(
     settings: &Resolved,
     server: &content_server::Client,
     target: NodeId,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::exit::{Ended, Exit};
 use crate::content_server::Right;
-use crate::flows::{self, Systems};
+use crate::flows::{self, Systems, probe};
 use crate::ledger::{Ledger, Reader};
 use crate::pace::{Calendar, Pace, Window};
 use crate::settings::{self, ContentServerAuth, Rate, Resolved};
@@ -152,6 +152,7 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
         Ok(())
     };
     let (domain, ()) = tokio::try_join!(signed_in, folders)?;
+    learn(settings, &content_server).await?;
     Ok(Connected {
         systems: Systems {
             content_server,
@@ -164,6 +165,35 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
         },
         staging: server.target.staging,
     })
+}
+
+/// Has the client go by what a probe learnt of its server, when the ledger holds such a profile. One
+/// of another release says nothing about this one.
+pub(crate) async fn learn(
+    settings: &Resolved,
+    client: &content_server::Client,
+) -> anyhow::Result<()> {
+    let path = &settings.ledger.path;
+    if !path.exists() {
+        return Ok(());
+    }
+    // A ledger that cannot be read is reported by whoever needs it.
+    let Ok(reader) = Reader::open(path) else {
+        return Ok(());
+    };
+    let stored = probe::profiles(&reader, settings.content_server()?.url.as_str())?;
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let version = client.server_info().await?.version.unwrap_or_default();
+    match stored.iter().find(|stored| stored.version == version) {
+        Some(known) => client.learn(known.profile.clone()),
+        None => tracing::warn!(
+            "content server is of release {version:?} and was probed as {:?}: what was learnt is not followed; `longhaul doctor --probe --yes` asks again",
+            stored[0].version
+        ),
+    }
+    Ok(())
 }
 
 /// Looks at a folder before anything is moved: a master that arrives and may not be put there has

@@ -35,13 +35,6 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &["longhaul init", "longhaul init /etc/longhaul/longhaul.toml"],
     ),
     (
-        "doctor",
-        &[
-            "longhaul doctor",
-            "longhaul doctor --json | jq 'select(.verdict == \"fail\")'",
-        ],
-    ),
-    (
         "verify",
         &[
             "longhaul verify                              # reads all of the last run back",

@@ -5,11 +5,12 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, styled};
 use super::{Context, connect, record, signals};
+use crate::content_server;
 use crate::flows::exchange::{self, Choice, Decision, Exchange, FLOW, Line, Outcome, Totals};
 use crate::iconik::SegmentKind;
 use crate::settings::{Resolved, ShowAs};
 use crate::sidecar::mapping::BoundField;
-use crate::types::AssetId;
+use crate::types::{AssetId, NodeId};
 
 /// Carry comments, markers, review status and approvals over, both ways, each once.
 ///
@@ -79,7 +80,12 @@ async fn go(context: &Context, settings: &Resolved, arguments: &Arguments) -> an
     let connected = connect::connect(settings).await?;
     let choice = Choice {
         record: settings.exchange.record.clone(),
-        comments: attribute(settings, &connected).await?,
+        comments: attribute(
+            settings,
+            &connected.systems.content_server,
+            connected.systems.target,
+        )
+        .await?,
         workflow: settings.exchange.workflow,
         show_as: match settings.exchange.show_as {
             ShowAs::Comment => SegmentKind::Comment,
@@ -115,20 +121,15 @@ async fn go(context: &Context, settings: &Resolved, arguments: &Arguments) -> an
 }
 
 /// The attribute that comments are written in, as the server knows it.
-async fn attribute(
+pub(super) async fn attribute(
     settings: &Resolved,
-    connected: &connect::Connected,
+    server: &content_server::Client,
+    target: NodeId,
 ) -> anyhow::Result<Option<BoundField>> {
     let Some(map) = &settings.exchange.comments else {
         return Ok(None);
     };
-    let systems = &connected.systems;
-    let binding = record::binding(
-        std::slice::from_ref(map),
-        &systems.content_server,
-        systems.target,
-    )
-    .await;
+    let binding = record::binding(std::slice::from_ref(map), server, target).await;
     let binding = binding.map_err(|error| match error.downcast::<Ended>() {
         Ok(Ended(exit, text)) => {
             let text = text.replace("`map.fields.exchange.comments`", "`exchange.comments`");

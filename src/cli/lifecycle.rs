@@ -9,6 +9,7 @@ use super::connect::Connected;
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::{Context, connect, signals, who};
+use crate::content_server;
 use crate::flows::lifecycle::{
     self, Approval, Decision, FLOW, Lifecycle, Mark, Outcome, Place, Policy, Stage, Step, Totals,
     certificate,
@@ -17,7 +18,7 @@ use crate::ledger::{Fact, Ledger, NewRun};
 use crate::settings::{OutcomePlace, Resolved};
 use crate::sidecar::mapping::{self, BoundField, FieldKind, FieldMap, Truth};
 use crate::transfer;
-use crate::types::AssetId;
+use crate::types::{AssetId, NodeId};
 
 /// Carry what is obsolete, superseded or expired in iconik through retention.
 ///
@@ -143,7 +144,12 @@ async fn go(context: &Context, settings: &Resolved, look: &Look) -> anyhow::Resu
     }
     let ledger = connect::open_ledger(connect::must_exist(settings)?, "lifecycle")?;
     let connected = connect::connect(settings).await?;
-    let policy = policy(settings, &connected).await?;
+    let policy = policy(
+        settings,
+        &connected.systems.content_server,
+        connected.systems.target,
+    )
+    .await?;
     let who = who::described();
     let flow = Lifecycle {
         systems: &connected.systems,
@@ -225,7 +231,11 @@ async fn certify(
 }
 
 /// The policy, with every name found in the server's definitions.
-async fn policy(settings: &Resolved, connected: &Connected) -> anyhow::Result<Policy> {
+pub(super) async fn policy(
+    settings: &Resolved,
+    server: &content_server::Client,
+    target: NodeId,
+) -> anyhow::Result<Policy> {
     let lifecycle = &settings.lifecycle;
     let map = |name: &str, category: &str, attribute: &str, kind: FieldKind| FieldMap {
         name: name.to_owned(),
@@ -266,9 +276,7 @@ async fn policy(settings: &Resolved, connected: &Connected) -> anyhow::Result<Po
         let mut names: Vec<&str> = maps.iter().map(|field| field.category.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let systems = &connected.systems;
-        let server = &systems.content_server;
-        let categories = server.category_facts(&names, systems.target).await?;
+        let categories = server.category_facts(&names, target).await?;
         let binding = mapping::resolve(&maps, &categories).map_err(|wrong| {
             let lines: Vec<String> = wrong
                 .iter()

@@ -5,14 +5,14 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::{Context, connect};
-use crate::flows::Systems;
+use crate::content_server;
 use crate::flows::publish::Template;
 use crate::flows::references::{
     self, Decision, FLOW, Origin, Outcome, References, Remembered, Rule, Show, Totals,
 };
 use crate::settings::{ReferenceOrigin, ReferenceRule, ReferenceShow, Resolved};
 use crate::sidecar::mapping::{self, BoundField, FieldMap};
-use crate::types::FailureClass;
+use crate::types::{FailureClass, NodeId};
 
 /// Show Content Server documents inside iconik, as links that open there.
 ///
@@ -89,14 +89,10 @@ async fn go(
     };
     let connected = connect::connect(settings).await?;
     let systems = &connected.systems;
-    confirm(audience, systems).await?;
+    confirm(audience, &systems.content_server).await?;
     let mut rules = Vec::new();
     for rule in &configured.rules {
-        let only = match &rule.only {
-            Some(only) => Some(bound(rule, only, systems).await?),
-            None => None,
-        };
-        rules.push(compiled(rule, only)?);
+        rules.push(compiled(rule, &systems.content_server, systems.target).await?);
     }
     let flow = References {
         systems,
@@ -123,8 +119,8 @@ async fn go(
 
 /// Sees to it that the audience exists: nobody may read anything for one that does not, and all
 /// that is shown would be withdrawn.
-async fn confirm(audience: i64, systems: &Systems) -> anyhow::Result<()> {
-    let what = match systems.content_server.member(audience).await {
+pub(super) async fn confirm(audience: i64, server: &content_server::Client) -> anyhow::Result<()> {
+    let what = match server.member(audience).await {
         Ok(member) if member.deleted == Some(true) => "it is deleted".to_owned(),
         Ok(_) => return Ok(()),
         Err(failure) if failure.class == FailureClass::ItemIsWrong => failure.to_string(),
@@ -140,7 +136,16 @@ async fn confirm(audience: i64, systems: &Systems) -> anyhow::Result<()> {
     )))
 }
 
-fn compiled(rule: &ReferenceRule, only: Option<(BoundField, Vec<String>)>) -> anyhow::Result<Rule> {
+/// A rule with every name of it found in the server's definitions.
+pub(super) async fn compiled(
+    rule: &ReferenceRule,
+    server: &content_server::Client,
+    target: NodeId,
+) -> anyhow::Result<Rule> {
+    let only = match &rule.only {
+        Some(only) => Some(bound(rule, only, server, target).await?),
+        None => None,
+    };
     let template = |entry: &str, text: &str| {
         let name = &rule.name;
         Template::parse(text)
@@ -176,7 +181,8 @@ fn compiled(rule: &ReferenceRule, only: Option<(BoundField, Vec<String>)>) -> an
 async fn bound(
     rule: &ReferenceRule,
     only: &(String, String, Vec<String>),
-    systems: &Systems,
+    server: &content_server::Client,
+    target: NodeId,
 ) -> anyhow::Result<(BoundField, Vec<String>)> {
     let (category, attribute, values) = only;
     let map = FieldMap {
@@ -191,10 +197,7 @@ async fn bound(
         required: false,
         truth: mapping::Truth::default(),
     };
-    let server = &systems.content_server;
-    let facts = server
-        .category_facts(&[category.as_str()], systems.target)
-        .await?;
+    let facts = server.category_facts(&[category.as_str()], target).await?;
     let wrong = |what: &str| {
         let name = &rule.name;
         Ended::usage(format!("`references.rules.{name}.only` {what}"))

@@ -131,6 +131,11 @@ fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(file.flows)
 }
 
+/// What is wrong with a line, if anything is.
+pub(super) fn wrong(line: &str) -> Option<String> {
+    parse(line).err()
+}
+
 /// The command behind a line, or what is wrong with it.
 fn parse(line: &str) -> Result<Flow, String> {
     let words = shlex::split(line).ok_or("has a quote without its end")?;

@@ -49,6 +49,7 @@ pub(super) struct Call {
     limit: Option<Duration>,
     cookies: Option<CookieJar>,
     secret_path: bool,
+    announced: bool,
 }
 
 impl Call {
@@ -114,6 +115,12 @@ impl Call {
         self
     }
 
+    /// Asks for agreement before the body, whatever its size.
+    pub(super) fn announced(mut self) -> Self {
+        self.announced = true;
+        self
+    }
+
     /// Uses the cookies of an upload session.
     pub(super) fn cookies(mut self, jar: CookieJar) -> Self {
         self.cookies = Some(jar);
@@ -153,7 +160,8 @@ impl Call {
                 let content_type = HeaderValue::try_from(form.content_type())
                     .expect("a boundary of letters, digits and dashes fits in a header");
                 request = request.header(header::CONTENT_TYPE, content_type);
-                if matches!(body, Body::Stream { len, .. } if len >= ANNOUNCE) {
+                let large = matches!(body, Body::Stream { len, .. } if len >= ANNOUNCE);
+                if large || self.announced {
                     request = request.expect_continue();
                 }
                 request = request.body(body);
@@ -197,6 +205,7 @@ impl Client {
             limit: None,
             cookies: None,
             secret_path: false,
+            announced: false,
         }
     }
 

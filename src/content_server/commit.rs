@@ -177,7 +177,7 @@ impl Client {
     }
 
     /// Sends a commit: the server may work on it for as long as a request lives there.
-    async fn commit(&self, call: Call, key: Option<&UploadKey>) -> Result<Value, Error> {
+    pub(super) async fn commit(&self, call: Call, key: Option<&UploadKey>) -> Result<Value, Error> {
         let answer = self.json(call.limit(self.0.config.request_limit)).await?;
         if let Some(key) = key {
             self.forget_session(key);
@@ -186,7 +186,7 @@ impl Client {
     }
 }
 
-fn file_part<'a>(file_name: &'a str, mime: &'a str, content: Content) -> FilePart<'a> {
+pub(super) fn file_part<'a>(file_name: &'a str, mime: &'a str, content: Content) -> FilePart<'a> {
     FilePart {
         field: "file",
         file_name,
@@ -212,7 +212,12 @@ fn spare(content: &NewContent) -> Option<NewContent> {
     }
 }
 
-fn new_node(subtype: i64, parent: NodeId, name: &str, categories: &CategoryValues) -> Value {
+pub(super) fn new_node(
+    subtype: i64,
+    parent: NodeId,
+    name: &str,
+    categories: &CategoryValues,
+) -> Value {
     let mut node = json!({"type": subtype, "parent_id": parent.0, "name": name});
     if !categories.is_empty() {
         node["roles"] = json!({ "categories": categories });
@@ -222,7 +227,7 @@ fn new_node(subtype: i64, parent: NodeId, name: &str, categories: &CategoryValue
 
 /// What a create call's answer says was made. A name is compared loosely: a server that trims or
 /// normalises made our node, one that names another thing answered somebody else's call.
-fn created(answer: &Value, name: &str) -> Result<Properties, Error> {
+pub(super) fn created(answer: &Value, name: &str) -> Result<Properties, Error> {
     let properties = match wire::section(answer, "properties") {
         Ok(properties) => properties,
         // The v1 shape.

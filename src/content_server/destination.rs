@@ -22,7 +22,15 @@ fn plain(doing: String) -> impl FnOnce(Error) -> Failure {
 
 impl Destination for Client {
     fn map_name(&self, original: &str) -> String {
-        super::map_name(original)
+        self.profile().names.map(original)
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.profile().names.holds(name)
+    }
+
+    fn keeps_notes(&self) -> bool {
+        self.profile().version_notes != Some(false)
     }
 
     fn window(&self) -> Answer<'_, Option<Window>> {
@@ -190,11 +198,16 @@ impl Destination for Client {
 
     fn publish<'a>(&'a self, node: NodeId, parent: NodeId, name: &'a str) -> Answer<'a, ()> {
         async move {
-            self.put_node(node, Some(parent), name)
+            let doing = format!("moving node {node} to node {parent} as {name:?}");
+            if self.profile().move_and_rename == Some(false) {
+                return self
+                    .move_in_two(node, parent, name)
+                    .await
+                    .map_err(|failure| failure.context(doing));
+            }
+            self.put_node(node, Some(parent), Some(name))
                 .await
-                .map_err(plain(format!(
-                    "moving node {node} to node {parent} as {name:?}"
-                )))
+                .map_err(plain(doing))
         }
         .boxed()
     }
@@ -222,7 +235,7 @@ impl Destination for Client {
 
     fn rename<'a>(&'a self, node: NodeId, name: &'a str) -> Answer<'a, ()> {
         async move {
-            self.put_node(node, None, name)
+            self.put_node(node, None, Some(name))
                 .await
                 .map_err(plain(format!("renaming node {node} to {name:?}")))
         }

@@ -15,6 +15,7 @@
 //! | `errors.rs` | what refusals mean; what a caller does next |
 //! | `wire.rs`, `form.rs` | shapes of answers; streamed form bodies |
 //! | `names.rs` | names the server can hold |
+//! | `profile.rs`, `probe.rs` | what was learnt of this server by asking it; the calls that ask |
 //! | `server.rs`, `nodes.rs`, `versions.rs` | reading: server facts, nodes, versions, content |
 //! | `upload.rs`, `commit.rs` | writing: upload sessions; new documents, versions and folders |
 //! | `permissions.rs`, `categories.rs` | who may do what; attributes |
@@ -27,7 +28,8 @@
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
-//! where, and the proof of content by reading it back. Nothing here deletes a node or a version.
+//! where, and the proof of content by reading it back. Nothing here deletes a node or a version,
+//! but for the scratch of a probe, which must say of itself that it is one.
 
 mod auth;
 mod call;
@@ -49,6 +51,8 @@ mod names;
 mod nodes;
 mod people;
 mod permissions;
+mod probe;
+mod profile;
 mod records;
 mod retention;
 mod server;
@@ -62,7 +66,7 @@ mod workspaces;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -74,9 +78,11 @@ pub use cross_references::CrossReference;
 pub use documents::{Complete, Listed, ListedPage};
 pub use filing::{Filing, Marks, Rights, WorkspacePlace};
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
-pub use names::{MAX_NAME, fold, map_name};
+pub use names::{MAX_NAME, NameRules, fold, map_name};
 pub use people::{Member, MemberKind, SearchHit};
 pub use permissions::{ApplyTo, Grant, Holder, Right};
+pub use probe::{Announced, Marked, RangeSeen, ScratchNode};
+pub use profile::Profile;
 pub use records::{Classification, Record, RecordFields, RecordState};
 pub use retention::{DispositionEntry, RetentionStage};
 pub use server::{CurrentUser, ServerInfo};
@@ -176,6 +182,8 @@ struct Inner {
     old_versions: AtomicBool,
     /// Where records went lately.
     places: filing::Places,
+    /// What was learnt of this server.
+    profile: RwLock<Arc<Profile>>,
     /// When the window of upload sessions was asked for, and what it is.
     window: tokio::sync::Mutex<Option<(tokio::time::Instant, Option<Window>)>>,
 }
@@ -206,6 +214,7 @@ impl Client {
             cookies: Mutex::default(),
             old_versions: AtomicBool::new(false),
             places: filing::Places::default(),
+            profile: RwLock::default(),
             window: tokio::sync::Mutex::default(),
         })))
     }

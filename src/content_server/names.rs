@@ -10,6 +10,7 @@
 //! holds both. Whether the server's does is unknown, so a flow compares the [`fold`]ed names
 //! within one container before it files two of them.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
@@ -18,27 +19,81 @@ pub const MAX_NAME: usize = 248;
 /// Longest text after the last dot that counts as an extension, in UTF-16 units.
 const MAX_EXTENSION: usize = 32;
 const HASH_DIGITS: usize = 8;
+/// Shortest limit that leaves room for an extension, a suffix and some of the name itself.
+const LEAST_LIMIT: usize = 64;
 
-/// The name the destination holds for `original`. Deterministic; not idempotent, a mapped name is
-/// no original.
-pub fn map_name(original: &str) -> String {
-    let cleaned: String = original
-        .nfc()
-        .map(|c| if refused(c) { '_' } else { c })
-        .collect();
-    let cleaned = cleaned.trim();
-    if cleaned == original && fits(cleaned) && !looks_suffixed(cleaned) {
-        return cleaned.to_owned();
+/// What names a server holds, as far as servers may differ. The default is what is documented.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NameRules {
+    /// Longest name, in UTF-16 units: 64 to [`MAX_NAME`].
+    pub limit: usize,
+    /// Characters that are refused beside the colon.
+    pub refused: String,
+    /// Whether dots at the end stay.
+    pub final_dots: bool,
+    /// Whether characters beyond the basic plane (most emoji) stay.
+    pub astral: bool,
+}
+
+impl Default for NameRules {
+    fn default() -> Self {
+        Self {
+            limit: MAX_NAME,
+            refused: String::new(),
+            final_dots: true,
+            astral: true,
+        }
     }
-    let (stem, extension) = split(cleaned);
-    let digest = Sha256::digest(original.as_bytes());
-    let suffix = format!("~{}", &hex::encode(digest)[..HASH_DIGITS]);
-    let room = MAX_NAME - units(extension) - units(&suffix);
-    let stem = match cut(stem, room).trim_end() {
-        "" => "_",
-        stem => stem,
-    };
-    format!("{stem}{suffix}{extension}")
+}
+
+impl NameRules {
+    /// The name the destination holds for `original`. Deterministic; not idempotent, a mapped name
+    /// is no original.
+    pub fn map(&self, original: &str) -> String {
+        let limit = self.limit.clamp(LEAST_LIMIT, MAX_NAME);
+        let cleaned: String = original
+            .nfc()
+            .map(|c| if self.refuses(c) { '_' } else { c })
+            .collect();
+        let cleaned = self.trim(&cleaned);
+        if cleaned == original && fits(cleaned, limit) && !looks_suffixed(cleaned) {
+            return cleaned.to_owned();
+        }
+        let (stem, extension) = split(cleaned);
+        let digest = Sha256::digest(original.as_bytes());
+        let suffix = format!("~{}", &hex::encode(digest)[..HASH_DIGITS]);
+        let room = limit - units(extension) - units(&suffix);
+        let stem = match cut(stem, room).trim_end() {
+            "" => "_",
+            stem => stem,
+        };
+        format!("{stem}{suffix}{extension}")
+    }
+
+    /// Whether `name` can be held as it is.
+    pub fn holds(&self, name: &str) -> bool {
+        let limit = self.limit.clamp(LEAST_LIMIT, MAX_NAME);
+        fits(name, limit) && self.trim(name) == name && !name.chars().any(|c| self.refuses(c))
+    }
+
+    fn refuses(&self, c: char) -> bool {
+        refused(c) || self.refused.contains(c) || (!self.astral && c > '\u{ffff}')
+    }
+
+    fn trim<'a>(&self, name: &'a str) -> &'a str {
+        if self.final_dots {
+            return name.trim();
+        }
+        name.trim()
+            .trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+    }
+}
+
+/// The name that a server holds of which nothing more is known than what is documented; see
+/// [`NameRules::map`].
+pub fn map_name(original: &str) -> String {
+    NameRules::default().map(original)
 }
 
 /// What two names have in common when some database may take them for one: compatibility forms,
@@ -76,8 +131,8 @@ fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-fn fits(name: &str) -> bool {
-    !name.is_empty() && units(name) <= MAX_NAME
+fn fits(name: &str, limit: usize) -> bool {
+    !name.is_empty() && units(name) <= limit
 }
 
 /// Stem and extension (with its dot, or empty).
@@ -203,6 +258,24 @@ mod tests {
         assert!(name.ends_with(".mov"));
         let no_extension = map_name(&format!("a.{}", "b".repeat(300)));
         assert_eq!(units(&no_extension), MAX_NAME);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stricter_server_gets_names_it_holds(original in any_name(), limit in 0usize..300) {
+            let rules = NameRules {
+                limit,
+                refused: "/?~".to_owned(),
+                final_dots: false,
+                astral: false,
+            };
+            let name = rules.map(&original);
+            prop_assert!(units(&name) <= limit.clamp(LEAST_LIMIT, MAX_NAME));
+            prop_assert!(!name.contains(['/', '?', ':']) && !name.ends_with('.'));
+            let basic = name.chars().all(|c| c <= '\u{ffff}');
+            prop_assert!(basic);
+            prop_assert!(rules.holds(&name), "{name}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::Client;
 use super::errors::{Effect, Error, Meaning};
 use super::wire::{self, Page, Properties};
 use crate::transfer::Node;
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, NodeId, Reason};
 
 /// Most ids that one list call takes.
 const LIST_LIMIT: usize = 250;
@@ -212,15 +212,48 @@ impl Client {
         )))
     }
 
-    /// Changes a node's parent and name, or its name alone. The answer is only looked at for being
-    /// a success; recovery reads the node.
+    /// Moves and renames on a server that does not do both at once: renamed where nobody looks,
+    /// then moved. Safe to repeat.
+    pub(super) async fn move_in_two(
+        &self,
+        node: NodeId,
+        parent: NodeId,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let plain = |error: Error| error.into_failure(Effect::Repeatable);
+        let at = self.get_node(node).await.map_err(plain)?;
+        if at.name != name {
+            match self.put_node(node, None, Some(name)).await.map_err(plain) {
+                // Not the name that people see: another document on its way out has it.
+                Err(failure) if failure.reason == Reason::NameTaken && at.parent != parent => {
+                    return Err(Failure::transient(format!(
+                        "this server moves and renames one after the other, and another document has the name in node {} for the moment: {failure}",
+                        at.parent
+                    )));
+                }
+                other => other?,
+            }
+        }
+        if at.parent != parent {
+            self.put_node(node, Some(parent), None)
+                .await
+                .map_err(plain)?;
+        }
+        Ok(())
+    }
+
+    /// Changes a node's parent, its name, or both. The answer is only looked at for being a
+    /// success; recovery reads the node.
     pub(super) async fn put_node(
         &self,
         node: NodeId,
         parent: Option<NodeId>,
-        name: &str,
+        name: Option<&str>,
     ) -> Result<(), Error> {
-        let mut change = json!({ "name": name });
+        let mut change = json!({});
+        if let Some(name) = name {
+            change["name"] = name.into();
+        }
         if let Some(parent) = parent {
             change["parent_id"] = parent.0.into();
         }

@@ -115,21 +115,12 @@ impl Client {
                 HeaderValue::from_static("identity"),
             )
             .limit(self.0.config.part_limit);
-        if from > 0 {
+        if from > 0 && self.profile().ranges != Some(false) {
             let range =
                 HeaderValue::try_from(format!("bytes={from}-")).expect("digits fit in a header");
             call = call.header(header::RANGE, range);
         }
-        let response = self
-            .open(call, |status| {
-                matches!(
-                    status,
-                    StatusCode::OK
-                        | StatusCode::PARTIAL_CONTENT
-                        | StatusCode::RANGE_NOT_SATISFIABLE
-                )
-            })
-            .await?;
+        let response = self.open(call, content_status).await?;
         let headers = response.headers();
         let skip = match response.status() {
             StatusCode::PARTIAL_CONTENT => match range_start(headers) {
@@ -177,6 +168,14 @@ impl Client {
     }
 }
 
+/// The statuses of an answer about content that is read here.
+pub(super) fn content_status(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
+    )
+}
+
 fn past_the_end(from: ByteCount) -> Error {
     Error::Broken {
         failure: Failure::item(
@@ -188,7 +187,7 @@ fn past_the_end(from: ByteCount) -> Error {
 }
 
 /// The first byte of a `Content-Range`.
-fn range_start(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn range_start(headers: &HeaderMap) -> Option<u64> {
     let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
     range
         .trim()

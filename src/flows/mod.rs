@@ -15,7 +15,8 @@
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
-//! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow would do.
+//! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow
+//! would do; [`probe`] asks the destination how it behaves.
 
 pub mod approval;
 pub mod archive;
@@ -28,6 +29,7 @@ pub mod metadata;
 pub mod migrate;
 pub mod package;
 pub mod plan;
+pub mod probe;
 pub mod publish;
 pub mod reconcile;
 pub mod references;

@@ -38,6 +38,15 @@ pub const CRASH_POINTS: [&str; 24] = [
 #[cfg(debug_assertions)]
 const REVIEW_POINTS: [&str; 2] = ["review-recorded", "review-shown"];
 
+/// The places that a probe of the destination passes between its scratch being noted and gone.
+#[cfg(debug_assertions)]
+const PROBE_POINTS: [&str; 4] = [
+    "probe-noted",
+    "probe-made",
+    "probe-answered",
+    "probe-deleted",
+];
+
 /// Dies here, if a test said so.
 #[inline]
 pub fn crash_point(place: &'static str) {
@@ -78,7 +87,10 @@ mod armed {
     }
 
     pub(super) fn reach(place: &'static str) {
-        let mut places = super::CRASH_POINTS.iter().chain(&super::REVIEW_POINTS);
+        let mut places = super::CRASH_POINTS
+            .iter()
+            .chain(&super::REVIEW_POINTS)
+            .chain(&super::PROBE_POINTS);
         debug_assert!(places.any(|own| *own == place), "{place} is no place");
         let Some(armed) = armed().filter(|armed| armed.place == place) else {
             return;

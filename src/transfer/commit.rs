@@ -345,13 +345,20 @@ impl Mover<'_> {
         };
         let versions = destination.versions(node).await?;
         let create = matches!(intent.target, Target::Create { .. });
+        let unmarked = !destination.keeps_notes();
         let ours: Vec<_> = versions
             .iter()
             .filter(|version| version.number > above)
             .filter(|version| match VersionNote::parse(&version.description) {
                 Some(note) => note.marker.as_str() == self.file.marker && may_hold(&note, sha256),
-                // A create is ours by its name until its description is written.
-                None => create,
+                // A create is ours by its name until its description is written; what was added
+                // where no note is kept is told by being read back.
+                None => {
+                    create
+                        || (unmarked
+                            && version.description.is_empty()
+                            && version.size == self.file.size)
+                }
             })
             .collect();
         match ours.as_slice() {

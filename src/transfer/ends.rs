@@ -261,6 +261,18 @@ pub trait Destination: Send + Sync {
     /// container together with the original's own spelling.
     fn map_name(&self, original: &str) -> String;
 
+    /// Whether the note of [`add_version`](Self::add_version) is there once the version is. Where
+    /// it may be missing, a version without one is ours as possibly as nobody's.
+    fn keeps_notes(&self) -> bool {
+        true
+    }
+
+    /// Whether it can hold that name as it is. A name that was planned before more was known of the
+    /// destination may be one that it cannot.
+    fn holds(&self, _name: &str) -> bool {
+        true
+    }
+
     /// The sizes taken through upload sessions, `None` when there are none.
     fn window(&self) -> Answer<'_, Option<Window>>;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::ends::Part;
+use super::ends::{Destination, Part};
 use super::mover::{Mover, Placement};
 use super::plan::{JoinManifest, JoinSegment};
 use super::record::Dresser;
@@ -28,6 +28,16 @@ pub fn suffixed(name: &str, marker: &str, map_name: impl Fn(&str) -> String) -> 
             map_name(&format!("{stem}~{mark}.{extension}"))
         }
         _ => map_name(&format!("{name}~{mark}")),
+    }
+}
+
+/// The name that a planned one has at the destination: as planned, unless what is known of the
+/// destination since then says that it cannot hold it.
+pub(super) fn held(destination: &dyn Destination, planned: &str) -> String {
+    if destination.holds(planned) {
+        planned.to_owned()
+    } else {
+        destination.map_name(planned)
     }
 }
 
@@ -107,12 +117,7 @@ async fn documents(
             Part::Companion
         };
         dresser.dress(done.node, part).await?;
-        ready.push((
-            mover.file.name.clone(),
-            mover.suffixed_name(),
-            mover.is_master(),
-            done,
-        ));
+        ready.push((mover.name(), mover.suffixed_name(), mover.is_master(), done));
     }
     ready.sort_by_key(|(_, _, master, _)| *master);
     let level = ready
@@ -179,7 +184,8 @@ async fn folder(
     let other = suffixed(&item.name, &item.marker, |name| {
         shared.destination.map_name(name)
     });
-    let name = publish(shared, item, top, false, &item.name, &other).await?;
+    let name = held(&*shared.destination, &item.name);
+    let name = publish(shared, item, top, false, &name, &other).await?;
     Ok(Published {
         node: top,
         version: None,
@@ -204,12 +210,13 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
         .await
         .map_err(ledger_failure)?;
     let other = suffixed(&item.name, &item.marker, |name| destination.map_name(name));
-    for name in [&item.name, &other] {
+    let held_name = |name: &str| held(&**destination, name);
+    for name in [&held_name(&item.name), &other] {
         if let Some(folder) = destination.child(item.parent, name).await?
             && folder.container
             && let Some(file) = first.first()
             && let Some(inside) = folder_inside(shared, folder.id, &file.dir).await?
-            && let Some(child) = destination.child(inside, &file.name).await?
+            && let Some(child) = destination.child(inside, &held_name(&file.name)).await?
             && !child.container
         {
             let versions = destination.versions(child.id).await?;
@@ -226,7 +233,7 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
         && file.dir.is_empty()
     {
         for node in shared.adopted(vec![file.marker.clone()]).await? {
-            if node.name == file.name {
+            if node.name == held_name(&file.name) {
                 return Ok(node.parent);
             }
         }

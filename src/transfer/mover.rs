@@ -450,6 +450,11 @@ impl Mover<'_> {
         !created && self.file.intent.is_some()
     }
 
+    /// Its name where people see it.
+    pub(super) fn name(&self) -> String {
+        super::item::held(&*self.shared.destination, &self.file.name)
+    }
+
     pub(super) fn suffixed_name(&self) -> String {
         let marker = self.item.kin.first().unwrap_or(&self.item.marker);
         suffixed(&self.file.name, marker, |name| {

@@ -261,9 +261,9 @@ impl Mover<'_> {
         let destination = &self.shared.destination;
         let create = Target::Create {
             parent: container,
-            name: self.file.name.clone(),
+            name: self.name(),
         };
-        let Some(node) = destination.child(container, &self.file.name).await? else {
+        let Some(node) = destination.child(container, &self.name()).await? else {
             return Ok(Belongs::In(create));
         };
         match self.own_version(&node, sha256).await? {
@@ -337,8 +337,8 @@ impl Mover<'_> {
                 documents.push(*id);
             }
         }
-        let (name, suffixed) = (self.file.name.as_str(), self.suffixed_name());
-        let names = [name, suffixed.as_str()];
+        let (name, suffixed) = (self.name(), self.suffixed_name());
+        let names = [name.as_str(), suffixed.as_str()];
         if known.is_empty() && !destination.all_free(self.item.parent, &names).await? {
             for name in names {
                 if let Some(node) = destination.child(self.item.parent, name).await?

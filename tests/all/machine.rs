@@ -103,6 +103,8 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["settings", "show", "--origin"], 0);
     runs(&["settings", "check"], 0);
     runs(&["doctor"], 0);
+    runs(&["doctor", "--probe", "--dry-run"], 0);
+    runs(&["doctor", "--probe", "--yes"], 0);
     runs(&["completions", "bash"], 0);
     runs(&["man"], 0);
     let written = runs(&["man", "--out", "pages", "--dry-run"], 0);

@@ -20,6 +20,7 @@ mod machine;
 mod metadata;
 mod package;
 mod plan;
+mod probing;
 mod publishing;
 mod reconcile;
 mod references;

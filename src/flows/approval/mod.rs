@@ -45,7 +45,7 @@ use serde_json::json;
 pub use case::{Case, Ending, Progress, Stage, Step, Verdict};
 pub use decide::{Listed, Ruling, decide, listed};
 pub use outcome::{Rule, Source};
-pub use route::Route;
+pub use route::{Route, startable};
 pub use tell::{Mark, TELLABLE, Tell};
 
 use super::metadata::edited_since_last;

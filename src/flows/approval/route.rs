@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::content_server::{DraftForm, WorkflowMap};
+use crate::content_server::{Client, DraftForm, WorkflowMap};
 use crate::flows::publish::Template;
 use crate::sidecar::mapping::{Binding, Bound};
+use crate::transfer::Destination as _;
+use crate::types::{Failure, NodeId};
 
 /// A way that an asset may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +77,21 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.strip_suffix("T00:00:00").unwrap_or(text).to_owned(),
         other => other.to_string(),
     }
+}
+
+/// For each route whether its map can be started by us for a document: the map's id, or why not.
+///
+/// # Errors
+///
+/// As any read.
+pub async fn startable(
+    client: &Client,
+    document: NodeId,
+    routes: &[Route],
+) -> Result<Vec<Result<i64, String>>, Failure> {
+    let at = client.node(document).await?;
+    let maps = client.workflow_maps(document, at.parent).await?;
+    Ok(routes.iter().map(|route| route.find_map(&maps)).collect())
 }
 
 impl Route {

@@ -45,6 +45,43 @@ pub enum Collation {
     CaseInsensitive,
 }
 
+/// What an update does that asks for another parent and another name at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveAndRename {
+    /// Both.
+    Both,
+    /// It is refused.
+    Refused,
+    /// It moves; the name is passed over.
+    MoveOnly,
+}
+
+/// The site's rules for node names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Names {
+    /// Longest name, in UTF-16 units.
+    pub limit: usize,
+    /// Characters that are refused.
+    pub refused: String,
+    /// Dots at the end stay; off, they are cut off as white space is.
+    pub final_dots: bool,
+    /// Characters beyond the basic plane stay; off, a question mark is stored for each.
+    pub astral: bool,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            limit: 248,
+            refused: ":".to_owned(),
+            final_dots: true,
+            astral: true,
+        }
+    }
+}
+
 /// What becomes of received content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +191,16 @@ pub struct Config {
     pub page_limit: u32,
     /// Honours `Range` on content. Off, the header is ignored and 200 comes back.
     pub ranges: bool,
+    /// The rules for node names.
+    pub names: Names,
+    /// Moving and renaming in one call.
+    pub move_and_rename: MoveAndRename,
+    /// Keeps the description that comes with an add-version call.
+    pub version_notes: bool,
+    /// Longest description of a version, in characters; the rest is cut off.
+    pub description_limit: usize,
+    /// Takes an external identity with a create call.
+    pub external_on_create: bool,
     /// Ends node and version dates in `Z`, as newer releases do.
     pub zoned_dates: bool,
     /// What becomes of content.
@@ -200,6 +247,11 @@ impl Default for Config {
             page_size: 25,
             page_limit: 100,
             ranges: false,
+            names: Names::default(),
+            move_and_rename: MoveAndRename::Both,
+            version_notes: true,
+            description_limit: 255,
+            external_on_create: true,
             zoned_dates: true,
             keep: Keep::Recognise,
             spool: None,

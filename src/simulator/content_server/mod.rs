@@ -66,7 +66,7 @@ mod world;
 mod tests;
 
 pub use categories::{Attribute, AttributeKind};
-pub use config::{Collation, Config, Keep, Multipart, TicketMode, Wording};
+pub use config::{Collation, Config, Keep, MoveAndRename, Multipart, Names, TicketMode, Wording};
 pub use history::{VisibleVersion, duplicates};
 pub use members::User;
 pub use workflow::{StepScript, WorkflowMap, WorkflowStep};
@@ -76,7 +76,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::header::{HOST, RANGE};
+use http::header::{EXPECT, HOST, RANGE};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
@@ -629,7 +629,10 @@ impl ContentServer {
         if let (Some(limit), Some(length)) = (config.body_limit, exchange.body.length())
             && length > limit
         {
-            forms::swallow(&mut exchange.body).await;
+            // Whoever asks before sending is told before it sends.
+            if !exchange.headers.contains_key(EXPECT) {
+                forms::swallow(&mut exchange.body).await;
+            }
             return sealed.reply(
                 Err(Refusal::page(413, "413 Request Entity Too Large")),
                 None,

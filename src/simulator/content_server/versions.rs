@@ -13,8 +13,6 @@ use super::nodes::{External, Node, external, node_data};
 use super::permissions::{Rights, lacking};
 use super::world::{Deed, World};
 
-/// Longest description, in characters.
-const DESCRIPTION: usize = 255;
 const OCTETS: &str = "application/octet-stream";
 
 /// One version.
@@ -244,9 +242,10 @@ pub(super) fn add(world: &mut World, mut call: Call, id: i64) -> Outcome {
     let description: String = call
         .arguments
         .text("description")
+        .filter(|_| world.config.version_notes)
         .unwrap_or_default()
         .chars()
-        .take(DESCRIPTION)
+        .take(world.config.description_limit)
         .collect();
     let roles = call.arguments.object("roles").unwrap_or_default();
     let parent = world.tree.get(id).map_or(-1, |node| node.parent);
@@ -369,7 +368,10 @@ pub(super) fn describe(world: &mut World, call: &Call, id: i64, number: i64) -> 
         .arguments
         .text("description")
         .ok_or_else(|| Refusal::missing("description"))?;
-    let description: String = description.chars().take(DESCRIPTION).collect();
+    let description: String = description
+        .chars()
+        .take(world.config.description_limit)
+        .collect();
     if let Some(version) = find_mut(world, id, number) {
         version.description.clone_from(&description);
         version.modified = call.now;

@@ -128,7 +128,7 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
         .arguments
         .text("name")
         .ok_or_else(|| Refusal::missing("name"))?;
-    let name = names::clean(&name)?;
+    let name = names::clean(&name, &world.config.names)?;
     let cannot = || Refusal::bad(format!("Could not create a new {}", kind.name));
     let access = admit(world, &call, parent, kind, cannot)?;
     if !kind.creatable {
@@ -141,6 +141,9 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
         DOCUMENT => Some(versions::incoming(world, &mut call, "file")?),
         _ => None,
     };
+    if call.arguments.has("external_identity") && !world.config.external_on_create {
+        return Err(Refusal::bad("Error getting identity type id"));
+    }
     let external = external(&call, External::default())?;
     let original = match subtype {
         SHORTCUT | GENERATION => {
@@ -264,7 +267,7 @@ fn copy(world: &mut World, call: Call) -> Outcome {
     }
     let kind = Kind::of(source.subtype).ok_or_else(|| Refusal::action("copy"))?;
     let name = match call.arguments.text("name") {
-        Some(name) => names::clean(&name)?,
+        Some(name) => names::clean(&name, &world.config.names)?,
         None => source.name.clone(),
     };
     let access = admit(world, &call, parent, kind, || Refusal::action("copy"))?;

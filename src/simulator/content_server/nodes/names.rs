@@ -4,37 +4,47 @@ use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Outcome, Refusal};
 use super::super::call::Call;
+use super::super::config::Names;
 use super::super::world::World;
 use super::types::Kind;
-
-/// Longest name, in UTF-16 units.
-const LONGEST: usize = 248;
 
 /// The name as the server keeps it: without surrounding white space.
 ///
 /// # Errors
 ///
-/// Empty, longer than 248 units, or with a colon. No source quotes the real texts; these follow
-/// the pattern of the ones for nicknames.
-pub(super) fn clean(name: &str) -> Result<String, Refusal> {
-    let name = name.trim();
+/// Empty, too long, or with a character that is refused. No source quotes the real texts; these
+/// follow the pattern of the ones for nicknames.
+pub(super) fn clean(name: &str, rules: &Names) -> Result<String, Refusal> {
+    let name = match rules.final_dots {
+        true => name.trim(),
+        false => name
+            .trim()
+            .trim_end_matches(|c: char| c == '.' || c.is_whitespace()),
+    };
     let units = name.encode_utf16().count();
     if units == 0 {
         return Err(Refusal::bad(format!(
             "Could not set feature Name, the length of '{name}' is less than the minimum length (1)"
         )));
     }
-    if units > LONGEST {
+    if units > rules.limit {
         return Err(Refusal::bad(format!(
-            "Could not set feature Name, the length of '{name}' is greater than the maximum length ({LONGEST})"
+            "Could not set feature Name, the length of '{name}' is greater than the maximum length ({})",
+            rules.limit
         )));
     }
-    if name.contains(':') {
+    if name.chars().any(|c| rules.refused.contains(c)) {
         return Err(Refusal::bad(format!(
             "Could not set feature Name, invalid value '{name}'"
         )));
     }
-    Ok(name.to_owned())
+    Ok(match rules.astral {
+        true => name.to_owned(),
+        false => name
+            .chars()
+            .map(|c| if c > '\u{ffff}' { '?' } else { c })
+            .collect(),
+    })
 }
 
 /// The refusal for a name that is taken: 500 on v2, 400 on v1.
@@ -106,12 +116,18 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_held_to_length_and_colon() {
-        assert_eq!(clean("  a/b*?.mov ").unwrap(), "a/b*?.mov");
-        assert!(clean(&"x".repeat(248)).is_ok());
-        assert!(clean(&"x".repeat(249)).is_err());
-        assert!(clean(&"😀".repeat(124)).is_ok(), "two units each");
-        assert!(clean(&"😀".repeat(125)).is_err());
-        assert!(clean("a:b").is_err());
-        assert!(clean("   ").is_err());
+        assert_eq!(
+            clean("  a/b*?.mov ", &Names::default()).unwrap(),
+            "a/b*?.mov"
+        );
+        assert!(clean(&"x".repeat(248), &Names::default()).is_ok());
+        assert!(clean(&"x".repeat(249), &Names::default()).is_err());
+        assert!(
+            clean(&"😀".repeat(124), &Names::default()).is_ok(),
+            "two units each"
+        );
+        assert!(clean(&"😀".repeat(125), &Names::default()).is_err());
+        assert!(clean("a:b", &Names::default()).is_err());
+        assert!(clean("   ", &Names::default()).is_err());
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
 use super::super::call::Call;
 use super::super::categories;
+use super::super::config::MoveAndRename;
 use super::super::permissions::{Rights, lacking};
 use super::super::world::{Deed, World};
 use super::create::external;
@@ -42,11 +43,20 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
     }
     let (parent_before, name_before) = (node.parent, node.name.clone());
     let name = match arguments.text("name") {
-        Some(name) => names::clean(&name)?,
+        Some(name) => names::clean(&name, &world.config.names)?,
         None => name_before.clone(),
     };
     let parent = arguments.number("parent_id")?.unwrap_or(parent_before);
     let moved = parent != parent_before;
+    let name = match (moved && name != name_before, world.config.move_and_rename) {
+        (true, MoveAndRename::Refused) => {
+            return Err(Refusal::bad(
+                "Could not process object, invalid action 'move'",
+            ));
+        }
+        (true, MoveAndRename::MoveOnly) => name_before.clone(),
+        _ => name,
+    };
     let action = if moved { "move" } else { "update" };
     lacking(world, call.user, id, Rights::MODIFY, action)?;
     world.free(call.user, id, Deed::Edit, action)?;

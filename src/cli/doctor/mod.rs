@@ -1,5 +1,8 @@
 //! `doctor`: whether it will work, looked at before anything moves.
 
+mod configured;
+mod probe;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,16 +21,54 @@ use crate::transfer::Destination;
 use crate::types::{ByteCount, GIB, MIB, NodeId, display_bytes};
 
 /// Look at everything a run needs before it starts: settings and secrets, the ledger's place,
-/// both sign-ins, the folders, the upload window, the speed of the hash. Changes nothing.
+/// both sign-ins, the folders, the upload window, what the flows are configured with, the speed of
+/// the hash. Changes nothing.
+///
+/// With --probe it also asks Content Server how it behaves where servers differ (names, ranges,
+/// moves, descriptions, upload sessions) by trying it on documents of a few bytes, in a scratch
+/// folder that it makes in the staging folder and removes again. The answers are kept in the ledger
+/// and followed by every command from then on, until the server is of another release.
+///
+/// Examples:
+///   longhaul doctor
+///   longhaul doctor --json | jq 'select(.verdict == "fail")'
+///   longhaul doctor --probe --dry-run            # what would be asked, and how
+///   longhaul doctor --probe --yes
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    /// Ask Content Server how it behaves, in a scratch folder
+    #[arg(long)]
+    probe: bool,
+    /// Agree to the scratch folder
+    #[arg(long, requires = "probe", conflicts_with = "dry_run")]
+    yes: bool,
+    /// Say what would be asked and done; write nothing
+    #[arg(long, requires = "probe")]
+    dry_run: bool,
+    /// Most bytes that a probe sends in one body or upload session
+    #[arg(long, requires = "probe", value_name = "SIZE", default_value = "1 MiB")]
+    send_up_to: String,
+}
 
 /// How a line came out, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Ok,
+    Unknown,
     Warn,
     Fail,
+}
+
+impl Verdict {
+    fn word(self) -> (&'static str, anstyle::Style) {
+        match self {
+            Self::Ok => ("ok", GOOD),
+            Self::Unknown => ("unknown", DIM),
+            Self::Warn => ("warn", WARN),
+            Self::Fail => ("fail", BAD),
+        }
+    }
 }
 
 struct Findings<'a> {
@@ -39,13 +80,12 @@ struct Findings<'a> {
 impl Findings<'_> {
     fn line(&mut self, verdict: Verdict, what: &str, found: &str, remedy: Option<&str>) {
         self.worst = self.worst.max(verdict);
-        let (word, style) = match verdict {
-            Verdict::Ok => ("ok", GOOD),
-            Verdict::Warn => ("warn", WARN),
-            Verdict::Fail => ("fail", BAD),
-        };
+        let (word, style) = verdict.word();
         let output = &self.context.output;
-        output.say(format!("{:4} {what}: {found}", styled(style, word)));
+        output.say(format!(
+            "{} {what}: {found}",
+            styled(style, format!("{word:4}"))
+        ));
         if let Some(remedy) = remedy {
             output.say(format!("     {}", styled(DIM, remedy)));
         }
@@ -63,6 +103,10 @@ impl Findings<'_> {
         self.line(Verdict::Warn, what, found.as_ref(), Some(remedy));
     }
 
+    fn unknown(&mut self, what: &str, found: impl AsRef<str>, remedy: &str) {
+        self.line(Verdict::Unknown, what, found.as_ref(), Some(remedy));
+    }
+
     fn fail(&mut self, what: &str, found: impl AsRef<str>, remedy: &str, exit: Exit) {
         self.exits.push(exit);
         self.line(Verdict::Fail, what, found.as_ref(), Some(remedy));
@@ -73,7 +117,10 @@ impl Findings<'_> {
     }
 }
 
-pub(crate) async fn run(context: &Context, _arguments: Arguments) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    if arguments.probe {
+        return probe::run(context, &arguments).await;
+    }
     let mut findings = Findings {
         context,
         worst: Verdict::Ok,
@@ -112,7 +159,7 @@ pub(crate) async fn run(context: &Context, _arguments: Arguments) -> anyhow::Res
         json!({"ready": findings.worst < Verdict::Fail, "warnings": findings.worst == Verdict::Warn}),
     );
     output.say(match findings.worst {
-        Verdict::Ok => styled(GOOD, "ready"),
+        Verdict::Ok | Verdict::Unknown => styled(GOOD, "ready"),
         Verdict::Warn => styled(WARN, "ready, with the warnings above"),
         Verdict::Fail => styled(BAD, "not ready"),
     });
@@ -279,6 +326,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
     let begun = Instant::now();
     match client.server_info().await {
         Ok(info) => {
+            probe::stored(settings, configured, info.version.as_deref(), findings);
             let version = info.version.as_deref().unwrap_or("of an unnamed release");
             findings.ok(
                 "content server",
@@ -345,6 +393,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
         }
     }
     rights(&client, &settings.rights, findings).await;
+    configured::look(&client, settings, target, findings).await;
 }
 
 /// What the papers that prove rights need on the server.
@@ -359,9 +408,18 @@ async fn rights(
             folder(client, &what, id, findings).await;
         }
     }
-    let Some(wanted) = &configured.cross_reference else {
-        return;
-    };
+    if let Some(wanted) = &configured.cross_reference {
+        cross_reference(client, "rights.cross_reference", wanted, findings).await;
+    }
+}
+
+/// Whether a kind of cross-reference that a setting names is defined.
+async fn cross_reference(
+    client: &content_server::Client,
+    setting: &str,
+    wanted: &str,
+    findings: &mut Findings<'_>,
+) {
     let what = "cross-references";
     match client.cross_reference_kinds().await {
         Ok(kinds) if kinds.iter().any(|kind| kind.eq_ignore_ascii_case(wanted)) => {
@@ -370,13 +428,13 @@ async fn rights(
         Ok(kinds) => findings.fail(
             what,
             format!("{wanted:?} is none of {}", kinds.join(", ")),
-            "name a kind that records management defines in `rights.cross_reference`",
+            &format!("name a kind that records management defines in `{setting}`"),
             Exit::Usage,
         ),
         Err(failure) => findings.error(
             what,
             &failure.into(),
-            "leave `rights.cross_reference` out where there is no records management",
+            &format!("leave `{setting}` out where there is no records management"),
         ),
     }
 }
