@@ -7,6 +7,7 @@ mod adopt;
 mod approval;
 mod archive;
 mod audit;
+mod bench;
 mod connect;
 mod decide;
 mod doctor;
@@ -121,9 +122,8 @@ enum Command {
     /// Show the main job, end to end, on built-in simulators
     #[cfg(feature = "simulator")]
     Demo(simulate::demo::Arguments),
-    /// Measure how fast masters go through on this machine
-    #[cfg(feature = "simulator")]
-    Bench(simulate::bench::Arguments),
+    /// Measure how fast masters go through
+    Bench(bench::Arguments),
     /// Write a settings file to fill in
     Init(init::Arguments),
     /// Look at everything a run needs before it starts
@@ -285,8 +285,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         #[cfg(feature = "simulator")]
         Command::Demo(arguments) => Box::pin(simulate::demo::run(context, arguments)).await,
-        #[cfg(feature = "simulator")]
-        Command::Bench(arguments) => Box::pin(simulate::bench::run(context, arguments)).await,
+        Command::Bench(arguments) => Box::pin(bench::run(context, arguments)).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
         Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,

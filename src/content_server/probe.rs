@@ -22,7 +22,7 @@ use crate::transfer::{ByteStream, Committed, Content, NewContent};
 use crate::types::{ByteCount, Failure, FailureClass, NodeId, Reason, VersionNumber};
 
 /// Most nodes that a scratch folder can have; one with more has become something else.
-const MOST_NODES: usize = 200;
+const MOST_NODES: usize = 10_000;
 
 /// A node of a scratch, as the server describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,8 +219,24 @@ impl Client {
         Ok(rows)
     }
 
-    /// Deletes a scratch folder with everything in it, provided that it is one: the folder and
-    /// every node below carry `mark`. `Ok(Some(..))` says what does not, and nothing is deleted.
+    /// Scratch folders in a container: those whose name begins with `prefix` and is their mark.
+    ///
+    /// # Errors
+    ///
+    /// As any read.
+    pub async fn scratches(&self, parent: NodeId, prefix: &str) -> Result<Vec<Marked>, Failure> {
+        let mut children = self.marked_children(parent).await.map_err(|error| {
+            error
+                .into_failure(Effect::Repeatable)
+                .context(format!("listing node {parent}"))
+        })?;
+        children.retain(|node| node.name.starts_with(prefix) && node.description == node.name);
+        Ok(children)
+    }
+
+    /// Deletes a scratch folder with everything in it, provided that it is one: the folder carries
+    /// `mark`, and every node below does or is `own`. `Ok(Some(..))` says what does not, and
+    /// nothing is deleted.
     ///
     /// # Errors
     ///
@@ -230,12 +246,13 @@ impl Client {
         folder: NodeId,
         parent: NodeId,
         mark: &str,
+        own: &(dyn Fn(NodeId) -> bool + Sync),
     ) -> Result<Option<String>, Failure> {
         let doing = || format!("deleting the scratch {folder}");
         let top = self.marked(folder).await?;
         if mark.is_empty() || top.description != mark || top.parent != parent || !top.container {
             return Ok(Some(format!(
-                "node {folder} {:?} does not say of itself that it is the probe's",
+                "node {folder} {:?} does not say of itself that it is a scratch",
                 top.name
             )));
         }
@@ -245,9 +262,10 @@ impl Client {
             while let Some(at) = folders.pop_front() {
                 for child in self.marked_children(at).await? {
                     seen += 1;
-                    if child.description != mark || seen > MOST_NODES {
+                    let ours = child.description == mark || own(child.id);
+                    if !ours || seen > MOST_NODES {
                         return Ok(Some(format!(
-                            "node {} {:?} in it is not the probe's",
+                            "node {} {:?} in it was not made by longhaul",
                             child.id, child.name
                         )));
                     }

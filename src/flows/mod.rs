@@ -35,6 +35,7 @@ pub mod reconcile;
 pub mod references;
 pub mod rights;
 pub mod standing;
+pub mod trial;
 pub mod write_back;
 
 use std::sync::Arc;

@@ -207,6 +207,7 @@ fn every_command_prints_what_the_schema_says() {
         "killed",
         "demo",
         "bench-run",
+        "bench-scratch",
         "bench",
         "bench-compared",
         "metadata",

@@ -3,6 +3,7 @@
 mod approval;
 mod architecture;
 mod bad_input;
+mod bench;
 // The places to die at are in builds for tests only.
 #[cfg(debug_assertions)]
 mod crashes;

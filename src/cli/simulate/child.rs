@@ -11,14 +11,14 @@ use tokio::process::{Child, Command};
 use crate::cli::exit::{Ended, Exit};
 
 /// This program, run as a user would.
-pub(super) struct Longhaul {
-    pub(super) settings: PathBuf,
-    pub(super) ledger: PathBuf,
+pub(crate) struct Longhaul {
+    pub(crate) settings: PathBuf,
+    pub(crate) ledger: PathBuf,
 }
 
 impl Longhaul {
     /// In `folder`, with settings of its own.
-    pub(super) fn within(folder: &Path, settings: &str) -> anyhow::Result<Self> {
+    pub(crate) fn within(folder: &Path, settings: &str) -> anyhow::Result<Self> {
         let longhaul = Self {
             settings: folder.join("longhaul.toml"),
             ledger: folder.join("longhaul.db"),
@@ -28,7 +28,7 @@ impl Longhaul {
     }
 
     /// Starts a command; its lines come through a pipe.
-    pub(super) fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
+    pub(crate) fn start(&self, arguments: &[&str]) -> anyhow::Result<Child> {
         let program = std::env::current_exe().context("finding this program")?;
         Command::new(program)
             .args(arguments)
@@ -46,7 +46,7 @@ impl Longhaul {
     }
 
     /// Runs a command to its end: its exit code and JSON lines.
-    pub(super) async fn finish(&self, arguments: &[&str]) -> anyhow::Result<(i32, Vec<Value>)> {
+    pub(crate) async fn finish(&self, arguments: &[&str]) -> anyhow::Result<(i32, Vec<Value>)> {
         let done = self.start(arguments)?.wait_with_output().await?;
         let lines = String::from_utf8_lossy(&done.stdout)
             .lines()
@@ -57,12 +57,12 @@ impl Longhaul {
 }
 
 /// The first line of that type.
-pub(super) fn of_type<'a>(lines: &'a [Value], kind: &str) -> Option<&'a Value> {
+pub(crate) fn of_type<'a>(lines: &'a [Value], kind: &str) -> Option<&'a Value> {
     lines.iter().find(|line| line["type"] == kind)
 }
 
 /// A command of this program ended as it must not.
-pub(super) fn unexpected(command: &str, code: i32, lines: &[Value]) -> anyhow::Error {
+pub(crate) fn unexpected(command: &str, code: i32, lines: &[Value]) -> anyhow::Error {
     let message = of_type(lines, "exit")
         .and_then(|line| line["message"].as_str())
         .unwrap_or("no message");

@@ -1,7 +1,6 @@
-//! `simulate`, `demo` and `bench`: what stands on the built-in simulators.
+//! `simulate` and `demo`: what stands on the built-in simulators.
 
-pub(super) mod bench;
-mod child;
+pub(crate) mod child;
 pub(super) mod demo;
 
 use serde_json::json;

@@ -142,7 +142,7 @@ async fn remove(
     parent: NodeId,
     mark: String,
 ) -> Result<Left, Error> {
-    let removed = match client.delete_scratch(node, parent, &mark).await {
+    let removed = match client.delete_scratch(node, parent, &mark, &|_| false).await {
         Ok(Some(foreign)) => Removed::Foreign(foreign),
         Ok(None) => {
             crash_point("probe-deleted");

@@ -1,9 +1,11 @@
-//! `bench`: masters through the whole pipeline on this machine, measured.
+//! `bench`: masters through the whole pipeline, measured.
 //!
-//! The simulators run in this process, the transfer in a child whose CPU time and peak memory the
-//! kernel counts apart. Both share the machine's cores, so the figures are below what two more
-//! machines at the ends would give; they compare settings and releases on one machine, in one
-//! run. Content that arrived is dropped after it was counted, unless it is to be read back.
+//! Without assets the built-in simulators are the ends ([`simulated`]); with some, the configured
+//! ones ([`real`]).
+
+mod real;
+#[cfg(feature = "simulator")]
+mod simulated;
 
 use std::path::PathBuf;
 
@@ -11,52 +13,55 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::child::{Longhaul, of_type, unexpected};
-use crate::cli::Context;
-use crate::cli::exit::{Ended, Exit};
-use crate::cli::output::{BOLD, DIM, styled};
-use crate::simulator::Simulator;
-use crate::simulator::server::LinkSettings;
-use crate::simulator::workload::Workload;
+use super::Context;
+use super::exit::{Ended, Exit};
+use super::output::{BOLD, DIM, styled};
 use crate::transfer;
-use crate::types::{ByteCount, GIB, MIB, display_bytes, parse_size};
+use crate::types::{ByteCount, display_bytes, parse_size};
 
-/// Measure how fast masters go through on this machine.
+/// Measure how fast masters go through
 ///
-/// Synthetic masters are filed from and in the built-in simulators, with a ledger on disk, in a
-/// temporary folder. Example: `longhaul bench --size 8GiB --json > today.json`, later
-/// `longhaul bench --size 8GiB --compare today.json`.
+/// Without assets, synthetic masters are filed from and in the built-in simulators on this machine,
+/// with a ledger on disk, in a temporary folder. With --asset or --collection, those masters are
+/// filed from the configured iconik in a scratch folder of the configured Content Server, which is
+/// deleted again; iconik is only read.
+///
+/// Examples:
+///   longhaul bench --size 8GiB --json > today.json
+///   longhaul bench --size 8GiB --compare today.json
+///   longhaul bench --collection 8ae2c3d4-0000-11ee-8000-0242ac120002 --most 20GiB --yes
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// Size of each master
-    #[arg(long, value_name = "SIZE", default_value = "1 GiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "1 GiB", value_parser = size, conflicts_with = "real")]
     size: ByteCount,
     /// Masters, all planned at once
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000), conflicts_with = "real")]
     count: u16,
     /// Part size of the simulated server's upload sessions
-    #[arg(long, value_name = "SIZE", default_value = "16 MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "16 MiB", value_parser = size, conflicts_with = "real")]
     part_size: ByteCount,
     /// Send each master as one form POST instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "real")]
     single_post: bool,
     /// Let iconik quote an MD5, which is then computed too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "real")]
     md5: bool,
     /// Read every version back
     #[arg(long)]
     read_back: bool,
     /// Uploads at once
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64), conflicts_with = "real")]
     uploads: u16,
     /// Byte budget of the transfer
-    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "256 MiB", value_parser = size, conflicts_with = "real")]
     memory: ByteCount,
     /// Latency of every request at both ends, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "real")]
     latency: u64,
     /// Bandwidth of each connection at both ends, per second
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "real")]
     per_connection: Option<ByteCount>,
     /// Runs, of which the median is quoted
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
@@ -64,6 +69,26 @@ pub(crate) struct Arguments {
     /// JSON lines of an earlier `bench --json` to compare with
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+    #[command(flatten)]
+    real: Real,
+}
+
+/// Masters of the configured iconik.
+#[derive(Clone, Debug, clap::Args)]
+#[group(id = "real", multiple = true)]
+struct Real {
+    /// Measure between the configured systems, with the masters of this asset (repeatable)
+    #[arg(long, value_name = "ASSET")]
+    asset: Vec<String>,
+    /// Measure between the configured systems, with the masters of this collection
+    #[arg(long, value_name = "COLLECTION", conflicts_with = "asset")]
+    collection: Option<String>,
+    /// Most bytes a run may move there
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    most: Option<ByteCount>,
+    /// Agree to what is written there: a scratch folder in the staging folder, deleted again
+    #[arg(long)]
+    yes: bool,
 }
 
 fn size(text: &str) -> Result<ByteCount, String> {
@@ -80,62 +105,90 @@ struct Measured {
     waited_seconds: serde_json::Map<String, Value>,
 }
 
+/// Ends to measure between.
+enum Ends {
+    Real(Box<real::Bench>),
+    #[cfg(feature = "simulator")]
+    Simulated,
+}
+
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
-    let total = arguments
-        .size
-        .checked_mul(u64::from(arguments.count))
-        .filter(|total| *total > 0)
-        .ok_or_else(|| Ended::usage("--size and --count leave nothing to measure"))?;
-    if arguments.part_size == 0 {
-        return Err(Ended::usage("--part-size must be at least 1 byte"));
-    }
-    let before = arguments
-        .compare
-        .as_deref()
-        .map(|path| {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("reading {}", path.display()))
-                .map_err(|error| Ended::usage(format!("{error:#}")))?;
-            earlier(&text).ok_or_else(|| {
-                Ended::usage(format!(
-                    "{} holds no `bench` line; make one with `longhaul bench --json > {}`",
-                    path.display(),
-                    path.display()
-                ))
-            })
-        })
-        .transpose()?;
+    let before = arguments.compare.as_deref().map(read_earlier).transpose()?;
     let output = &context.output;
-    let conditions = conditions(&arguments);
+    if arguments.real.asset.is_empty() && arguments.real.collection.is_none() {
+        if arguments.real.most.is_some() || arguments.real.yes {
+            return Err(Ended::usage(
+                "--most and --yes belong to a measurement between the configured systems: name its masters with --asset or --collection",
+            ));
+        }
+        #[cfg(feature = "simulator")]
+        simulated::check(&arguments)?;
+        #[cfg(feature = "simulator")]
+        return measure(context, &arguments, before, Ends::Simulated).await;
+        #[cfg(not(feature = "simulator"))]
+        return Err(Ended::usage(
+            "this longhaul was built without simulators: name masters of the configured iconik with --asset or --collection",
+        ));
+    }
+    let bench = Box::new(real::Bench::prepare(context, &arguments).await?);
+    let ends = Ends::Real(bench);
+    let Ends::Real(bench) = &ends else {
+        return Ok(Exit::Done);
+    };
+    output.note(styled(DIM, bench.said()));
+    measure(context, &arguments, before, ends).await
+}
+
+/// Runs it as often as asked, and says what it came to.
+async fn measure(
+    context: &Context,
+    arguments: &Arguments,
+    before: Option<(Value, Measured)>,
+    mut ends: Ends,
+) -> anyhow::Result<Exit> {
+    let output = &context.output;
+    let conditions = match &ends {
+        Ends::Real(bench) => bench.conditions(),
+        #[cfg(feature = "simulator")]
+        Ends::Simulated => conditions(arguments),
+    };
+    let title = match &ends {
+        Ends::Real(bench) => bench.title(),
+        #[cfg(feature = "simulator")]
+        Ends::Simulated => simulated::title(arguments),
+    };
     output.say(styled(
         BOLD,
-        format!(
-            "{} x {} {}, {} cores",
-            arguments.count,
-            display_bytes(arguments.size),
-            if arguments.single_post {
-                "as single POSTs".to_owned()
-            } else {
-                format!("in parts of {}", display_bytes(arguments.part_size))
-            },
-            conditions["cores"]
-        ),
+        format!("{title}, {} cores", conditions["cores"]),
     ));
-    let mut runs = Vec::new();
-    for number in 1..=arguments.runs {
-        let measured = once(&arguments, total).await?;
-        output.note(styled(
-            DIM,
-            format!(
-                "  run {number}: {:.0} MiB/s, {:.2} s of CPU a GiB, {}",
-                measured.mib_per_second,
-                measured.cpu_seconds_per_gib,
-                peak(measured.peak_memory)
-            ),
-        ));
-        output.event("bench-run", json!({"number": number, "measured": measured}));
-        runs.push(measured);
+    let measured = async {
+        let mut runs = Vec::new();
+        for number in 1..=arguments.runs {
+            let measured = match &mut ends {
+                Ends::Real(bench) => Box::pin(bench.once(number)).await?,
+                #[cfg(feature = "simulator")]
+                Ends::Simulated => simulated::once(arguments).await?,
+            };
+            output.note(styled(
+                DIM,
+                format!(
+                    "  run {number}: {:.0} MiB/s, {:.2} s of CPU a GiB, {}",
+                    measured.mib_per_second,
+                    measured.cpu_seconds_per_gib,
+                    peak(measured.peak_memory)
+                ),
+            ));
+            output.event("bench-run", json!({"number": number, "measured": measured}));
+            runs.push(measured);
+        }
+        anyhow::Ok(runs)
     }
+    .await;
+    // Whatever became of the runs, nothing stays behind.
+    if let Ends::Real(bench) = &ends {
+        bench.clean(context).await;
+    }
+    let mut runs = measured?;
     runs.sort_by(|a, b| a.mib_per_second.total_cmp(&b.mib_per_second));
     let (slowest, fastest) = (runs[0].mib_per_second, runs[runs.len() - 1].mib_per_second);
     let median = runs.swap_remove(runs.len() / 2);
@@ -147,7 +200,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         "  {:.2} s of CPU a GiB, {} (budget {})",
         median.cpu_seconds_per_gib,
         peak(median.peak_memory),
-        display_bytes(arguments.memory)
+        display_bytes(conditions["memory"].as_u64().unwrap_or(0))
     ));
     let limit = limit(&median);
     output.say(format!("  limited by {limit}: {}", advice(limit)));
@@ -170,81 +223,34 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
+/// The result in a file of an earlier bench.
+fn read_earlier(path: &std::path::Path) -> anyhow::Result<(Value, Measured)> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("reading {}", path.display()))
+        .map_err(|error| Ended::usage(format!("{error:#}")))?;
+    earlier(&text).ok_or_else(|| {
+        Ended::usage(format!(
+            "{} holds no `bench` line; make one with `longhaul bench --json > {}`",
+            path.display(),
+            path.display()
+        ))
+    })
+}
+
 /// What the figures depend on; two results with the same ones can be compared.
+#[cfg(feature = "simulator")]
 fn conditions(arguments: &Arguments) -> Value {
     json!({
         "size": arguments.size, "count": arguments.count, "part_size": arguments.part_size,
         "single_post": arguments.single_post, "md5": arguments.md5, "read_back": arguments.read_back,
         "uploads": arguments.uploads, "memory": arguments.memory, "latency_ms": arguments.latency,
         "per_connection": arguments.per_connection, "optimised": !cfg!(debug_assertions),
-        "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "cores": cores(),
     })
 }
 
-/// Files everything once, with a fresh ledger in fresh systems.
-async fn once(arguments: &Arguments, total: ByteCount) -> anyhow::Result<Measured> {
-    let workload = workload(arguments);
-    let simulator = Simulator::start(workload.options()).await?;
-    let folder = tempfile::tempdir().context("making a folder for the ledger")?;
-    let settings = format!(
-        "{}uploads = {}\n\n[transfer]\nmemory = \"{} B\"\nverify = \"{}\"\nsidecar = false\n",
-        workload.settings_toml(&simulator),
-        arguments.uploads,
-        arguments.memory,
-        if arguments.read_back {
-            "read-back"
-        } else {
-            "sent"
-        },
-    );
-    let longhaul = Longhaul::within(folder.path(), &settings)?;
-    let collection = simulator.collection();
-    let (code, lines) = longhaul.finish(&["archive", &collection, "--json"]).await?;
-    simulator.stop().await;
-    if code != 0 {
-        return Err(unexpected("archive", code, &lines));
-    }
-    let summary = of_type(&lines, "summary")
-        .ok_or_else(|| unexpected("archive, which reported nothing,", code, &lines))?;
-    let number = |key: &str| summary[key].as_f64().unwrap_or(0.0);
-    let seconds = number("seconds").max(f64::EPSILON);
-    if summary["bytes_confirmed"].as_u64() != Some(total) {
-        return Err(Ended(
-            Exit::Defect,
-            format!(
-                "{} of {total} bytes were confirmed",
-                summary["bytes_confirmed"]
-            ),
-        )
-        .into());
-    }
-    Ok(Measured {
-        seconds,
-        mib_per_second: total as f64 / MIB as f64 / seconds,
-        cpu_seconds_per_gib: number("cpu_seconds") * GIB as f64 / total as f64,
-        peak_memory: summary["peak_memory"].as_u64(),
-        waited_seconds: summary["waited_seconds"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default(),
-    })
-}
-
-fn workload(arguments: &Arguments) -> Workload {
-    let link = LinkSettings {
-        latency_ms: arguments.latency,
-        per_connection: arguments.per_connection,
-        ..LinkSettings::default()
-    };
-    Workload {
-        part_size: arguments.part_size,
-        single_post: arguments.single_post,
-        md5: arguments.md5,
-        readable: arguments.read_back,
-        bucket_link: link.clone(),
-        content_server_link: link,
-        ..Workload::new(u64::from(arguments.count), arguments.size)
-    }
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 fn peak(memory: Option<ByteCount>) -> String {
