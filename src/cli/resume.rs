@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::run::{self, Moving, Prepared};
 use super::select::{From, Selection};
-use super::{Context, connect, steer, who};
+use super::{Context, connect, freeze, steer, who};
 use crate::cli::exit::{Ended, Exit};
 use crate::control::{self, Ask, Client};
 use crate::flows::intake::Intake;
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Also try again what ended in these states: failed, parked, held, conflict
     #[arg(long, value_name = "STATE", value_delimiter = ',', num_args = 0.., default_missing_value = "failed")]
     retry: Option<Vec<String>>,
+    /// Go on with a migration although it is frozen; the journal says who
+    #[arg(long)]
+    despite_freeze: bool,
     #[command(flatten)]
     moving: Moving,
 }
@@ -67,6 +70,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             }
         })
     })?;
+    freeze::allow(&ledger, &run, arguments.despite_freeze).await?;
     let connected = connect::connect(&settings).await?;
     // Whoever resumes has perhaps just made room or given a lock back: what waits is tried now. A
     // commit of unknown outcome still keeps its quiet time, which is not the item's to shorten.
