@@ -155,29 +155,39 @@ pub(crate) fn said(freeze: &Freeze) -> String {
     )
 }
 
+/// Why a run is not resumed while its migration is frozen, when that is so.
+pub(crate) fn refusal(reader: &Reader, run: &Run) -> anyhow::Result<Option<String>> {
+    if run.command != "migrate" || moves_despite(run) {
+        return Ok(None);
+    }
+    Ok(freeze::standing(reader)?.map(|frozen| refused(run, &frozen)))
+}
+
+/// Whether a run was begun to move although the migration is frozen.
+fn moves_despite(run: &Run) -> bool {
+    let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
+    told[DESPITE] == true
+}
+
+fn refused(run: &Run, frozen: &Freeze) -> String {
+    format!(
+        "run {} is of a migration that is {}: `longhaul freeze --lift` ends that, and --despite-freeze goes on all the same",
+        run.id,
+        said(frozen)
+    )
+}
+
 /// Refuses to go on with a migration that is frozen, unless that is asked for; then the journal
 /// says who did.
 pub(crate) async fn allow(ledger: &Ledger, run: &Run, despite: bool) -> anyhow::Result<()> {
-    if run.command != "migrate" {
+    if run.command != "migrate" || moves_despite(run) {
         return Ok(());
     }
-    let told: Value = serde_json::from_str(&run.arguments).unwrap_or_default();
     let Some(frozen) = freeze::of(ledger).await? else {
         return Ok(());
     };
-    if told[DESPITE] == true {
-        return Ok(());
-    }
     if !despite {
-        return Err(Ended(
-            Exit::Held,
-            format!(
-                "run {} is of a migration that is {}: `longhaul freeze --lift` ends that, and --despite-freeze goes on all the same",
-                run.id,
-                said(&frozen)
-            ),
-        )
-        .into());
+        return Err(Ended(Exit::Held, refused(run, &frozen)).into());
     }
     moved_despite(ledger, run.id, &frozen).await
 }

@@ -228,6 +228,9 @@ pub(crate) async fn drive(
         outages: Box::new(drive.engine.watch_outages()),
     };
     let live = Live::new(means, bounds);
+    for said in live.take_up().await? {
+        output.note(format!("still in force: {said}"));
+    }
     // A run that cannot be steered is still a run.
     let server = control::serve(ledger.path(), Arc::clone(&live));
     if let Err(error) = &server {

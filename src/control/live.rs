@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::kept::{self, Paused};
 use super::meter::Meter;
 use super::protocol::{Ask, From, InForce, Knob, Limits, LiveFacts, Outage, Override};
 use super::{Error, retry};
 use crate::flows::drive::Scan;
-use crate::ledger::{Change, Entry, Ledger};
+use crate::ledger::{Change, Entry, Fact, Ledger};
 use crate::pace::{Calls, Pace};
 use crate::transfer::{self, Progress, Steer, Stop};
 use crate::types::{ByteCount, RunId, display_bytes};
@@ -68,7 +69,7 @@ pub struct Live {
 
 #[derive(Default)]
 struct State {
-    paused: Option<String>,
+    paused: Option<Paused>,
     draining: Option<String>,
     overrides: Vec<Override>,
     meter: Meter,
@@ -106,6 +107,66 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes up what a person set for an earlier process until a time that has not come, and says so
+    /// in the journal: pauses and limits, for people.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
+    pub async fn take_up(&self) -> Result<Vec<String>, crate::ledger::Error> {
+        let _turn = self.turn.lock().await;
+        let now = now_ms();
+        let kept = kept::read(&self.means.ledger).await?;
+        let mut said = Vec::new();
+        let mut over = Vec::new();
+        let mut facts = Vec::new();
+        for limit in kept.limits {
+            let (knob, value) = (limit.knob, limit.value);
+            // The settings may allow less by now; then they are the limit.
+            if limit.until.is_none_or(|until| until <= now) || self.check(knob, value).is_err() {
+                facts.push(kept::no_limit(knob, now));
+                over.push(knob.as_str());
+                continue;
+            }
+            self.set(knob, Some(value));
+            let until = moment(limit.until);
+            said.push(format!(
+                "{}{until}, set by {}",
+                describe(knob, value),
+                limit.by
+            ));
+            self.state().overrides.push(limit);
+        }
+        match kept.pause {
+            Some(paused) if paused.until.is_some_and(|until| until > now) => {
+                self.means.steer.pause(true);
+                said.push(format!(
+                    "paused{} by {}; `longhaul resume` goes on",
+                    moment(paused.until),
+                    paused.by
+                ));
+                self.state().paused = Some(paused);
+            }
+            Some(_) => {
+                facts.push(kept::pause(None, now));
+                over.push("pause");
+            }
+            None => {}
+        }
+        if !over.is_empty() {
+            let data = json!({"what": "limit-over", "by": "its end time", "limits": over});
+            self.keep(&data, facts).await?;
+        }
+        if !said.is_empty() {
+            self.keep(
+                &json!({"what": "taken-up", "by": "the ledger", "set": said}),
+                Vec::new(),
+            )
+            .await?;
+        }
+        Ok(said)
+    }
+
     /// Looks after times, bounds and rates for as long as it is polled.
     pub async fn look_after(&self) -> std::convert::Infallible {
         let mut tick = tokio::time::interval(TICK);
@@ -120,6 +181,7 @@ impl Live {
         self.sample();
         self.follow_calendar();
         self.end_limits(now).await;
+        self.end_pause(now).await;
         if self.state().draining.is_some() {
             return;
         }
@@ -206,7 +268,7 @@ impl Live {
         let by = from.to_string();
         let said = match ask {
             Ask::Facts => String::new(),
-            Ask::Pause => self.pause(by).await?,
+            Ask::Pause { until } => self.pause(by, *until).await?,
             Ask::Resume => self.resume(by).await?,
             Ask::Drain { now } => self.drain(by, *now).await?,
             Ask::Limit(limits) => self.limit(limits, by).await?,
@@ -226,17 +288,45 @@ impl Live {
         Ok((said, None))
     }
 
-    async fn pause(&self, by: String) -> Result<String, Error> {
+    async fn pause(&self, by: String, until: Option<i64>) -> Result<String, Error> {
         let run = self.means.run;
-        if let Some(who) = self.state().paused.clone() {
-            return Ok(format!("run {run} is paused already, by {who}"));
+        let now = now_ms();
+        if until.is_some_and(|until| until <= now) {
+            return Err(Error::Refused("that time has passed".to_owned()));
         }
-        self.record(&json!({"what": "pause", "by": by})).await?;
-        self.state().paused = Some(by);
+        let known = self.state().paused.clone();
+        if let Some(known) = known.filter(|known| until.is_none() || known.until == until) {
+            return Ok(format!(
+                "run {run} is paused already{}, by {}",
+                moment(known.until),
+                known.by
+            ));
+        }
+        let paused = Paused { by, until };
+        let facts = json!({"what": "pause", "by": paused.by, "until": until});
+        self.keep(&facts, vec![kept::pause(Some(&paused), now)])
+            .await?;
+        self.state().paused = Some(paused);
         self.means.steer.pause(true);
         Ok(format!(
-            "run {run} is paused: parts in flight are finished, nothing new is begun; `longhaul resume` goes on"
+            "run {run} is paused{}: parts in flight are finished, nothing new is begun; `longhaul resume` goes on",
+            moment(until)
         ))
+    }
+
+    /// Goes on when the time of a pause is over.
+    async fn end_pause(&self, now: i64) {
+        let over = |paused: &Paused| paused.until.is_some_and(|until| until <= now);
+        if !self.state().paused.as_ref().is_some_and(over) {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        if self.state().paused.take_if(|paused| over(paused)).is_none() {
+            return;
+        }
+        self.means.steer.pause(false);
+        let data = json!({"what": "resume", "by": "its end time"});
+        self.note(&data, vec![kept::pause(None, now)]).await;
     }
 
     async fn resume(&self, by: String) -> Result<String, Error> {
@@ -251,7 +341,9 @@ impl Live {
                 },
             );
         }
-        self.record(&json!({"what": "resume", "by": by})).await?;
+        let facts = vec![kept::pause(None, now_ms())];
+        self.keep(&json!({"what": "resume", "by": by}), facts)
+            .await?;
         self.state().paused = None;
         self.means.steer.pause(false);
         Ok(format!("run {run} goes on"))
@@ -305,28 +397,32 @@ impl Live {
         for (knob, value) in &wanted {
             facts[knob.as_str()] = json!(value);
         }
-        self.record(&facts).await?;
-        let mut said = Vec::new();
-        for (knob, value) in wanted {
-            self.set(knob, Some(value));
-            said.push(describe(knob, value));
-            let mut state = self.state();
-            state.overrides.retain(|known| known.knob != knob);
-            state.overrides.push(Override {
+        let limits: Vec<Override> = wanted
+            .into_iter()
+            .map(|(knob, value)| Override {
                 knob,
                 value,
                 until: *until,
                 by: by.clone(),
-            });
+            })
+            .collect();
+        let now = now_ms();
+        let kept = limits.iter().map(|limit| kept::limit(limit, now)).collect();
+        self.keep(&facts, kept).await?;
+        let mut said = Vec::new();
+        for limit in limits {
+            self.set(limit.knob, Some(limit.value));
+            said.push(describe(limit.knob, limit.value));
+            let mut state = self.state();
+            state.overrides.retain(|known| known.knob != limit.knob);
+            state.overrides.push(limit);
         }
-        let until = until
-            .and_then(|until| jiff::Timestamp::from_millisecond(until).ok())
-            .map_or(
-                "until `longhaul limit --clear` or the end of the process".to_owned(),
-                |until| format!("until {until:.0}"),
-            );
+        let until = match until {
+            Some(_) => moment(*until),
+            None => " until `longhaul limit --clear` or the end of the process".to_owned(),
+        };
         Ok(format!(
-            "run {}: {} {until}",
+            "run {}: {}{until}",
             self.means.run,
             said.join(", ")
         ))
@@ -361,8 +457,10 @@ impl Live {
             return Ok(format!("run {} has the settings' limits", self.means.run));
         }
         let knobs: Vec<&str> = known.iter().map(|knob| knob.as_str()).collect();
-        self.record(&json!({"what": "unlimit", "by": by, "limits": knobs}))
-            .await?;
+        let now = now_ms();
+        let kept = known.iter().map(|knob| kept::no_limit(*knob, now));
+        let facts = json!({"what": "unlimit", "by": by, "limits": knobs});
+        self.keep(&facts, kept.collect()).await?;
         for knob in known {
             self.set(knob, None);
         }
@@ -391,8 +489,9 @@ impl Live {
             self.set(*knob, None);
         }
         let knobs: Vec<&str> = ended.iter().map(|knob| knob.as_str()).collect();
-        self.journal(&json!({"what": "limit-over", "by": "its end time", "limits": knobs}))
-            .await;
+        let kept = ended.iter().map(|knob| kept::no_limit(*knob, now));
+        let data = json!({"what": "limit-over", "by": "its end time", "limits": knobs});
+        self.note(&data, kept.collect()).await;
     }
 
     /// Sets a limit, or gives the settings' back.
@@ -447,7 +546,8 @@ impl Live {
             run: run.0,
             pid: std::process::id(),
             since: self.since,
-            paused: state.paused.clone(),
+            paused: state.paused.as_ref().map(|paused| paused.by.clone()),
+            paused_until: state.paused.as_ref().and_then(|paused| paused.until),
             closed_until: closed.map(jiff::Timestamp::as_millisecond),
             draining: state.draining.clone(),
             scanning: !scan.done.load(Relaxed),
@@ -470,23 +570,29 @@ impl Live {
 
     /// A change is in the journal before it takes effect.
     async fn record(&self, facts: &Value) -> Result<(), Error> {
+        Ok(self.keep(facts, Vec::new()).await?)
+    }
+
+    /// The same, with what is kept of it for a later process.
+    async fn keep(&self, facts: &Value, kept: Vec<Fact>) -> Result<(), crate::ledger::Error> {
         let entry = Entry {
             run: Some(self.means.run),
             event: "steered".into(),
             data: facts.to_string(),
             ..Default::default()
         };
-        Ok(self
-            .means
-            .ledger
-            .apply(Change::new().journal(entry))
-            .await?)
+        let change = kept.into_iter().fold(Change::new(), Change::fact);
+        self.means.ledger.apply(change.journal(entry)).await
     }
 
     /// What happens by itself happens also when it cannot be recorded; the engine's next step
     /// finds out about the ledger.
     async fn journal(&self, facts: &Value) {
-        if let Err(error) = self.record(facts).await {
+        self.note(facts, Vec::new()).await;
+    }
+
+    async fn note(&self, facts: &Value, kept: Vec<Fact>) {
+        if let Err(error) = self.keep(facts, kept).await {
             tracing::warn!(%error, "a change was not recorded");
         }
     }
@@ -501,6 +607,13 @@ fn limited_by(progress: &Progress) -> Option<String> {
         other => other,
     };
     Some(name.to_owned())
+}
+
+/// The end of what a person set, for people.
+fn moment(until: Option<i64>) -> String {
+    until
+        .and_then(|until| jiff::Timestamp::from_millisecond(until).ok())
+        .map_or_else(String::new, |until| format!(" until {until:.0}"))
 }
 
 fn describe(knob: Knob, value: u64) -> String {

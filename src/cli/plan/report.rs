@@ -11,7 +11,7 @@ use crate::cli::output::{BAD, BOLD, DIM, GOOD, styled};
 use crate::cli::words::brief;
 use crate::flows::plan::saved::End;
 use crate::flows::plan::{Depth, Hours, Known, Rate, Reason, Totals};
-use crate::settings::{Price, Resolved};
+use crate::settings::{Duplicates, Price, Resolved};
 use crate::telemetry::Resources;
 use crate::transfer::Window;
 use crate::types::{ByteCount, display_bytes};
@@ -129,7 +129,7 @@ fn lines(command: &str, facts: &Facts<'_>) -> Vec<String> {
         &totals.waiting,
     );
     match facts.depth {
-        Depth::Full => full(&mut lines, facts),
+        Depth::Full => full(&mut lines, command, facts),
         Depth::Listing => listing(&mut lines, facts),
     }
     let memory = Resources::now()
@@ -184,7 +184,7 @@ fn reasons(lines: &mut Vec<String>, word: &str, assets: u64, reasons: &BTreeMap<
     }
 }
 
-fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
+fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
     let totals = facts.totals;
     lines.push(if totals.versions() == 0 {
         format!("  {}", styled(BOLD, "nothing would move"))
@@ -225,6 +225,19 @@ fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
         if count > 0 {
             lines.push(format!("  {count:>8} {text}"));
         }
+    }
+    if totals.duplicates > 0 {
+        let becomes = match facts.settings.migrate.duplicates {
+            Duplicates::Hold if command == "migrate" => {
+                "held for a person (migrate.duplicates = \"hold\")"
+            }
+            _ => "filed as well",
+        };
+        lines.push(format!(
+            "  {:>8} versions ({}) have the content of another asset, by size and MD5: {becomes}",
+            totals.duplicates,
+            display_bytes(totals.duplicate_bytes)
+        ));
     }
     if totals.split > 0 {
         lines.push(format!(

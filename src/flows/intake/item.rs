@@ -199,7 +199,7 @@ pub(super) fn missing(systems: &Systems, id: &AssetId, message: &str) -> NewItem
     }
 }
 
-fn reason_name(reason: Reason) -> String {
+pub(super) fn reason_name(reason: Reason) -> String {
     serde_json::to_value(reason)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

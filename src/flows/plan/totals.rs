@@ -63,6 +63,10 @@ pub struct Totals {
     pub names_changed: u64,
     /// Names that are taken by something else.
     pub conflicts: u64,
+    /// Versions whose content another asset has too, moving or held for it.
+    pub duplicates: u64,
+    /// Their bytes.
+    pub duplicate_bytes: ByteCount,
     /// Versions with files that have to be split.
     pub split: u64,
     /// The documents these become.
@@ -119,6 +123,10 @@ impl Totals {
                 Action::AlreadyThere => self.already_there += 1,
                 Action::Declined => self.declined += 1,
                 Action::Blocked => self.blocked += 1,
+            }
+            if version.duplicate_of.is_some() {
+                self.duplicates += 1;
+                self.duplicate_bytes += version.bytes;
             }
             if !version.action.moves() {
                 continue;
