@@ -4,10 +4,13 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use longhaul::content_server::CategoryValues;
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, Checksum, FileSpec};
 use longhaul::simulator::iconik::Kind;
-use longhaul::types::{KIB, MIB};
+use longhaul::simulator::masters::Master;
+use longhaul::transfer::{Content, Destination, NewContent};
+use longhaul::types::{ByteRange, KIB, MIB, NodeId};
 use serde_json::{Value, json};
 
 use crate::support::{Extra, Systems, items, of_type, replace};
@@ -327,5 +330,280 @@ fn a_duplicate_is_held_until_a_person_says_what_becomes_of_it() {
         assert_eq!(systems.named(name).len(), 1, "{name}");
     }
     systems.must(ALL);
+    systems.stop();
+}
+
+/// What another tool did: a document of that name and content, described by its people.
+fn load(systems: &Systems, folder: NodeId, name: &str, content: Vec<u8>) -> NodeId {
+    systems.person(async |client| {
+        let content = NewContent::Body {
+            file_name: name.into(),
+            mime: "application/mxf".into(),
+            content: Content::Chunks(vec![content.into()]),
+        };
+        let made = client.create_document(folder, name, content).await?;
+        client
+            .describe(made.node, made.version, "loaded in 2019, tape 7")
+            .await?;
+        Ok(made.node)
+    })
+}
+
+fn bytes_of(seed: u64, size: u64) -> Vec<u8> {
+    Master::generated(seed, size).read(ByteRange::new(0, size))
+}
+
+/// What became of each asset, by title.
+fn outcomes(lines: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let mut found: Vec<_> = lines
+        .iter()
+        .filter(|line| line["type"] == "matched")
+        .map(|line| (text(&line["title"]), text(&line["outcome"])))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Four assets; all but one were loaded before, one of them with other bytes.
+fn loaded() -> Systems {
+    let file = |name: &str, seed, checksum| {
+        FileSpec::generated(name, seed, 60 * KIB + seed).checksum(checksum)
+    };
+    let campaign = [
+        ("Absent", file("absent.mxf", 1, Checksum::Md5)),
+        ("Other", file("other.mxf", 2, Checksum::Md5)),
+        ("Quoted", file("quoted.mxf", 3, Checksum::Md5)),
+        ("Unquoted", file("unquoted.mxf", 4, Checksum::Absent)),
+    ]
+    .into_iter()
+    .fold(Campaign::new(), |campaign, (title, file)| {
+        campaign.asset(AssetSpec::new(title, vec![file]))
+    });
+    let systems = Systems::start(Options::with(campaign));
+    let target = NodeId(systems.simulator.parts().target);
+    let mut other = bytes_of(2, 60 * KIB + 2);
+    other[7] ^= 1;
+    load(&systems, target, "other.mxf", other);
+    load(&systems, target, "quoted.mxf", bytes_of(3, 60 * KIB + 3));
+    load(&systems, target, "unquoted.mxf", bytes_of(4, 60 * KIB + 4));
+    systems
+}
+
+fn pairs(all: [(&str, &str); 4]) -> Vec<(String, String)> {
+    all.map(|(title, outcome)| (title.to_owned(), outcome.to_owned()))
+        .to_vec()
+}
+
+const BY_NAME: &[&str] = &["adopt", "loaded", "--query", "*", "--by", "name"];
+
+#[test]
+fn what_another_tool_loaded_is_adopted_when_it_is_the_same_bytes_and_not_filed_again() {
+    let systems = loaded();
+    let before = written(&systems);
+    let lines = systems.must(&[BY_NAME, &["--dry-run"]].concat());
+    let would = [
+        ("Absent", "absent"),
+        ("Other", "would-compare"),
+        ("Quoted", "would-compare"),
+        ("Unquoted", "would-compare"),
+    ];
+    assert_eq!(outcomes(&lines), pairs(would));
+    assert_eq!(written(&systems), before);
+    assert!(!systems.place.path().join("longhaul.db").exists());
+
+    // Killed once it has said whose the first one is, and before that is recorded.
+    let mut command = systems.place.bare();
+    command.args(BY_NAME).arg("--json");
+    command.env("LONGHAUL_CRASH", "adopted-described:1");
+    let killed = command.output().expect("longhaul starts");
+    assert!(!killed.status.success());
+    let (code, lines) = systems.run(BY_NAME);
+    assert_eq!(code, 3, "{lines:#?}");
+    let found = outcomes(&lines);
+    let is = |title: &str| {
+        let one = found.iter().find(|(name, _)| name == title);
+        one.expect("a line").1.clone()
+    };
+    assert_eq!(
+        (is("Absent").as_str(), is("Other").as_str()),
+        ("absent", "unclear")
+    );
+    for title in ["Quoted", "Unquoted"] {
+        assert!(
+            ["adopted", "known"].contains(&is(title).as_str()),
+            "{found:?}"
+        );
+    }
+    for name in ["quoted.mxf", "unquoted.mxf"] {
+        let version = systems.named(name).remove(0);
+        assert!(version.marker.is_some(), "{name}");
+        assert!(
+            version.description.ends_with("loaded in 2019, tape 7"),
+            "people's words stay: {}",
+            version.description
+        );
+    }
+    let other = systems.named("other.mxf").remove(0);
+    assert_eq!(
+        other.description, "loaded in 2019, tape 7",
+        "nothing is guessed"
+    );
+    let status = systems.must(&["status"]);
+    assert_eq!(of_type(&status, "flow_standing")["waiting"], 1);
+
+    let before = written(&systems);
+    let (code, lines) = systems.run(BY_NAME);
+    let again = [
+        ("Absent", "absent"),
+        ("Other", "unclear"),
+        ("Quoted", "known"),
+        ("Unquoted", "known"),
+    ];
+    assert_eq!((code, outcomes(&lines)), (3, pairs(again)));
+    assert_eq!(written(&systems), before, "a second time writes nothing");
+
+    let lines = systems.must(ALL);
+    assert_eq!(items(of_type(&lines, "summary"), "done"), 4, "{lines:#?}");
+    for name in ["absent.mxf", "quoted.mxf", "unquoted.mxf"] {
+        assert_eq!(systems.named(name).len(), 1, "{name} is there once");
+    }
+    systems.must(&["verify"]);
+    systems.stop();
+}
+
+#[test]
+fn pairs_come_from_a_list_or_an_attribute_and_what_is_wrong_is_refused() {
+    let systems = loaded();
+    let ids = systems.assets(&["Quoted", "Unquoted", "Absent"]);
+    let quoted = systems.named("quoted.mxf")[0].node;
+    let unquoted = systems.named("unquoted.mxf")[0].node;
+    let by_node = ["adopt", "loaded", "--csv", "loaded.csv", "--by", "node"];
+    let list = |rows: &[(&str, i64)]| {
+        let rows: Vec<String> = rows
+            .iter()
+            .map(|(id, node)| format!("{id},{node}\n"))
+            .collect();
+        systems
+            .place
+            .write("loaded.csv", &format!("id,node\n{}", rows.concat()));
+    };
+    list(&[
+        (&ids[0], quoted),
+        (&ids[1], 99_999_999),
+        (&ids[2], unquoted),
+    ]);
+    let (code, lines) = systems.run(&by_node);
+    assert_eq!(code, 3);
+    let found: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["type"] == "matched")
+        .collect();
+    let words: Vec<&Value> = found.iter().map(|line| &line["outcome"]).collect();
+    assert_eq!(words, ["adopted", "unclear", "unclear"], "{lines:#?}");
+    assert!(
+        found[2]["detail"].to_string().contains("bytes"),
+        "{}",
+        found[2]
+    );
+
+    // A document that is one asset's is no other's.
+    list(&[(&ids[2], quoted)]);
+    let (code, lines) = systems.run(&by_node);
+    assert_eq!(code, 3);
+    let detail = of_type(&lines, "matched")["detail"].to_string();
+    assert!(detail.contains("another master"), "{detail}");
+
+    let target = NodeId(systems.simulator.parts().target);
+    let id = ids[1].clone();
+    systems.person(async |client| {
+        let facts = client.category_facts(&["Media asset"], target).await?;
+        let title = facts[0].attributes.iter().find(|own| own.name == "Title");
+        let key = title.expect("an attribute").key.clone();
+        let values = CategoryValues([(key, json!(id))].into_iter().collect());
+        client
+            .set_category(NodeId(unquoted), NodeId(facts[0].id), &values)
+            .await
+    });
+    let by_attribute = [
+        "adopt",
+        "loaded",
+        "--by",
+        "attribute",
+        "--attribute",
+        "Media asset/Title",
+    ];
+    let lines = systems.must(&by_attribute);
+    let line = of_type(&lines, "matched");
+    assert_eq!(
+        (&line["title"], &line["outcome"]),
+        (&json!("Unquoted"), &json!("adopted"))
+    );
+
+    for (arguments, says) in [
+        (&["--by", "node"][..], "--csv"),
+        (&["--by", "name"], "--query"),
+        (&["--by", "attribute"], "--attribute"),
+        (
+            &["--by", "attribute", "--attribute", "Title"],
+            "CATEGORY/ATTRIBUTE",
+        ),
+        (
+            &["--by", "attribute", "--attribute", "Media asset/Nothing"],
+            "Nothing",
+        ),
+        (
+            &["--by", "name", "--query", "*", "--folder", "99999999"],
+            "99999999",
+        ),
+        (
+            &[
+                "--by",
+                "node",
+                "--csv",
+                "loaded.csv",
+                "--node-column",
+                "place",
+            ],
+            "--node-column",
+        ),
+    ] {
+        let (code, lines) = systems.run(&[&["adopt", "loaded"], arguments].concat());
+        let message = of_type(&lines, "exit")["message"].to_string();
+        assert_eq!(code, 2, "{arguments:?}: {message}");
+        assert!(message.contains(says), "{message}");
+    }
+    systems.stop();
+}
+
+#[test]
+fn a_probe_reads_a_little_writes_nothing_and_says_how_long_it_takes() {
+    let campaign = (1..=2).fold(Campaign::new(), |campaign, seed| {
+        let file = FileSpec::generated(&format!("master-{seed}.mxf"), seed, 12 * MIB);
+        campaign.asset(AssetSpec::new(&format!("Master {seed}"), vec![file]))
+    });
+    let systems = Systems::start(Options::with(campaign));
+    let before = written(&systems);
+    let plan = ["plan", "migrate", "--query", "*", "--summary"];
+    let lines = systems.must(&plan);
+    let summary = of_type(&lines, "summary");
+    assert_eq!(
+        (&summary["probe"], &summary["hours"]["low"]),
+        (&Value::Null, &Value::Null)
+    );
+    let lines = systems.must(&[&plan[..], &["--probe"]].concat());
+    let summary = of_type(&lines, "summary");
+    let probe = &summary["probe"];
+    assert_eq!(
+        (&probe["masters"], &probe["bytes"]),
+        (&json!(2), &json!(24 * MIB))
+    );
+    let hours = &summary["hours"];
+    assert!(hours["low"].as_f64() > Some(0.0), "{hours}");
+    assert!(hours["low"].as_f64() <= hours["high"].as_f64(), "{hours}");
+    assert_eq!(written(&systems), before);
+    assert!(!systems.place.path().join("longhaul.db").exists());
+    let (code, _) = systems.run(&[&plan[..], &["--probe", "--depth", "listing"]].concat());
+    assert_eq!(code, 2);
     systems.stop();
 }

@@ -14,6 +14,7 @@
 //! and whether a version found under our marker has this very content.
 
 mod decide;
+pub mod probe;
 pub mod saved;
 mod totals;
 
