@@ -119,7 +119,7 @@ pub(crate) struct Planning {
     /// Say of this one asset why it is in or out, with its files and names
     #[arg(long, value_name = "ASSET", conflicts_with_all = ["out", "depth"])]
     explain: Option<String>,
-    /// Read a bounded amount (216 MiB at most) of the three largest masters, to say how long a run takes
+    /// Read a bounded amount of the three largest masters (72 MiB each at most), to say how long a run takes
     /// when the ledger has none to go by
     #[arg(long, conflicts_with_all = ["explain", "depth"])]
     probe: bool,

@@ -59,19 +59,19 @@ pub struct Bounds {
 
 /// A run at work.
 pub struct Live {
-    means: Means,
+    pub(super) means: Means,
     bounds: Bounds,
     since: i64,
     state: Mutex<State>,
     /// One change at a time, so that the journal has them in their order.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
-    paused: Option<Paused>,
+pub(super) struct State {
+    pub(super) paused: Option<Paused>,
     draining: Option<String>,
-    overrides: Vec<Override>,
+    pub(super) overrides: Vec<Override>,
     meter: Meter,
 }
 
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Live {
 }
 
 /// Unix milliseconds.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
@@ -103,68 +103,8 @@ impl Live {
         Arc::new(live)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes up what a person set for an earlier process until a time that has not come, and says so
-    /// in the journal: pauses and limits, for people.
-    ///
-    /// # Errors
-    ///
-    /// The ledger's.
-    pub async fn take_up(&self) -> Result<Vec<String>, crate::ledger::Error> {
-        let _turn = self.turn.lock().await;
-        let now = now_ms();
-        let kept = kept::read(&self.means.ledger).await?;
-        let mut said = Vec::new();
-        let mut over = Vec::new();
-        let mut facts = Vec::new();
-        for limit in kept.limits {
-            let (knob, value) = (limit.knob, limit.value);
-            // The settings may allow less by now; then they are the limit.
-            if limit.until.is_none_or(|until| until <= now) || self.check(knob, value).is_err() {
-                facts.push(kept::no_limit(knob, now));
-                over.push(knob.as_str());
-                continue;
-            }
-            self.set(knob, Some(value));
-            let until = moment(limit.until);
-            said.push(format!(
-                "{}{until}, set by {}",
-                describe(knob, value),
-                limit.by
-            ));
-            self.state().overrides.push(limit);
-        }
-        match kept.pause {
-            Some(paused) if paused.until.is_some_and(|until| until > now) => {
-                self.means.steer.pause(true);
-                said.push(format!(
-                    "paused{} by {}; `longhaul resume` goes on",
-                    moment(paused.until),
-                    paused.by
-                ));
-                self.state().paused = Some(paused);
-            }
-            Some(_) => {
-                facts.push(kept::pause(None, now));
-                over.push("pause");
-            }
-            None => {}
-        }
-        if !over.is_empty() {
-            let data = json!({"what": "limit-over", "by": "its end time", "limits": over});
-            self.keep(&data, facts).await?;
-        }
-        if !said.is_empty() {
-            self.keep(
-                &json!({"what": "taken-up", "by": "the ledger", "set": said}),
-                Vec::new(),
-            )
-            .await?;
-        }
-        Ok(said)
     }
 
     /// Looks after times, bounds and rates for as long as it is polled.
@@ -288,67 +228,6 @@ impl Live {
         Ok((said, None))
     }
 
-    async fn pause(&self, by: String, until: Option<i64>) -> Result<String, Error> {
-        let run = self.means.run;
-        let now = now_ms();
-        if until.is_some_and(|until| until <= now) {
-            return Err(Error::Refused("that time has passed".to_owned()));
-        }
-        let known = self.state().paused.clone();
-        if let Some(known) = known.filter(|known| until.is_none() || known.until == until) {
-            return Ok(format!(
-                "run {run} is paused already{}, by {}",
-                moment(known.until),
-                known.by
-            ));
-        }
-        let paused = Paused { by, until };
-        let facts = json!({"what": "pause", "by": paused.by, "until": until});
-        self.keep(&facts, vec![kept::pause(Some(&paused), now)])
-            .await?;
-        self.state().paused = Some(paused);
-        self.means.steer.pause(true);
-        Ok(format!(
-            "run {run} is paused{}: parts in flight are finished, nothing new is begun; `longhaul resume` goes on",
-            moment(until)
-        ))
-    }
-
-    /// Goes on when the time of a pause is over.
-    async fn end_pause(&self, now: i64) {
-        let over = |paused: &Paused| paused.until.is_some_and(|until| until <= now);
-        if !self.state().paused.as_ref().is_some_and(over) {
-            return;
-        }
-        let _turn = self.turn.lock().await;
-        if self.state().paused.take_if(|paused| over(paused)).is_none() {
-            return;
-        }
-        self.means.steer.pause(false);
-        let data = json!({"what": "resume", "by": "its end time"});
-        self.note(&data, vec![kept::pause(None, now)]).await;
-    }
-
-    async fn resume(&self, by: String) -> Result<String, Error> {
-        let run = self.means.run;
-        if self.state().paused.is_none() {
-            return Ok(
-                match self.means.pace.closed_until(&jiff::Timestamp::now()) {
-                    Some(until) => format!(
-                        "run {run} is not paused; the calendar lets nothing be begun until {until}"
-                    ),
-                    None => format!("run {run} is at work and not paused"),
-                },
-            );
-        }
-        let facts = vec![kept::pause(None, now_ms())];
-        self.keep(&json!({"what": "resume", "by": by}), facts)
-            .await?;
-        self.state().paused = None;
-        self.means.steer.pause(false);
-        Ok(format!("run {run} goes on"))
-    }
-
     async fn drain(&self, by: String, now: bool) -> Result<String, Error> {
         let run = self.means.run;
         let what = if now { "leave" } else { "drain" };
@@ -429,7 +308,7 @@ impl Live {
     }
 
     /// What the settings allow at most is not passed from here.
-    fn check(&self, knob: Knob, value: u64) -> Result<(), Error> {
+    pub(super) fn check(&self, knob: Knob, value: u64) -> Result<(), Error> {
         let in_force = self.in_force();
         let (most, setting) = match knob {
             Knob::Bandwidth => return Ok(()),
@@ -495,7 +374,7 @@ impl Live {
     }
 
     /// Sets a limit, or gives the settings' back.
-    fn set(&self, knob: Knob, value: Option<u64>) {
+    pub(super) fn set(&self, knob: Knob, value: Option<u64>) {
         let Means {
             steer, pace, calls, ..
         } = &self.means;
@@ -574,7 +453,11 @@ impl Live {
     }
 
     /// The same, with what is kept of it for a later process.
-    async fn keep(&self, facts: &Value, kept: Vec<Fact>) -> Result<(), crate::ledger::Error> {
+    pub(super) async fn keep(
+        &self,
+        facts: &Value,
+        kept: Vec<Fact>,
+    ) -> Result<(), crate::ledger::Error> {
         let entry = Entry {
             run: Some(self.means.run),
             event: "steered".into(),
@@ -591,7 +474,7 @@ impl Live {
         self.note(facts, Vec::new()).await;
     }
 
-    async fn note(&self, facts: &Value, kept: Vec<Fact>) {
+    pub(super) async fn note(&self, facts: &Value, kept: Vec<Fact>) {
         if let Err(error) = self.keep(facts, kept).await {
             tracing::warn!(%error, "a change was not recorded");
         }
@@ -610,13 +493,13 @@ fn limited_by(progress: &Progress) -> Option<String> {
 }
 
 /// The end of what a person set, for people.
-fn moment(until: Option<i64>) -> String {
+pub(super) fn moment(until: Option<i64>) -> String {
     until
         .and_then(|until| jiff::Timestamp::from_millisecond(until).ok())
         .map_or_else(String::new, |until| format!(" until {until:.0}"))
 }
 
-fn describe(knob: Knob, value: u64) -> String {
+pub(super) fn describe(knob: Knob, value: u64) -> String {
     match (knob, value) {
         (Knob::Bandwidth, 0) => "no bandwidth limit".to_owned(),
         (Knob::Bandwidth, rate) => format!("at most {}/s", display_bytes(rate)),

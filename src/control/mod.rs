@@ -23,6 +23,7 @@ mod client;
 mod kept;
 mod live;
 mod meter;
+mod pause;
 mod protocol;
 mod retry;
 mod server;

@@ -519,7 +519,7 @@ fn pairs_come_from_a_list_or_an_attribute_and_what_is_wrong_is_refused() {
     systems.person(async |client| {
         let facts = client.category_facts(&["Media asset"], target).await?;
         let title = facts[0].attributes.iter().find(|own| own.name == "Title");
-        let key = title.expect("an attribute").key.clone();
+        let key = format!("{}_{}", facts[0].id, title.expect("an attribute").id);
         let values = CategoryValues([(key, json!(id))].into_iter().collect());
         client
             .set_category(NodeId(unquoted), NodeId(facts[0].id), &values)
