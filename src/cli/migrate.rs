@@ -2,12 +2,13 @@
 
 use super::run::{self, Moving};
 use super::select::{Filters, Named, Selection};
-use super::{Context, plan};
+use super::{Context, freeze, plan};
 use crate::cli::exit::{Ended, Exit};
 
 /// File the masters that a saved search, a query, an id list or a CSV names.
 ///
-/// Repeat it until cut-over: only what is new or changed moves.
+/// Repeat it until cut-over: only what is new or changed moves, by the dates, sizes and checksums that
+/// iconik states. After `longhaul freeze` it moves nothing and says what has changed since.
 ///
 /// Examples:
 ///   longhaul migrate --search 5f0c3a52-0000-11ee-8000-0242ac120002
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Say what would be done, and do nothing (see `longhaul plan`)
     #[arg(long)]
     dry_run: bool,
+    /// Move although the migration is frozen; the journal says who
+    #[arg(long)]
+    despite_freeze: bool,
     #[command(flatten)]
     pub(crate) moving: Moving,
     #[command(flatten)]
@@ -50,8 +54,16 @@ impl What {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let selection = arguments.what.selection(arguments.filters)?;
+    let mut moving = arguments.moving;
+    moving.despite_freeze = arguments.despite_freeze;
     if arguments.dry_run {
-        return plan::dry_run(context, selection, &arguments.moving).await;
+        let settings = moving.settings(context)?;
+        return match freeze::standing(&settings)? {
+            Some(frozen) if !moving.despite_freeze => {
+                freeze::look(context, &settings, &selection, &frozen, None).await
+            }
+            _ => plan::dry_run(context, selection, &moving).await,
+        };
     }
-    run::start(context, selection, &arguments.moving, false).await
+    run::start(context, selection, &moving, false).await
 }

@@ -15,6 +15,7 @@ mod examples;
 mod exchange;
 mod exit;
 mod export;
+mod freeze;
 mod init;
 mod lifecycle;
 mod manual;
@@ -131,6 +132,7 @@ enum Command {
     Plan(plan::Arguments),
     Archive(archive::Arguments),
     Migrate(migrate::Arguments),
+    Freeze(freeze::Arguments),
     Publish(publish::Arguments),
     Metadata(metadata::Arguments),
     /// Ask what may be done with an asset, and which licences end
@@ -291,6 +293,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(arguments) => Box::pin(plan::run(context, arguments)).await,
         Command::Archive(arguments) => Box::pin(archive::run(context, arguments)).await,
         Command::Migrate(arguments) => Box::pin(migrate::run(context, arguments)).await,
+        Command::Freeze(arguments) => Box::pin(freeze::run(context, arguments)).await,
         Command::Map(command) => Box::pin(map::run(context, command)).await,
         Command::Rights(command) => Box::pin(rights::run(context, command)).await,
         Command::Metadata(arguments) => Box::pin(metadata::run(context, arguments)).await,

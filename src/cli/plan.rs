@@ -20,6 +20,7 @@ use super::run::Moving;
 use super::select::{Filters, Selection};
 use super::words::brief;
 use super::{Context, archive, connect, migrate, publish, signals};
+use crate::flows::plan::probe::{Chosen, probe};
 use crate::flows::plan::saved::{FORMAT, Header, Writing};
 use crate::flows::plan::{
     Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version,
@@ -38,6 +39,7 @@ use crate::types::{AssetId, display_bytes};
 ///   longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002
 ///   longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002 --depth listing --summary
 ///   longhaul plan migrate --query 'title:promo*' --min-size 1GiB --out friday.jsonl
+///   longhaul plan migrate --search 5f0c3a52-0000-11ee-8000-0242ac120002 --summary --probe
 ///   longhaul plan migrate --csv library.csv --explain 0b1c2d3e-0000-11ee-8000-0242ac120002
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -117,6 +119,10 @@ pub(crate) struct Planning {
     /// Say of this one asset why it is in or out, with its files and names
     #[arg(long, value_name = "ASSET", conflicts_with_all = ["out", "depth"])]
     explain: Option<String>,
+    /// Read a bounded amount of the three largest masters (72 MiB each at most), to say how long a run takes
+    /// when the ledger has none to go by
+    #[arg(long, conflicts_with_all = ["explain", "depth"])]
+    probe: bool,
     /// Print the numbers alone, not a line for each asset
     #[arg(long)]
     summary: bool,
@@ -180,7 +186,7 @@ async fn go(
         Ok(facts) if facts.len() > 0 => Some(Reader::open(&settings.ledger.path)?),
         _ => None,
     };
-    let known = match &ledger {
+    let mut known = match &ledger {
         Some(ledger) => Known::of(ledger)?,
         None => Known::default(),
     };
@@ -229,6 +235,7 @@ async fn go(
     let stop = signals::listen(Arc::clone(&context.output))?;
     let begun = tokio::time::Instant::now();
     let mut totals = Totals::default();
+    let mut chosen = Chosen::default();
     let mut tick = tokio::time::interval_at(begun + TOLD_EVERY, TOLD_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -252,6 +259,9 @@ async fn go(
         };
         let Some(decision) = decision else { break };
         totals.add(&decision, intake.sidecar);
+        for version in decision.versions.iter().flatten() {
+            chosen.offer(&decision.asset, version);
+        }
         if let Some(file) = &mut file {
             file.add(&decision)?;
         }
@@ -261,6 +271,14 @@ async fn go(
     }
     drop(decisions);
     let end = file.map(Writing::finish).transpose()?;
+    if planning.probe {
+        let pace = connect::pace(&settings);
+        known.probe = tokio::select! {
+            biased;
+            () = stop.drain.cancelled() => None,
+            probed = probe(&systems, &intake, &pace, chosen) => Some(probed?),
+        };
+    }
     let stated = match (&selection.from, depth) {
         (super::select::From::Collections(ids), Depth::Listing) => {
             let mut sum = Some(0);

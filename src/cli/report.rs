@@ -9,7 +9,7 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::new_file::NewFile;
 use super::output::{BAD, GOOD, WARN, styled};
-use super::{Context, connect};
+use super::{Context, connect, freeze};
 use crate::ledger::Reader;
 use crate::report::{self, Report, Setting, Standing};
 use crate::settings::Resolved;
@@ -88,6 +88,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         run: &run,
         settings: now(&settings),
         format,
+        migration: freeze::line(&ledger)?
+            .filter(|_| run.command == "migrate")
+            .map(|(_, said)| said),
     };
     let Some(path) = out else {
         return to_stdout(context, job);
@@ -116,10 +119,11 @@ fn to_stdout(context: &Context, job: Job<'_>) -> anyhow::Result<Exit> {
                 "--json and this form would mix on standard output; name a file with --out",
             ));
         }
-        let report = report::collect(job.ledger, job.run, job.settings, &mut |row| {
+        let mut report = report::collect(job.ledger, job.run, job.settings, &mut |row| {
             output.event("report_item", report::json::row(row));
             Ok(())
         })?;
+        report.migration = job.migration;
         output.event("report", report::json::report(&report));
         return Ok(exit(&report));
     }
@@ -157,14 +161,18 @@ struct Job<'a> {
     run: &'a crate::ledger::Run,
     settings: Vec<Setting>,
     format: Format,
+    /// How a frozen migration stands.
+    migration: Option<String>,
 }
 
 impl Job<'_> {
     fn write(self, to: &mut dyn Write) -> Result<Report, report::Error> {
         let (ledger, run, settings) = (self.ledger, self.run, self.settings);
+        let migration = self.migration;
         match self.format {
             Format::Html => {
-                let report = report::collect(ledger, run, settings, &mut |_| Ok(()))?;
+                let mut report = report::collect(ledger, run, settings, &mut |_| Ok(()))?;
+                report.migration = migration;
                 to.write_all(report::html::page(&report).as_bytes())?;
                 Ok(report)
             }
@@ -175,9 +183,10 @@ impl Job<'_> {
                 Ok(report)
             }
             Format::Json => {
-                let report = report::collect(ledger, run, settings, &mut |row| {
+                let mut report = report::collect(ledger, run, settings, &mut |row| {
                     Ok(writeln!(to, "{}", report::json::row(row))?)
                 })?;
+                report.migration = migration;
                 writeln!(to, "{}", report::json::report(&report))?;
                 Ok(report)
             }

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 
 use super::run::{self, Moving, Prepared};
 use super::select::{From, Selection};
-use super::{Context, connect, steer, who};
+use super::{Context, connect, freeze, steer, who};
 use crate::cli::exit::{Ended, Exit};
 use crate::control::{self, Ask, Client};
 use crate::flows::intake::Intake;
 use crate::flows::{self, Wanted};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reader};
 use crate::settings::Resolved;
-use crate::types::{AssetId, ItemId, RunId};
+use crate::types::{AssetId, ItemId, RunId, display_bytes};
 
 const PAGE: usize = 500;
 
@@ -25,6 +26,7 @@ const PAGE: usize = 500;
 /// Examples:
 ///   longhaul resume
 ///   longhaul resume --retry failed,parked
+///   longhaul resume --retry parked --dry-run
 ///   longhaul resume --until 06:00 --max-failures 20
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -35,6 +37,12 @@ pub(crate) struct Arguments {
     /// Also try again what ended in these states: failed, parked, held, conflict
     #[arg(long, value_name = "STATE", value_delimiter = ',', num_args = 0.., default_missing_value = "failed")]
     retry: Option<Vec<String>>,
+    /// Go on with a migration although it is frozen; the journal says who
+    #[arg(long)]
+    despite_freeze: bool,
+    /// Only say what would go on
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     moving: Moving,
 }
@@ -50,23 +58,21 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     }
     let settings = arguments.moving.settings(context)?;
     let path = connect::must_exist(&settings)?;
+    if arguments.dry_run {
+        let (run, despite) = (arguments.run, arguments.despite_freeze);
+        return would_resume(context, &settings, path, run, states, despite).await;
+    }
     if let Some(said) = unpause(&settings, path, &arguments.moving, &states).await? {
         steer::say(context, "resume", &said);
         return Ok(Exit::Done);
     }
     settings.systems()?;
     let ledger = connect::open_ledger(path, "resume")?;
-    let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
-        Ended::usage(match arguments.run {
-            Some(number) => {
-                format!("the ledger has no run {number}; `longhaul status` shows the last")
-            }
-            None => {
-                "the ledger has no run yet; start one with `longhaul archive` or `longhaul migrate`"
-                    .to_owned()
-            }
-        })
-    })?;
+    let run = ledger
+        .run(arguments.run.map(RunId))
+        .await?
+        .ok_or_else(|| no_such_run(arguments.run))?;
+    freeze::allow(&ledger, &run, arguments.despite_freeze).await?;
     let connected = connect::connect(&settings).await?;
     // Whoever resumes has perhaps just made room or given a lock back: what waits is tried now. A
     // commit of unknown outcome still keeps its quiet time, which is not the item's to shorten.
@@ -123,6 +129,100 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         package,
     };
     run::drive(context, prepared, assets).await
+}
+
+fn no_such_run(number: Option<i64>) -> anyhow::Error {
+    Ended::usage(match number {
+        Some(number) => {
+            format!("the ledger has no run {number}; `longhaul status` shows the last")
+        }
+        None => {
+            "the ledger has no run yet; start one with `longhaul archive` or `longhaul migrate`"
+                .to_owned()
+        }
+    })
+}
+
+/// What would go on, by the ledger and the process at work alone.
+async fn would_resume(
+    context: &Context,
+    settings: &Resolved,
+    path: &Path,
+    number: Option<i64>,
+    states: Vec<String>,
+    despite_freeze: bool,
+) -> anyhow::Result<Exit> {
+    let output = &context.output;
+    let reader = Reader::open(path)?;
+    let status = super::status::look(&reader, path, number.map(RunId)).await?;
+    let status = status.ok_or_else(|| no_such_run(number))?;
+    let run = &status.run;
+    let left = ["planned", "active", "waiting"];
+    let (items, bytes) = (status.items(&left), status.bytes(&left));
+    let mut line = json!({
+        "run": run.id, "command": run.command, "at_work": status.live.is_some(), "unpauses": false,
+        "enumerates": !run.scan_done, "items": items, "bytes": bytes, "retried": 0, "unplanned": 0,
+        "outbox": status.facts.outbox, "frozen": false,
+    });
+    let title = format!("run {} ({})", run.id, run.command);
+    if let Some(live) = &status.live {
+        line["unpauses"] = live.paused.is_some().into();
+        output.event("would_resume", line);
+        output.say(match &live.paused {
+            Some(who) => format!("{title} is at work, paused by {who}: it would go on"),
+            None => format!("{title} is at work and not paused: nothing would change"),
+        });
+        return Ok(Exit::Done);
+    }
+    if let Some(owner) = status.owner.as_ref() {
+        return Err(Ended::usage(format!(
+            "{} has {}: nothing can be resumed until it has ended",
+            owner.text,
+            path.display()
+        )));
+    }
+    let mut retried = control::Retried::default();
+    if !states.is_empty() {
+        let wanted = control::Retry {
+            states,
+            ..control::Retry::default()
+        };
+        let would = control::would_retry(&reader, run.id, &wanted, |item| {
+            super::retry::would(context, item);
+        });
+        retried = would.map_err(|error| steer::explained(settings, "resume", error))?;
+    }
+    let frozen = freeze::refusal(&reader, run)?.filter(|_| !despite_freeze);
+    line["retried"] = retried.items.into();
+    line["unplanned"] = retried.unplanned.into();
+    line["frozen"] = frozen.is_some().into();
+    output.event("would_resume", line);
+    output.say(format!(
+        "{title} would go on with {items} items ({})",
+        display_bytes(bytes)
+    ));
+    if retried.items > 0 {
+        output.say(format!("  and {} that stopped", retried.items));
+    }
+    if retried.unplanned > 0 {
+        output.say(format!(
+            "  and look at {} in iconik again that could not be planned",
+            retried.unplanned
+        ));
+    }
+    if !run.scan_done {
+        output.say("  and take up its enumeration, which was cut");
+    }
+    if status.facts.outbox > 0 {
+        output.say(format!(
+            "  and tell iconik of {} filed",
+            status.facts.outbox
+        ));
+    }
+    match frozen {
+        Some(why) => Err(Ended(Exit::Held, why).into()),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// Un-pauses the run at work, when there is one; what it said.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::exit::{Ended, Exit};
 use super::{Context, connect, steer, who};
 use crate::control::{self, Ask, Client, Retry};
-use crate::ledger::{Change, Entry};
+use crate::ledger::{Change, Entry, Item, Reader};
 use crate::types::{FailureClass, RunId};
 
 /// Try stopped items again, with the parts they have
@@ -18,6 +18,7 @@ use crate::types::{FailureClass, RunId};
 ///   longhaul retry --class re-sign        # after the storage grants access again
 ///   longhaul retry --state parked,held
 ///   longhaul retry KEY                    # one item, by key as `status` shows it
+///   longhaul retry --all --dry-run
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -36,6 +37,9 @@ pub(crate) struct Arguments {
     /// The run [default: the last]
     #[arg(long, value_name = "N")]
     run: Option<i64>,
+    /// Only say what would be tried again
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
@@ -56,6 +60,21 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let settings = context.settings(Vec::new())?;
     let path = connect::must_exist(&settings)?;
     let explained = |error| steer::explained(&settings, "retry", error);
+    if arguments.dry_run {
+        let reader = Reader::open(path)?;
+        let run = reader
+            .run(arguments.run.map(RunId))?
+            .ok_or_else(no_such_run)?;
+        let would = control::would_retry(&reader, run.id, &wanted, |item| would(context, item));
+        let would = would.map_err(explained)?;
+        let more = match would.unplanned {
+            0 => String::new(),
+            unplanned => format!("; {unplanned} more could not be planned"),
+        };
+        let said = format!("{} items would be tried again{more}", would.items);
+        steer::say(context, "retry", &said);
+        return Ok(Exit::Done);
+    }
     match Client::connect(path).await {
         Ok(mut client) => {
             let live = client.facts().await.map_err(explained)?;
@@ -73,9 +92,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         Err(error) => return Err(explained(error)),
     }
     let ledger = connect::open_ledger(path, "retry")?;
-    let run = ledger.run(arguments.run.map(RunId)).await?.ok_or_else(|| {
-        Ended::usage("the ledger has no such run; `longhaul status` shows the last")
-    })?;
+    let run = ledger
+        .run(arguments.run.map(RunId))
+        .await?
+        .ok_or_else(no_such_run)?;
     let done = control::retry(&ledger, run.id, &wanted)
         .await
         .map_err(explained)?;
@@ -95,4 +115,21 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         context.output.note("`longhaul resume` carries it out");
     }
     Ok(Exit::Done)
+}
+
+fn no_such_run() -> anyhow::Error {
+    Ended::usage("the ledger has no such run; `longhaul status` shows the last")
+}
+
+/// An item that would be tried again.
+pub(super) fn would(context: &Context, item: &Item) {
+    context.output.event(
+        "decided",
+        json!({"item": item.id, "key": item.key, "title": item.title, "decision": "retry", "state": item.state, "dry_run": true}),
+    );
+    let why = item.message.as_deref().unwrap_or("no reason recorded");
+    context.output.say(format!(
+        "would try again {}, is {}: {why} ({})",
+        item.title, item.state, item.key
+    ));
 }

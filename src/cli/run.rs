@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Context;
 use super::connect::{self, Connected};
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, styled};
@@ -13,9 +12,11 @@ use super::progress::Watch;
 use super::select::Selection;
 use super::signals;
 use super::when;
+use super::{Context, freeze};
 use crate::control::{self, Bounds, Live, Means};
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
+use crate::flows::migrate;
 use crate::flows::package::{Order, Packed};
 use crate::flows::{self};
 use crate::ledger::{Ledger, NewRun, STOPPED, StateCount};
@@ -52,6 +53,9 @@ pub(crate) struct Moving {
     /// Proof wanted: read-back, sent, size, or `read-back up to 10 GiB, else sent`
     #[arg(long, value_name = "LEVEL")]
     pub(crate) verify: Option<String>,
+    /// Whether a migration that is frozen moves all the same; only `migrate` and `resume` ask.
+    #[arg(skip)]
+    pub(crate) despite_freeze: bool,
 }
 
 impl Moving {
@@ -129,6 +133,16 @@ pub(crate) async fn start(
         told["package"] = true.into();
     }
     let ledger = connect::open_ledger(&settings.ledger.path, selection.command)?;
+    let frozen = match selection.command {
+        "migrate" => migrate::freeze::of(&ledger).await?,
+        _ => None,
+    };
+    if let Some(frozen) = &frozen {
+        if !moving.despite_freeze {
+            return freeze::look(context, &settings, &selection, frozen, Some(&ledger)).await;
+        }
+        told[freeze::DESPITE] = true.into();
+    }
     let connected = connect::connect(&settings).await?;
     selection.check(&connected.systems).await?;
     let assets = selection.enumerate(&connected.systems);
@@ -139,6 +153,9 @@ pub(crate) async fn start(
             arguments: told.to_string(),
         })
         .await?;
+    if let Some(frozen) = &frozen {
+        freeze::moved_despite(&ledger, run, frozen).await?;
+    }
     let prepared = Prepared {
         intake,
         settings,
@@ -211,6 +228,9 @@ pub(crate) async fn drive(
         outages: Box::new(drive.engine.watch_outages()),
     };
     let live = Live::new(means, bounds);
+    for said in live.take_up().await? {
+        output.note(format!("still in force: {said}"));
+    }
     // A run that cannot be steered is still a run.
     let server = control::serve(ledger.path(), Arc::clone(&live));
     if let Err(error) = &server {

@@ -14,7 +14,7 @@ use super::connect::Connected;
 use super::exit::Ended;
 use super::record;
 use crate::flows::filter::Filter;
-use crate::flows::intake::Intake;
+use crate::flows::intake::{Duplicates, Intake};
 use crate::flows::migrate::Library;
 use crate::flows::plan::saved::{Header, Saved};
 use crate::flows::{self, Enumerate, Systems, Wanted};
@@ -350,6 +350,10 @@ impl Selection {
                 .map(|field| (field.name.clone(), field.source.clone()))
                 .collect(),
             publish,
+            duplicates: match settings.migrate.duplicates {
+                crate::settings::Duplicates::Hold if self.command == "migrate" => Duplicates::Hold,
+                _ => Duplicates::File,
+            },
             rights: record::licensing(settings),
         })
     }

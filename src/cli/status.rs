@@ -7,7 +7,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::words;
-use super::{Context, rights, when};
+use super::{Context, freeze, rights, when};
 use crate::control::{Client, Doing, LiveFacts, Status};
 use crate::flows::standing;
 use crate::ledger::{ClassCount, Item, Reader};
@@ -108,6 +108,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
 /// How the other flows stand, and how many licences are about to end.
 fn flows(context: &Context, reader: &Reader) -> anyhow::Result<()> {
     let output = &context.output;
+    if let Some((facts, said)) = freeze::line(reader)? {
+        output.event("freeze", facts);
+        output.say(format!("{} {said}", styled(BOLD, "migration")));
+    }
     for flow in standing::all(reader)? {
         output.event(
             "flow_standing",

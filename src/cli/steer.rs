@@ -13,12 +13,34 @@ use crate::settings::{Rate, Resolved, parse_duration};
 /// Pause the run at work
 ///
 /// Parts in flight are finished, nothing new is begun; `longhaul resume` goes on. A pause burns no
-/// attempt; upload sessions live on at the server as long as it keeps them.
+/// attempt; upload sessions live on at the server as long as it keeps them. A pause with an end time
+/// survives the process: whatever goes on before then is paused as well.
 ///
-/// Example: longhaul pause
+/// Examples:
+///   longhaul pause
+///   longhaul pause --until 18:00
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub(crate) struct Pause {}
+pub(crate) struct Pause {
+    /// For how long, such as `2h`; then it goes on by itself
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "until")]
+    lasting: Option<String>,
+    /// Until when, such as `18:00` or `2026-03-02 06:00`
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+/// The end time that two flags say.
+fn end(lasting: Option<&String>, until: Option<&String>) -> anyhow::Result<Option<i64>> {
+    if let Some(text) = lasting {
+        let lasting = parse_duration(text)
+            .map_err(|expected| Ended::usage(format!("--for {text}: {expected}")))?;
+        let lasting = i64::try_from(lasting.as_millis()).unwrap_or(i64::MAX);
+        let now = jiff::Timestamp::now().as_millisecond();
+        return Ok(Some(now.saturating_add(lasting)));
+    }
+    until.map(|text| when::until("--until", text)).transpose()
+}
 
 /// End the run at work after what is in hand
 ///
@@ -42,7 +64,7 @@ pub(crate) struct Drain {
 
 /// Give the run at work other limits than the settings'
 ///
-/// They hold within a second, without a restart. Uploads, reads and calls never pass what the settings
+/// They hold within a second, without a restart; with an end time also after one. Uploads, reads and calls never pass what the settings
 /// allow; bandwidth may, and counts before the calendar.
 ///
 /// Examples:
@@ -89,17 +111,7 @@ impl Limit {
                     .unwrap_or(0),
             ),
         };
-        let until = match (&self.lasting, &self.until) {
-            (Some(text), _) => {
-                let lasting = parse_duration(text)
-                    .map_err(|expected| Ended::usage(format!("--for {text}: {expected}")))?;
-                let lasting = i64::try_from(lasting.as_millis()).unwrap_or(i64::MAX);
-                let now = jiff::Timestamp::now().as_millisecond();
-                Some(now.saturating_add(lasting))
-            }
-            (None, Some(text)) => Some(when::until("--until", text)?),
-            (None, None) => None,
-        };
+        let until = end(self.lasting.as_ref(), self.until.as_ref())?;
         let limits = Limits {
             bandwidth,
             calls: self.calls,
@@ -121,8 +133,9 @@ impl Limit {
     }
 }
 
-pub(crate) async fn pause(context: &Context, _: Pause) -> anyhow::Result<Exit> {
-    tell(context, "pause", Ask::Pause).await
+pub(crate) async fn pause(context: &Context, arguments: Pause) -> anyhow::Result<Exit> {
+    let until = end(arguments.lasting.as_ref(), arguments.until.as_ref())?;
+    tell(context, "pause", Ask::Pause { until }).await
 }
 
 pub(crate) async fn limit(context: &Context, arguments: Limit) -> anyhow::Result<Exit> {

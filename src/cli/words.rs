@@ -94,7 +94,9 @@ pub(crate) fn doing(status: &Status) -> String {
             None => format!("at work{}", process()),
         },
         Doing::Paused(who) => {
-            format!("paused by {who}; `longhaul resume` goes on")
+            let until = status.live.as_ref().and_then(|live| live.paused_until);
+            let until = until.map_or_else(String::new, |at| format!(" until {}", moment(at)));
+            format!("paused{until} by {who}; `longhaul resume` goes on")
         }
         Doing::Closed(until) => format!(
             "waits: the calendar lets nothing be begun until {}",

@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::kept::{self, Paused};
 use super::meter::Meter;
 use super::protocol::{Ask, From, InForce, Knob, Limits, LiveFacts, Outage, Override};
 use super::{Error, retry};
 use crate::flows::drive::Scan;
-use crate::ledger::{Change, Entry, Ledger};
+use crate::ledger::{Change, Entry, Fact, Ledger};
 use crate::pace::{Calls, Pace};
 use crate::transfer::{self, Progress, Steer, Stop};
 use crate::types::{ByteCount, RunId, display_bytes};
@@ -58,19 +59,19 @@ pub struct Bounds {
 
 /// A run at work.
 pub struct Live {
-    means: Means,
+    pub(super) means: Means,
     bounds: Bounds,
     since: i64,
     state: Mutex<State>,
     /// One change at a time, so that the journal has them in their order.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
-    paused: Option<String>,
+pub(super) struct State {
+    pub(super) paused: Option<Paused>,
     draining: Option<String>,
-    overrides: Vec<Override>,
+    pub(super) overrides: Vec<Override>,
     meter: Meter,
 }
 
@@ -84,7 +85,7 @@ impl std::fmt::Debug for Live {
 }
 
 /// Unix milliseconds.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
@@ -102,7 +103,7 @@ impl Live {
         Arc::new(live)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,6 +121,7 @@ impl Live {
         self.sample();
         self.follow_calendar();
         self.end_limits(now).await;
+        self.end_pause(now).await;
         if self.state().draining.is_some() {
             return;
         }
@@ -206,7 +208,7 @@ impl Live {
         let by = from.to_string();
         let said = match ask {
             Ask::Facts => String::new(),
-            Ask::Pause => self.pause(by).await?,
+            Ask::Pause { until } => self.pause(by, *until).await?,
             Ask::Resume => self.resume(by).await?,
             Ask::Drain { now } => self.drain(by, *now).await?,
             Ask::Limit(limits) => self.limit(limits, by).await?,
@@ -224,37 +226,6 @@ impl Live {
             }
         };
         Ok((said, None))
-    }
-
-    async fn pause(&self, by: String) -> Result<String, Error> {
-        let run = self.means.run;
-        if let Some(who) = self.state().paused.clone() {
-            return Ok(format!("run {run} is paused already, by {who}"));
-        }
-        self.record(&json!({"what": "pause", "by": by})).await?;
-        self.state().paused = Some(by);
-        self.means.steer.pause(true);
-        Ok(format!(
-            "run {run} is paused: parts in flight are finished, nothing new is begun; `longhaul resume` goes on"
-        ))
-    }
-
-    async fn resume(&self, by: String) -> Result<String, Error> {
-        let run = self.means.run;
-        if self.state().paused.is_none() {
-            return Ok(
-                match self.means.pace.closed_until(&jiff::Timestamp::now()) {
-                    Some(until) => format!(
-                        "run {run} is not paused; the calendar lets nothing be begun until {until}"
-                    ),
-                    None => format!("run {run} is at work and not paused"),
-                },
-            );
-        }
-        self.record(&json!({"what": "resume", "by": by})).await?;
-        self.state().paused = None;
-        self.means.steer.pause(false);
-        Ok(format!("run {run} goes on"))
     }
 
     async fn drain(&self, by: String, now: bool) -> Result<String, Error> {
@@ -305,35 +276,39 @@ impl Live {
         for (knob, value) in &wanted {
             facts[knob.as_str()] = json!(value);
         }
-        self.record(&facts).await?;
-        let mut said = Vec::new();
-        for (knob, value) in wanted {
-            self.set(knob, Some(value));
-            said.push(describe(knob, value));
-            let mut state = self.state();
-            state.overrides.retain(|known| known.knob != knob);
-            state.overrides.push(Override {
+        let limits: Vec<Override> = wanted
+            .into_iter()
+            .map(|(knob, value)| Override {
                 knob,
                 value,
                 until: *until,
                 by: by.clone(),
-            });
+            })
+            .collect();
+        let now = now_ms();
+        let kept = limits.iter().map(|limit| kept::limit(limit, now)).collect();
+        self.keep(&facts, kept).await?;
+        let mut said = Vec::new();
+        for limit in limits {
+            self.set(limit.knob, Some(limit.value));
+            said.push(describe(limit.knob, limit.value));
+            let mut state = self.state();
+            state.overrides.retain(|known| known.knob != limit.knob);
+            state.overrides.push(limit);
         }
-        let until = until
-            .and_then(|until| jiff::Timestamp::from_millisecond(until).ok())
-            .map_or(
-                "until `longhaul limit --clear` or the end of the process".to_owned(),
-                |until| format!("until {until:.0}"),
-            );
+        let until = match until {
+            Some(_) => moment(*until),
+            None => " until `longhaul limit --clear` or the end of the process".to_owned(),
+        };
         Ok(format!(
-            "run {}: {} {until}",
+            "run {}: {}{until}",
             self.means.run,
             said.join(", ")
         ))
     }
 
     /// What the settings allow at most is not passed from here.
-    fn check(&self, knob: Knob, value: u64) -> Result<(), Error> {
+    pub(super) fn check(&self, knob: Knob, value: u64) -> Result<(), Error> {
         let in_force = self.in_force();
         let (most, setting) = match knob {
             Knob::Bandwidth => return Ok(()),
@@ -361,8 +336,10 @@ impl Live {
             return Ok(format!("run {} has the settings' limits", self.means.run));
         }
         let knobs: Vec<&str> = known.iter().map(|knob| knob.as_str()).collect();
-        self.record(&json!({"what": "unlimit", "by": by, "limits": knobs}))
-            .await?;
+        let now = now_ms();
+        let kept = known.iter().map(|knob| kept::no_limit(*knob, now));
+        let facts = json!({"what": "unlimit", "by": by, "limits": knobs});
+        self.keep(&facts, kept.collect()).await?;
         for knob in known {
             self.set(knob, None);
         }
@@ -391,12 +368,13 @@ impl Live {
             self.set(*knob, None);
         }
         let knobs: Vec<&str> = ended.iter().map(|knob| knob.as_str()).collect();
-        self.journal(&json!({"what": "limit-over", "by": "its end time", "limits": knobs}))
-            .await;
+        let kept = ended.iter().map(|knob| kept::no_limit(*knob, now));
+        let data = json!({"what": "limit-over", "by": "its end time", "limits": knobs});
+        self.note(&data, kept.collect()).await;
     }
 
     /// Sets a limit, or gives the settings' back.
-    fn set(&self, knob: Knob, value: Option<u64>) {
+    pub(super) fn set(&self, knob: Knob, value: Option<u64>) {
         let Means {
             steer, pace, calls, ..
         } = &self.means;
@@ -447,7 +425,8 @@ impl Live {
             run: run.0,
             pid: std::process::id(),
             since: self.since,
-            paused: state.paused.clone(),
+            paused: state.paused.as_ref().map(|paused| paused.by.clone()),
+            paused_until: state.paused.as_ref().and_then(|paused| paused.until),
             closed_until: closed.map(jiff::Timestamp::as_millisecond),
             draining: state.draining.clone(),
             scanning: !scan.done.load(Relaxed),
@@ -470,23 +449,33 @@ impl Live {
 
     /// A change is in the journal before it takes effect.
     async fn record(&self, facts: &Value) -> Result<(), Error> {
+        Ok(self.keep(facts, Vec::new()).await?)
+    }
+
+    /// The same, with what is kept of it for a later process.
+    pub(super) async fn keep(
+        &self,
+        facts: &Value,
+        kept: Vec<Fact>,
+    ) -> Result<(), crate::ledger::Error> {
         let entry = Entry {
             run: Some(self.means.run),
             event: "steered".into(),
             data: facts.to_string(),
             ..Default::default()
         };
-        Ok(self
-            .means
-            .ledger
-            .apply(Change::new().journal(entry))
-            .await?)
+        let change = kept.into_iter().fold(Change::new(), Change::fact);
+        self.means.ledger.apply(change.journal(entry)).await
     }
 
     /// What happens by itself happens also when it cannot be recorded; the engine's next step
     /// finds out about the ledger.
     async fn journal(&self, facts: &Value) {
-        if let Err(error) = self.record(facts).await {
+        self.note(facts, Vec::new()).await;
+    }
+
+    pub(super) async fn note(&self, facts: &Value, kept: Vec<Fact>) {
+        if let Err(error) = self.keep(facts, kept).await {
             tracing::warn!(%error, "a change was not recorded");
         }
     }
@@ -503,7 +492,14 @@ fn limited_by(progress: &Progress) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn describe(knob: Knob, value: u64) -> String {
+/// The end of what a person set, for people.
+pub(super) fn moment(until: Option<i64>) -> String {
+    until
+        .and_then(|until| jiff::Timestamp::from_millisecond(until).ok())
+        .map_or_else(String::new, |until| format!(" until {until:.0}"))
+}
+
+pub(super) fn describe(knob: Knob, value: u64) -> String {
     match (knob, value) {
         (Knob::Bandwidth, 0) => "no bandwidth limit".to_owned(),
         (Knob::Bandwidth, rate) => format!("at most {}/s", display_bytes(rate)),

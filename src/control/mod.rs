@@ -10,18 +10,20 @@
 //! | Request | Does |
 //! |---|---|
 //! | `facts` | says what only the process knows: rates, limits in force, what limits the rate, outages |
-//! | `pause`, `resume` | nothing new is begun; it is again |
+//! | `pause`, `resume` | nothing new is begun, until a time perhaps; it is again |
 //! | `drain` | finishes what is in hand and ends; with `now`, leaves at once |
 //! | `limit`, `unlimit` | bandwidth, calls, uploads, reads; until a time; back to the settings |
 //! | `retry` | sends stopped items back to the start, with the parts they have |
 //!
 //! [`Live`] is what a process offers: it carries the requests out, and looks after the times at
-//! which limits end. [`Status`] is what people are shown: the ledger's facts, which anybody may
+//! which limits and pauses end. What has an end time is kept in the ledger and survives the process. [`Status`] is what people are shown: the ledger's facts, which anybody may
 //! read, with those of the process when one is at work. So all views agree.
 
 mod client;
+mod kept;
 mod live;
 mod meter;
+mod pause;
 mod protocol;
 mod retry;
 mod server;
@@ -34,7 +36,7 @@ use std::path::{Path, PathBuf};
 pub use client::Client;
 pub use live::{Bounds, Live, Means};
 pub use protocol::{Ask, From, InForce, Knob, Limits, LiveFacts, Outage, Override, Retry, VERSION};
-pub use retry::{Retried, retry};
+pub use retry::{Retried, retry, would_retry};
 pub use server::{Server, serve};
 pub use status::{Doing, Status};
 

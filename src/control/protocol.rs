@@ -66,7 +66,11 @@ pub enum Ask {
     /// What only the process knows.
     Facts,
     /// Begin nothing new.
-    Pause,
+    Pause {
+        /// Until when, in Unix milliseconds; without, until somebody says so or the process ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
     /// Go on.
     Resume,
     /// Finish what is in hand and end.
@@ -215,6 +219,9 @@ pub struct LiveFacts {
     pub since: i64,
     /// Who paused it, when it is paused.
     pub paused: Option<String>,
+    /// Until when, in Unix milliseconds, when that was said.
+    #[serde(default)]
+    pub paused_until: Option<i64>,
     /// Until when the calendar lets nothing be begun, in Unix milliseconds.
     pub closed_until: Option<i64>,
     /// Why it is draining, when it is.
@@ -258,7 +265,10 @@ mod tests {
     #[test]
     fn requests_are_read_as_they_are_documented() {
         let read = |text: &str| serde_json::from_str::<Request>(text);
-        assert_eq!(read(r#"{"v":1,"do":"pause"}"#).unwrap().ask, Ask::Pause);
+        assert_eq!(
+            read(r#"{"v":1,"do":"pause"}"#).unwrap().ask,
+            Ask::Pause { until: None }
+        );
         assert_eq!(
             read(r#"{"v":1,"do":"drain"}"#).unwrap().ask,
             Ask::Drain { now: false }

@@ -2,11 +2,12 @@
 
 use super::Error;
 use super::protocol::Retry;
-use crate::ledger::Ledger;
-use crate::types::{FailureClass, RunId};
+use crate::ledger::{Item, Ledger, Reader};
+use crate::types::{FailureClass, ItemId, RunId};
 
 /// States that a retry may send back. What is quarantined needs a person's decision first.
 const STATES: [&str; 5] = ["failed", "parked", "held", "conflict", "waiting"];
+const PAGE: usize = 500;
 
 /// What a retry did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,81 @@ pub struct Retried {
 /// [`Error::Refused`] for an unknown state, class or key, or an item that cannot be tried again;
 /// then none is. The ledger's own.
 pub async fn retry(ledger: &Ledger, run: RunId, wanted: &Retry) -> Result<Retried, Error> {
+    let states = states_of(wanted)?;
+    if !wanted.keys.is_empty() {
+        let mut items = Vec::with_capacity(wanted.keys.len());
+        // All are looked at before any is changed.
+        for key in &wanted.keys {
+            items.push(named(key, ledger.item_by_key(key).await?)?.id);
+        }
+        let mut done = Retried::default();
+        for item in items {
+            done.items += u64::from(ledger.requeue_item(item).await?);
+        }
+        return Ok(done);
+    }
+    let class = wanted.class.as_deref();
+    let items = ledger.requeue(run, &states, class).await?;
+    let facts = ledger.facts(run).await?;
+    let unplanned = facts
+        .classes
+        .iter()
+        .filter(|count| states.contains(&count.state.as_str()))
+        .filter(|count| class.is_none_or(|class| class == count.class))
+        .map(|count| count.items)
+        .sum();
+    Ok(Retried { items, unplanned })
+}
+
+/// What [`retry`] would do: hands every item that would be sent back to `each`, and changes
+/// nothing.
+///
+/// # Errors
+///
+/// As [`retry`].
+pub fn would_retry(
+    reader: &Reader,
+    run: RunId,
+    wanted: &Retry,
+    mut each: impl FnMut(&Item),
+) -> Result<Retried, Error> {
+    let states = states_of(wanted)?;
+    let mut found = Retried::default();
+    if !wanted.keys.is_empty() {
+        let mut items = Vec::with_capacity(wanted.keys.len());
+        for key in &wanted.keys {
+            items.push(named(key, reader.item_by_key(key)?)?);
+        }
+        for item in items {
+            found.items += 1;
+            each(&item);
+        }
+        return Ok(found);
+    }
+    for state in states {
+        let mut after = ItemId(0);
+        loop {
+            let items = reader.items(run, Some(state), after, PAGE)?;
+            let Some(last) = items.last() else { break };
+            after = last.id;
+            for item in &items {
+                if wanted.class.is_some() && wanted.class != item.class {
+                    continue;
+                }
+                if item.files == 0 {
+                    found.unplanned += 1;
+                } else {
+                    found.items += 1;
+                    each(item);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The states that are wanted, once everything that is asked for makes sense.
+fn states_of(wanted: &Retry) -> Result<Vec<&str>, Error> {
     let refused = |text: String| Err(Error::Refused(text));
     if let Some(class) = &wanted.class
         && FailureClass::from_name(class).is_none()
@@ -45,58 +121,36 @@ pub async fn retry(ledger: &Ledger, run: RunId, wanted: &Retry) -> Result<Retrie
             )
         });
     }
-    if !wanted.keys.is_empty() {
-        return by_key(ledger, &wanted.keys).await;
-    }
-    let states: Vec<&str> = if !wanted.states.is_empty() {
+    Ok(if !wanted.states.is_empty() {
         wanted.states.iter().map(String::as_str).collect()
     } else if wanted.all || wanted.class.is_some() {
         STATES.to_vec()
     } else {
         vec!["failed"]
-    };
-    let class = wanted.class.as_deref();
-    let items = ledger.requeue(run, &states, class).await?;
-    let facts = ledger.facts(run).await?;
-    let unplanned = facts
-        .classes
-        .iter()
-        .filter(|count| states.contains(&count.state.as_str()))
-        .filter(|count| class.is_none_or(|class| class == count.class))
-        .map(|count| count.items)
-        .sum();
-    Ok(Retried { items, unplanned })
+    })
 }
 
-async fn by_key(ledger: &Ledger, keys: &[String]) -> Result<Retried, Error> {
-    let mut items = Vec::with_capacity(keys.len());
-    // All are looked at before any is changed.
-    for key in keys {
-        let Some(item) = ledger.item_by_key(key).await? else {
-            return Err(Error::Refused(format!(
-                "the ledger has no item {key:?}; `longhaul status` shows keys"
-            )));
-        };
-        if !STATES.contains(&item.state.as_str()) {
-            return Err(Error::Refused(match item.state.as_str() {
-                "quarantined" => format!(
-                    "{:?} is quarantined: `longhaul decide {key}` first",
-                    item.title
-                ),
-                state => format!("{:?} is {state}: there is nothing to try again", item.title),
-            }));
-        }
-        if item.files == 0 {
-            return Err(Error::Refused(format!(
-                "{:?} could not be planned, so there is nothing to try yet: `longhaul resume --retry {}` looks at it in iconik again",
-                item.title, item.state
-            )));
-        }
-        items.push(item.id);
+/// An item that is named by its key, when it can be tried again.
+fn named(key: &str, item: Option<Item>) -> Result<Item, Error> {
+    let Some(item) = item else {
+        return Err(Error::Refused(format!(
+            "the ledger has no item {key:?}; `longhaul status` shows keys"
+        )));
+    };
+    if !STATES.contains(&item.state.as_str()) {
+        return Err(Error::Refused(match item.state.as_str() {
+            "quarantined" => format!(
+                "{:?} is quarantined: `longhaul decide {key}` first",
+                item.title
+            ),
+            state => format!("{:?} is {state}: there is nothing to try again", item.title),
+        }));
     }
-    let mut done = Retried::default();
-    for item in items {
-        done.items += u64::from(ledger.requeue_item(item).await?);
+    if item.files == 0 {
+        return Err(Error::Refused(format!(
+            "{:?} could not be planned, so there is nothing to try yet: `longhaul resume --retry {}` looks at it in iconik again",
+            item.title, item.state
+        )));
     }
-    Ok(done)
+    Ok(item)
 }

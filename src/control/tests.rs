@@ -89,11 +89,17 @@ async fn a_request_is_carried_out_and_journalled_with_who_asked() {
     assert_eq!(mode.mode() & 0o777, 0o600);
 
     let mut client = Client::connect(&path).await.unwrap();
-    let said = client.ask(Ask::Pause, &anna()).await.unwrap();
+    let said = client
+        .ask(Ask::Pause { until: None }, &anna())
+        .await
+        .unwrap();
     assert!(said.contains("paused") && rig.steer.is_paused(), "{said}");
     // A second asker is told who it was.
     let mut other = Client::connect(&path).await.unwrap();
-    let said = other.ask(Ask::Pause, &From::default()).await.unwrap();
+    let said = other
+        .ask(Ask::Pause { until: None }, &From::default())
+        .await
+        .unwrap();
     assert!(said.contains("already, by anna"), "{said}");
     let paused = client.facts().await.unwrap().paused.unwrap();
     let pid = std::process::id();
@@ -186,6 +192,82 @@ async fn limits_never_pass_what_the_settings_allow_and_end_at_their_time() {
     let what: Vec<_> = rig.steered().await;
     let what: Vec<_> = what.iter().map(|line| line["what"].clone()).collect();
     assert_eq!(what, ["limit", "limit-over", "limit", "unlimit"]);
+}
+
+#[tokio::test]
+async fn limits_and_pauses_with_an_end_are_taken_up_by_the_next_process_until_then() {
+    let rig = Rig::new().await;
+    let live = rig.live(Bounds::default());
+    let soon = jiff::Timestamp::now().as_millisecond() + 300;
+    let in_an_hour = soon + 3_600_000;
+    let limit = |limits| Ask::Limit(limits);
+    let calls = limit(Limits {
+        calls: Some(7),
+        until: Some(in_an_hour),
+        ..Limits::default()
+    });
+    live.apply(&calls, &anna()).await.unwrap();
+    let uploads = limit(Limits {
+        uploads: Some(2),
+        until: Some(soon),
+        ..Limits::default()
+    });
+    live.apply(&uploads, &anna()).await.unwrap();
+    let streams = limit(Limits {
+        streams: Some(4),
+        ..Limits::default()
+    });
+    live.apply(&streams, &anna()).await.unwrap();
+    let pause = Ask::Pause {
+        until: Some(in_an_hour),
+    };
+    live.apply(&pause, &anna()).await.unwrap();
+    drop(live);
+    while jiff::Timestamp::now().as_millisecond() <= soon {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let next = Rig {
+        steer: Arc::new(Steer::alone(3, 32)),
+        calls: Arc::new(Calls::new(45)),
+        pace: Arc::clone(&rig.pace),
+        progress: Arc::default(),
+        stop: Stop::default(),
+        ledger: rig.ledger.clone(),
+        run: rig.run,
+        dir: tempfile::tempdir().unwrap(),
+    };
+    let live = next.live(Bounds::default());
+    let said = live.take_up().await.unwrap();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].contains("7 calls") && said[0].contains("anna"),
+        "{said:?}"
+    );
+    assert!(next.steer.is_paused());
+    let facts = live.facts();
+    let in_force = facts.limits;
+    assert_eq!((in_force.calls.0, in_force.uploads.0), (7, 3));
+    assert_eq!(facts.paused_until, Some(in_an_hour));
+    live.tick(in_an_hour).await;
+    assert!(next.steer.is_open(), "its time is over");
+    assert_eq!(next.calls.per_second(), 45);
+    assert_eq!(live.take_up().await.unwrap(), Vec::<String>::new());
+    let what: Vec<_> = rig.steered().await;
+    let what: Vec<_> = what.iter().map(|line| line["what"].clone()).collect();
+    assert_eq!(
+        what,
+        [
+            "limit",
+            "limit",
+            "limit",
+            "pause",
+            "limit-over",
+            "taken-up",
+            "limit-over",
+            "resume"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! | Publication as records | [`publish`] | final, approved assets → records with values, rights and a place |
 //! | Rights with the media | [`rights`] | licences and papers → a rights sidecar, documents, cross-references |
 //! | Migration of a library | [`migrate`] | saved search, query, id list or CSV → the same |
+//! | What another tool loaded | [`adopt`] | documents that are there → the marker in their description |
 //! | Formal approval | [`approval`] | assets approved in iconik → a workflow; its outcome → iconik |
 //! | Lifecycle | [`lifecycle`] | marks in iconik → record status; outcome → archive, recycle bin, certificate |
 //! | Reviews and decisions in one record | [`exchange`] | remarks and approvals ⇄ review records |
@@ -18,6 +19,7 @@
 //! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow
 //! would do; [`probe`] asks the destination how it behaves.
 
+pub mod adopt;
 pub mod approval;
 pub mod archive;
 pub mod drive;

@@ -9,7 +9,8 @@ use super::Error;
 use crate::ledger::{Ledger, Reader};
 
 /// The flows that end without leaving items of their own.
-const FLOWS: [&str; 5] = [
+const FLOWS: [&str; 6] = [
+    "adopt",
     "metadata",
     "approval",
     "references",

@@ -26,6 +26,8 @@ pub const STOPPED: [&str; 6] = [
 
 /// The reason of items that are held until their source has what they lack.
 const INCOMPLETE: &str = "incomplete";
+/// The reason of items that are held because another asset has their content.
+const DUPLICATE: &str = "duplicate";
 /// What the fingerprints of items begin with that are only there to say why.
 const REFUSED: &str = "refused ";
 
@@ -75,6 +77,11 @@ impl Known {
     /// Whether it is held for what its source lacks.
     fn is_incomplete(&self) -> bool {
         self.state == "held" && self.reason.as_deref() == Some(INCOMPLETE)
+    }
+
+    /// Whether it waits for a person's word because another asset has its content.
+    fn is_duplicate(&self) -> bool {
+        self.state == "held" && self.reason.as_deref() == Some(DUPLICATE)
     }
 
     /// Whether it is filed as its source has it, even when something about it is missing now.
@@ -247,7 +254,9 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
             item.record,
         ])?;
     let before_it_began = matches!(known.state.as_str(), "planned" | "waiting");
-    let stopped = matches!(known.state.as_str(), "failed" | "parked") || known.is_incomplete();
+    let stopped = matches!(known.state.as_str(), "failed" | "parked")
+        || known.is_incomplete()
+        || known.is_duplicate();
     if let Some((class, reason, message)) = &item.refused {
         if before_it_began || stopped {
             tx.conn
@@ -474,7 +483,7 @@ fn kin(item: &NewItem) -> String {
 
 fn state_of(item: &NewItem) -> &'static str {
     match &item.refused {
-        Some((_, reason, _)) if reason == INCOMPLETE => "held",
+        Some((_, reason, _)) if reason == INCOMPLETE || reason == DUPLICATE => "held",
         Some(_) => "parked",
         None => "planned",
     }

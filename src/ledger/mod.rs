@@ -40,6 +40,7 @@ mod report;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -57,12 +58,14 @@ pub use lock::Owner;
 pub use open::Barrier;
 pub use reader::Reader;
 pub use report::FileTotals;
+pub use twins::{Repeated, Same, Twin};
+
 pub use rows::{
     Added, Adopted, Doubled, Entry, Fact, File, FilePatch, Item, ItemPatch, Line, NewFile, NewItem,
     NewPost, NewRun, Part, Post, Run, StateCount,
 };
 
-use crate::types::{ItemId, NodeId, RunId, TransferId};
+use crate::types::{ByteCount, ItemId, NodeId, RunId, TransferId};
 
 /// Connections for reads at the same time. A read takes well under a millisecond; more only help
 /// while a report pages through a long run.
@@ -319,6 +322,18 @@ impl Ledger {
     pub async fn doubled(&self, after: &str, limit: usize) -> Result<Vec<Doubled>, Error> {
         let after = after.to_owned();
         self.read(move |reader| reader.doubled(&after, limit)).await
+    }
+
+    /// The first item of another asset with this content; see [`Reader::twin`].
+    pub async fn twin(
+        &self,
+        md5: &str,
+        size: ByteCount,
+        asset: &str,
+    ) -> Result<Option<Twin>, Error> {
+        let (md5, asset) = (md5.to_owned(), asset.to_owned());
+        self.read(move |reader| reader.twin(&md5, size, &asset))
+            .await
     }
 
     /// Which of these markers are known, each with its item.

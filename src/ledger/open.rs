@@ -15,12 +15,13 @@ use super::{Error, meta, now};
 
 /// Migrations in order; a file's `user_version` counts those it has been through. Only ever
 /// append: an older file is brought up to date, a newer one refused.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
     include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// The schema this longhaul reads and writes.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::{
-    ChainState, Count, Deviation, Error, Group, Mark, Open, Report, Row, Setting, Speed, Standing,
-    moment, shown,
+    ChainState, Count, Deviation, Error, Group, Mark, Open, Repeated, Report, Row, Same, Setting,
+    Speed, Standing, moment, shown,
 };
 use crate::ledger::{Chain, FileTotals, Item, Line, Reader, Run};
 use crate::types::{FailureClass, ItemId, RunId, display_bytes};
@@ -110,13 +110,40 @@ pub fn collect(
         },
     };
     let mut walk = Walk::new(run.started);
-    let now = reader.at_one_moment(|reader| -> Result<Run, Error> {
+    let (now, repeated) = reader.at_one_moment(|reader| -> Result<(Run, Repeated), Error> {
         let now = reader.run(Some(run.id))?.unwrap_or_else(|| run.clone());
         walk.items(reader, run.id, each)?;
         walk.journal(reader, run.id)?;
-        Ok(now)
+        Ok((now, repeated(reader, run.id)?))
     })?;
-    Ok(walk.report(&now, chain, settings))
+    Ok(Report {
+        repeated,
+        ..walk.report(&now, chain, settings)
+    })
+}
+
+/// What was filed for several assets.
+fn repeated(reader: &Reader, run: RunId) -> Result<Repeated, Error> {
+    let all = reader.repeated(run)?;
+    let mut largest = Vec::new();
+    for same in reader.largest_repeated(run, EXAMPLES)? {
+        let filed = reader.filed_with(&same.sha256, EXAMPLES)?;
+        largest.push(Same {
+            sha256: hex::encode(&same.sha256),
+            bytes: same.size,
+            assets: same.assets,
+            filed: filed
+                .into_iter()
+                .map(|twin| (twin.key, shown(&twin.title), twin.node.map(|node| node.0)))
+                .collect(),
+        });
+    }
+    Ok(Repeated {
+        contents: all.contents,
+        copies: all.copies,
+        bytes: all.bytes,
+        largest,
+    })
 }
 
 struct Walk {
@@ -406,6 +433,8 @@ impl Walk {
             restarts: self.restarts,
             verified: self.verified,
             verified_between: self.verified_between,
+            repeated: Repeated::default(),
+            migration: None,
             deviations,
             speed: self.speed,
             marks: self.marks,

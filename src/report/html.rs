@@ -38,6 +38,7 @@ pub fn page(report: &Report) -> String {
                     dl.facts {
                         (fact("Started", &moment(report.started)))
                         (fact("Ended", &report.ended.map_or_else(|| format!("not ended ({})", report.outcome), moment)))
+                        @if let Some(migration) = &report.migration { (fact("Migration", migration)) }
                         (fact("Report made", &moment(report.made)))
                         (fact("By", &format!("longhaul {}", report.longhaul)))
                     }
@@ -48,6 +49,7 @@ pub fn page(report: &Report) -> String {
                     (failures(report))
                     (open(report))
                     (speed(report))
+                    (repeated(report))
                     (deviations(report))
                     (chain(report))
                     (settings(report))
@@ -229,6 +231,29 @@ fn speed(report: &Report) -> Markup {
             }
             @if report.marks_all > report.marks.len() as u64 {
                 p.note { "and " (number(report.marks_all - report.marks.len() as u64)) " more in the journal." }
+            }
+        }
+    }
+}
+
+fn repeated(report: &Report) -> Markup {
+    let repeated = &report.repeated;
+    html! {
+        @if repeated.contents > 0 {
+            section.wide {
+                h2 { "The same content for several assets" }
+                dl.facts {
+                    (fact("Contents", &number(repeated.contents)))
+                    (fact("Assets beyond the first of each", &number(repeated.copies)))
+                    (fact("Their bytes", &display_bytes(repeated.bytes)))
+                }
+                p.note { "Each asset has a document of its own; nothing was left out for it." }
+                @for same in &repeated.largest {
+                    details {
+                        summary { strong { (display_bytes(same.bytes)) } ", " (number(same.assets)) " assets" span.means { "SHA-256 " (same.sha256) } }
+                        ul { @for (key, title, node) in &same.filed { li { (title) " (" code { (key) } ")" @if let Some(node) = node { ", node " (node) } } } }
+                    }
+                }
             }
         }
     }

@@ -153,6 +153,32 @@ pub struct Deviation {
     pub examples: Vec<(i64, String)>,
 }
 
+/// The same content, filed for several assets. Nothing of it was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Repeated {
+    /// Contents.
+    pub contents: u64,
+    /// Assets beyond the first of each.
+    pub copies: u64,
+    /// Their bytes.
+    pub bytes: ByteCount,
+    /// The largest of them.
+    pub largest: Vec<Same>,
+}
+
+/// A content that several assets have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Same {
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its bytes.
+    pub bytes: ByteCount,
+    /// How many assets have it.
+    pub assets: u64,
+    /// The first of them: key, title and node.
+    pub filed: Vec<(String, String, Option<i64>)>,
+}
+
 /// Something that changed the speed: a limit, a pause, an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mark {
@@ -251,6 +277,10 @@ pub struct Report {
     pub verified: u64,
     /// The first and last of these checks, in Unix milliseconds.
     pub verified_between: Option<(i64, i64)>,
+    /// Contents that several assets were filed with, one of them by this run.
+    pub repeated: Repeated,
+    /// How a frozen migration stands, in words.
+    pub migration: Option<String>,
     /// What is not as it was meant.
     pub deviations: Vec<Deviation>,
     /// Bytes over time.

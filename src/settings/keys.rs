@@ -201,6 +201,11 @@ pub const KEYS: &[Key] = &[
         "whose campaigns they are, as packages say it",
     ),
     key(
+        "migrate.duplicates",
+        Some("file"),
+        "masters whose content another asset has too: \"file\" them as well, or \"hold\" them for a person",
+    ),
+    key(
         "network.ca_file",
         None,
         "PEM file of private certificate authorities, beside the system's",

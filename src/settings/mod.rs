@@ -48,11 +48,13 @@ pub use references::{ReferenceOrigin, ReferenceRule, ReferenceSettings, Referenc
 pub use rights::RightsSettings;
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
-    ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, NetworkSettings,
-    PaceSettings, PackageSettings, PriceSettings, SourceSettings, Target, TransferSettings,
+    ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, MigrateSettings,
+    NetworkSettings, PaceSettings, PackageSettings, PriceSettings, SourceSettings, Target,
+    TransferSettings,
 };
 pub use words::{
-    CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_duration,
+    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions,
+    parse_duration,
 };
 
 use std::path::PathBuf;
@@ -76,6 +78,8 @@ pub struct Resolved {
     pub transfer: TransferSettings,
     /// The package of a campaign.
     pub package: PackageSettings,
+    /// How a library is migrated.
+    pub migrate: MigrateSettings,
     /// How the systems are reached.
     pub network: NetworkSettings,
     /// How fast, and when.
@@ -167,6 +171,7 @@ pub fn load(sources: &Sources) -> Result<Resolved, Problems> {
             ledger: sections.ledger,
             transfer: sections.transfer,
             package: sections.package,
+            migrate: sections.migrate,
             network: sections.network,
             pace: sections.pace,
             prices: sections.prices,

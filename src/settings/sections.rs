@@ -22,8 +22,8 @@ use super::references::{self, ReferenceSettings};
 use super::rights::{self, RightsSettings};
 use super::secret::SecretRef;
 use super::words::{
-    CalendarRule, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions, parse_days,
-    parse_duration, parse_time, parse_window_rate, parse_zone,
+    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions,
+    parse_days, parse_duration, parse_time, parse_window_rate, parse_zone,
 };
 use crate::sidecar::mapping::FieldMap;
 use crate::types::{ByteCount, MIB, NodeId, StorageId, parse_size};
@@ -140,6 +140,13 @@ pub struct PackageSettings {
     pub organization: Option<String>,
 }
 
+/// `[migrate]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrateSettings {
+    /// What becomes of masters whose content another asset has too.
+    pub duplicates: Duplicates,
+}
+
 /// `[network]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSettings {
@@ -189,6 +196,7 @@ pub(super) struct Sections {
     pub(super) ledger: LedgerSettings,
     pub(super) transfer: TransferSettings,
     pub(super) package: PackageSettings,
+    pub(super) migrate: MigrateSettings,
     pub(super) network: NetworkSettings,
     pub(super) pace: PaceSettings,
     pub(super) prices: PriceSettings,
@@ -210,6 +218,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let ledger = reader.path("ledger.path");
     let transfer = transfer(reader);
     let package = package(reader);
+    let duplicates = reader.get("migrate.duplicates", word::<Duplicates>);
     let network = network(reader);
     let pace = pace(reader);
     let prices = prices(reader);
@@ -252,6 +261,9 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
         },
         transfer: transfer?,
         package: package?,
+        migrate: MigrateSettings {
+            duplicates: duplicates?,
+        },
         network,
         pace: pace?,
         prices: prices?,

@@ -230,6 +230,15 @@ choice!(
     }
 );
 choice!(
+    /// What happens to a master whose content another asset has too.
+    Duplicates {
+        /// It is filed as well; plan and report say so.
+        File = "file",
+        /// It is held for a person, where the source's checksum shows it before it moves.
+        Hold = "hold",
+    }
+);
+choice!(
     /// Whether a proxy is used.
     Proxy {
         /// As `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.

@@ -34,9 +34,9 @@ pub const CRASH_POINTS: [&str; 24] = [
     "told",
 ];
 
-/// The places that an asset's review passes on its way into both systems.
+/// The places of flows that move no bytes: of a review into both systems, and of what is adopted.
 #[cfg(debug_assertions)]
-const REVIEW_POINTS: [&str; 2] = ["review-recorded", "review-shown"];
+const FLOW_POINTS: [&str; 3] = ["review-recorded", "review-shown", "adopted-described"];
 
 /// The places that a probe of the destination passes between its scratch being noted and gone.
 #[cfg(debug_assertions)]
@@ -89,7 +89,7 @@ mod armed {
     pub(super) fn reach(place: &'static str) {
         let mut places = super::CRASH_POINTS
             .iter()
-            .chain(&super::REVIEW_POINTS)
+            .chain(&super::FLOW_POINTS)
             .chain(&super::PROBE_POINTS);
         debug_assert!(places.any(|own| *own == place), "{place} is no place");
         let Some(armed) = armed().filter(|armed| armed.place == place) else {

@@ -179,6 +179,8 @@ pub enum Reason {
     Held,
     /// The source lacks what must be there: a required value, a paper, an approval.
     Incomplete,
+    /// Another asset has the same content, and a person is to say whether it is filed as well.
+    Duplicate,
     /// No space left at the destination.
     Full,
     /// The source changed while it was read: other entity tag, size or date.
@@ -214,6 +216,7 @@ impl Reason {
                 | Self::Locked
                 | Self::Held
                 | Self::Incomplete
+                | Self::Duplicate
                 | Self::Full
                 | Self::TooLarge
                 | Self::Unsupported

@@ -169,6 +169,7 @@ fn every_command_prints_what_the_schema_says() {
         "nothing was changed"
     );
     runs(&["retry", "--state", "parked"], 0);
+    runs(&["resume", "--dry-run"], 0);
     runs(&["resume"], 1);
     runs(&decide, 0);
     runs(&["drain"], 0);
@@ -192,6 +193,11 @@ fn every_command_prints_what_the_schema_says() {
         "no ledger is made"
     );
     runs(&["adopt"], 0);
+    let by_name = ["adopt", "loaded", "--query", "title:Master", "--by", "name"];
+    runs(&by_name, 0);
+    runs(&["freeze", "--because", "cut-over"], 0);
+    // The lost master was never moved.
+    runs(&["migrate", "--query", "*"], 3);
     runs(&["archive", "no id"], 2);
     systems.stop();
     // What needs a signal, a damaged world or minutes is printed in other tests, or not at all.

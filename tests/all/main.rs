@@ -19,6 +19,7 @@ mod lifecycle;
 mod long;
 mod machine;
 mod metadata;
+mod migration;
 mod package;
 mod plan;
 mod probing;

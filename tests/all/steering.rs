@@ -195,6 +195,46 @@ fn a_pause_stops_the_bytes_and_resume_goes_on() {
 }
 
 #[test]
+fn what_has_an_end_time_survives_a_kill_until_then() {
+    let desk = Desk::new(&[LONG]);
+    let mut child = desk.archive(&["--limit-bandwidth", "2 MiB/s"]);
+    desk.until("a part", |desk| desk.parts() >= 1);
+    desk.told(&["limit", "--uploads", "1", "--for", "1h"]);
+    desk.told(&["limit", "--streams", "2"]);
+    desk.told(&["pause", "--for", "1h"]);
+    let refused = desk.refused(&["pause", "--until", "2020-01-01 06:00"], 2);
+    assert!(refused.contains("passed"), "{refused}");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it is dead");
+    let before = desk.parts();
+
+    let child = desk.start(&["resume"]);
+    desk.until("it is paused", |desk| desk.status()["doing"] == "paused");
+    let process = desk.status()["process"].clone();
+    assert_eq!(process["limits"]["uploads"], serde_json::json!([1, 3]));
+    assert_eq!(
+        process["limits"]["streams"],
+        serde_json::json!([32, 32]),
+        "what has no end ends with its process"
+    );
+    assert!(process["paused_until"].is_i64(), "{process}");
+    assert_eq!(desk.settled_parts(), before, "nothing moves");
+    assert!(desk.told(&["resume"]).contains("goes on"));
+    desk.told(&["limit", "--clear"]);
+    desk.ends(child, 0);
+    let steered = desk.steered();
+    let what: Vec<&str> = steered.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(
+        what,
+        ["limit", "limit", "pause", "taken-up", "resume", "unlimit"]
+    );
+    // Nothing is left for the next one.
+    desk.systems.archive(&[]);
+    assert_eq!(desk.steered().len(), 6);
+    desk.systems.stop();
+}
+
+#[test]
 fn a_limit_holds_until_it_is_cleared_and_never_passes_the_settings() {
     let desk = Desk::new(&[LONG]);
     let child = desk.archive(&["--limit-bandwidth", "4 MiB/s"]);

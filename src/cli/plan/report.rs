@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::cli::Context;
 use crate::cli::output::{BAD, BOLD, DIM, GOOD, styled};
 use crate::cli::words::brief;
+use crate::flows::plan::probe::Probe;
 use crate::flows::plan::saved::End;
 use crate::flows::plan::{Depth, Hours, Known, Rate, Reason, Totals};
-use crate::settings::{Price, Resolved};
+use crate::settings::{Duplicates, Price, Resolved};
 use crate::telemetry::Resources;
 use crate::transfer::Window;
 use crate::types::{ByteCount, display_bytes};
@@ -93,7 +94,7 @@ fn summary(command: &str, facts: &Facts<'_>) -> Value {
         "command": "plan", "plan_of": command, "depth": facts.depth, "totals": facts.totals,
         "calls_made": facts.made, "calls_per_second": facts.calls_per_second(), "seconds": facts.took.as_secs_f64(),
         "peak_memory": Resources::now().peak_memory, "stated_bytes": facts.stated,
-        "hours": full.then(|| facts.hours()), "history": facts.known.rates,
+        "hours": full.then(|| facts.hours()), "history": facts.known.rates, "probe": facts.known.probe,
         "costs": if full { json!(costs) } else { Value::Null },
         "window": facts.window.map(|window| json!({"min": window.min, "max": window.max})),
         "saved": facts.saved.map(|(path, end)| json!({"path": path, "assets": end.assets, "sha256": end.sha256})),
@@ -129,7 +130,7 @@ fn lines(command: &str, facts: &Facts<'_>) -> Vec<String> {
         &totals.waiting,
     );
     match facts.depth {
-        Depth::Full => full(&mut lines, facts),
+        Depth::Full => full(&mut lines, command, facts),
         Depth::Listing => listing(&mut lines, facts),
     }
     let memory = Resources::now()
@@ -184,7 +185,7 @@ fn reasons(lines: &mut Vec<String>, word: &str, assets: u64, reasons: &BTreeMap<
     }
 }
 
-fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
+fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
     let totals = facts.totals;
     lines.push(if totals.versions() == 0 {
         format!("  {}", styled(BOLD, "nothing would move"))
@@ -226,6 +227,19 @@ fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
             lines.push(format!("  {count:>8} {text}"));
         }
     }
+    if totals.duplicates > 0 {
+        let becomes = match facts.settings.migrate.duplicates {
+            Duplicates::Hold if command == "migrate" => {
+                "held for a person (migrate.duplicates = \"hold\")"
+            }
+            _ => "filed as well",
+        };
+        lines.push(format!(
+            "  {:>8} versions ({}) have the content of another asset, by size and MD5: {becomes}",
+            totals.duplicates,
+            display_bytes(totals.duplicate_bytes)
+        ));
+    }
     if totals.split > 0 {
         lines.push(format!(
             "  {:>8} masters are too large for one document: {} segments (transfer.oversize = \"split\")",
@@ -245,6 +259,9 @@ fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
         totals.calls,
         brief(seconds(totals.calls as f64 / f64::from(calls.max(1))))
     ));
+    if let Some(probe) = &facts.known.probe {
+        measured(lines, probe);
+    }
     if totals.versions() > 0 {
         hours(lines, facts);
     }
@@ -268,11 +285,35 @@ fn full(lines: &mut Vec<String>, facts: &Facts<'_>) {
     }
 }
 
+/// What a probe read, and how fast.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate in whole bytes is never negative and fits"
+)]
+fn measured(lines: &mut Vec<String>, probe: &Probe) {
+    if probe.masters > 0 {
+        lines.push(format!(
+            "  probe: {} of {} read in {:.1} s, from {}/s by one stream to {}/s by several; nothing was written, so Content Server was not measured",
+            display_bytes(probe.bytes),
+            counted(probe.masters, "master"),
+            probe.seconds,
+            display_bytes(probe.slowest as u64),
+            display_bytes(probe.fastest as u64)
+        ));
+    } else {
+        lines.push("  probe: no master could be read from".to_owned());
+    }
+    for refused in &probe.refused {
+        lines.push(styled(DIM, format!("         {refused}")));
+    }
+}
+
 fn hours(lines: &mut Vec<String>, facts: &Facts<'_>) {
     let hours = facts.hours();
     let (Some(low), Some(high)) = (hours.low, hours.high) else {
         lines.push(format!(
-            "  how long is not known: this ledger has no finished run to go by; the limits alone ask for {}",
+            "  how long is not known: this ledger has no finished run to go by (--probe measures the source); the limits alone ask for {}",
             brief(seconds(hours.least))
         ));
         return;
@@ -284,6 +325,13 @@ fn hours(lines: &mut Vec<String>, facts: &Facts<'_>) {
         format!("{low} to {high}")
     };
     let runs = facts.known.rates.len();
+    if runs == 0 {
+        lines.push(format!(
+            "  {} as fast as the source was just now, and more where Content Server is slower",
+            styled(BOLD, range)
+        ));
+        return;
+    }
     lines.push(format!(
         "  {} by the {runs} finished {} of this ledger",
         styled(BOLD, range),

@@ -219,7 +219,7 @@ impl View {
     fn pause(&mut self) -> Wish {
         match self.live() {
             Some(live) if live.paused.is_some() => Wish::Ask(Ask::Resume),
-            Some(_) => Wish::Ask(Ask::Pause),
+            Some(_) => Wish::Ask(Ask::Pause { until: None }),
             None => {
                 self.message =
                     Some("no process is at work on it: `longhaul resume` goes on".into());
@@ -250,7 +250,10 @@ mod tests {
             status: Some(sample::at_work()),
             ..View::default()
         };
-        assert_eq!(press(&mut view, KeyCode::Char('p')), Wish::Ask(Ask::Pause));
+        assert_eq!(
+            press(&mut view, KeyCode::Char('p')),
+            Wish::Ask(Ask::Pause { until: None })
+        );
         assert_eq!(press(&mut view, KeyCode::Char('d')), Wish::Nothing);
         assert_eq!(press(&mut view, KeyCode::Char('x')), Wish::Nothing);
         assert_eq!(

@@ -15,6 +15,11 @@ pub(in crate::flows) fn master_bytes(item: &NewItem) -> u64 {
     masters.map(|file| file.size).sum()
 }
 
+/// Whether an item only says that iconik does not have the asset.
+pub(in crate::flows) fn is_missing(item: &NewItem) -> bool {
+    item.fingerprint == MISSING
+}
+
 pub(super) fn marker(systems: &Systems, master: &Master, role: &Role) -> String {
     let file = match role {
         Role::Folder => master.file_set.as_str(),
@@ -194,7 +199,7 @@ pub(super) fn missing(systems: &Systems, id: &AssetId, message: &str) -> NewItem
     }
 }
 
-fn reason_name(reason: Reason) -> String {
+pub(super) fn reason_name(reason: Reason) -> String {
     serde_json::to_value(reason)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

@@ -6,10 +6,12 @@
 //! | `look.rs` | one asset: its versions as items, or why it is left out |
 //! | `item.rs` | a master as an item |
 //! | `papers.rs` | papers that prove rights, as items that come before their masters |
+//! | `twins.rs` | masters whose content another asset has too |
 
 mod item;
 mod look;
 mod papers;
+mod twins;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +21,11 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt};
 use serde_json::json;
 
-pub(super) use item::master_bytes;
+pub(super) use item::{is_missing, master_bytes};
 pub(super) use look::Looked;
 use look::look;
 pub(super) use papers::{asset_of, is_paper};
+pub(super) use twins::{is_settled, quoted};
 
 use super::drive::Scan;
 use super::filter::Filter;
@@ -46,6 +49,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The fingerprint of an asset that iconik does not have.
 const MISSING: &str = "missing";
 
+/// What becomes of a master whose content another asset has too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// It is filed as well.
+    #[default]
+    File,
+    /// It is held until a person says whether it is, where iconik's checksum shows it before.
+    Hold,
+}
+
 /// How masters become items.
 #[derive(Clone, Debug, Default)]
 pub struct Intake {
@@ -65,6 +78,8 @@ pub struct Intake {
     pub written_back: Vec<String>,
     /// What makes records of masters; plain filing when there is nothing.
     pub publish: Option<Arc<Policy>>,
+    /// What becomes of masters whose content another asset has too.
+    pub duplicates: Duplicates,
     /// What is known of licences and their papers, when they travel with the masters.
     pub rights: Option<Arc<Licensing>>,
 }
@@ -246,6 +261,7 @@ async fn record(
             ledger.apply(change).await?;
             scan.left_out.fetch_add(left_out, Ordering::Relaxed);
         }
+        twins::hold(ledger, intake.duplicates, &mut items).await?;
         let count = items.len() as u64;
         ledger.add_page(run, items, None, false, left_out).await?;
         crash_point("planned");

@@ -1,6 +1,6 @@
 //! What becomes of each asset of a selection.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{Action, Decision, Verdict, Version};
 use crate::content_server::fold;
-use crate::flows::intake::{self, Intake, Looked};
+use crate::flows::intake::{self, Duplicates, Intake, Looked};
 use crate::flows::publish;
 use crate::flows::{Error, Systems, Wanted};
 use crate::iconik::{Found, Master, Method};
@@ -132,7 +132,8 @@ impl Planner {
     ) -> BoxStream<'static, Result<Decision, Error>> {
         let inner = Arc::clone(&self.0);
         let mut once = once(unique, |wanted: &Wanted| wanted.asset.0.clone());
-        let mut names = HashSet::new();
+        let hold = inner.intake.duplicates == Duplicates::Hold;
+        let mut taken = Taken::default();
         assets
             .try_filter(move |wanted| std::future::ready(once(wanted)))
             .map(move |wanted| {
@@ -140,8 +141,8 @@ impl Planner {
                 async move { inner.decide(&wanted?).await }
             })
             .buffered(AT_ONCE)
-            .map_ok(move |(mut decision, others)| {
-                settle_names(&mut decision, others, &mut names);
+            .map_ok(move |(mut decision, claims)| {
+                settle(&mut decision, claims, &mut taken, hold);
                 decision
             })
             .boxed()
@@ -168,19 +169,88 @@ fn once<T>(unique: bool, identity: impl Fn(&T) -> String + Send) -> impl FnMut(&
     move |it| !unique || seen.insert(xxh3_128(identity(it).as_bytes()))
 }
 
-/// The name each moving version would be filed under if its own is taken, in order.
-type Others = Vec<Option<(u64, String)>>;
+/// What a version would have that another asset of the plan may have or want too.
+#[derive(Default)]
+struct Claims {
+    /// Its name, and the name it would be filed under if that is taken.
+    name: Option<(u64, String)>,
+    /// Its content, as the source quotes it.
+    content: Option<u128>,
+    /// Whether it is filed even when another asset has its content.
+    settled: bool,
+}
 
-/// Two assets of one plan may want the same name; the later one gets another.
-fn settle_names(decision: &mut Decision, others: Others, names: &mut HashSet<u64>) {
+/// What earlier assets of a plan have.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<u64>,
+    /// The key of the first version with each content.
+    contents: HashMap<u128, Box<str>>,
+}
+
+/// Two assets of one plan may want the same name; the later one gets another. Two may have the same
+/// content; the policy says what becomes of the later one.
+fn settle(decision: &mut Decision, claims: Vec<Claims>, taken: &mut Taken, hold: bool) {
+    let mut held = false;
     let versions = decision.versions.iter_mut().flatten();
-    for (version, other) in versions.zip(others) {
-        let Some((name, other)) = other else { continue };
-        if !names.insert(name) && version.filed_as.is_none() {
+    for (version, claims) in versions.zip(claims) {
+        if let Some(content) = claims.content {
+            let first = taken
+                .contents
+                .entry(content)
+                .or_insert_with(|| version.key.as_str().into());
+            if version.duplicate_of.is_none() && intake::asset_of(first) != decision.asset.0 {
+                version.duplicate_of = Some(first.to_string());
+            }
+        }
+        if let Some(twin) = &version.duplicate_of
+            && version.action.moves()
+        {
+            if hold && !claims.settled {
+                version.action = Action::Blocked;
+                version.why = "duplicate".to_owned();
+                version.detail =
+                    format!("the same content as {twin}: it would be held for a person");
+                held = true;
+                continue;
+            }
+            if version.detail.is_empty() {
+                version.detail = format!("the same content as {twin}");
+            }
+        }
+        let Some((name, other)) = claims.name else {
+            continue;
+        };
+        if !taken.names.insert(name) && version.filed_as.is_none() {
             version.detail = "another asset of this plan is filed under its name".to_owned();
             version.filed_as = Some(other);
         }
     }
+    if held {
+        judge(decision);
+    }
+}
+
+/// What becomes of an asset, by its versions.
+fn judge(decision: &mut Decision) {
+    let versions = decision.versions.as_deref().unwrap_or_default();
+    let first = |wanted: &dyn Fn(&Version) -> bool| versions.iter().find(|v| wanted(v));
+    let (verdict, version) = if let Some(moving) = first(&|v| v.action.moves()) {
+        (Verdict::In, Some(moving))
+    } else if let Some(blocked) = first(&|v| v.action == Action::Blocked) {
+        (Verdict::Blocked, Some(blocked))
+    } else {
+        // What is found there is read back, but nothing moves.
+        (Verdict::Out, versions.last())
+    };
+    let (why, detail) = match version {
+        Some(version) => (version.why.clone(), version.detail.clone()),
+        None => (
+            "nothing-planned".to_owned(),
+            "no version of the plan is left".to_owned(),
+        ),
+    };
+    (decision.verdict, decision.why, decision.detail) = (verdict, why, detail);
 }
 
 impl Inner {
@@ -232,7 +302,7 @@ impl Inner {
         Ok(decision)
     }
 
-    async fn decide(&self, wanted: &Wanted) -> Result<(Decision, Others), Error> {
+    async fn decide(&self, wanted: &Wanted) -> Result<(Decision, Vec<Claims>), Error> {
         let looked = intake::look_patiently(&self.systems, &self.intake, wanted, WAITS).await?;
         let Looked {
             title,
@@ -253,34 +323,19 @@ impl Inner {
             versions: None,
             views,
         };
-        let mut others = Vec::new();
+        let mut claims = Vec::with_capacity(items.len());
         let mut versions: Vec<Version> = Vec::with_capacity(items.len());
         let mut place = Place::default();
         for (item, master) in &items {
-            let (version, other) = self.version(item, master.as_ref(), &mut place).await?;
-            others.push(other);
+            let (version, own) = self.version(item, master.as_ref(), &mut place).await?;
+            claims.push(own);
             versions.push(version);
         }
+        decision.versions = Some(versions);
         if let Some((why, detail)) = left_out {
             (decision.why, decision.detail) = (why.to_owned(), detail);
         } else {
-            let first = |wanted: &dyn Fn(&Version) -> bool| versions.iter().find(|v| wanted(v));
-            let (verdict, version) = if let Some(moving) = first(&|v| v.action.moves()) {
-                (Verdict::In, Some(moving))
-            } else if let Some(blocked) = first(&|v| v.action == Action::Blocked) {
-                (Verdict::Blocked, Some(blocked))
-            } else {
-                // What is found there is read back, but nothing moves.
-                (Verdict::Out, versions.last())
-            };
-            decision.verdict = verdict;
-            if let Some(version) = version {
-                decision.why.clone_from(&version.why);
-                decision.detail.clone_from(&version.detail);
-            } else {
-                decision.why = "nothing-planned".to_owned();
-                decision.detail = "no version of the plan is left".to_owned();
-            }
+            judge(&mut decision);
         }
         for (what, _, detail) in changes {
             if !decision.detail.is_empty() {
@@ -290,8 +345,7 @@ impl Inner {
                 .detail
                 .push_str(&format!("since the plan: {what}, {detail}"));
         }
-        decision.versions = Some(versions);
-        Ok((decision, others))
+        Ok((decision, claims))
     }
 
     async fn version(
@@ -299,7 +353,7 @@ impl Inner {
         item: &NewItem,
         master: Option<&Master>,
         place: &mut Place,
-    ) -> Result<(Version, Option<(u64, String)>), Error> {
+    ) -> Result<(Version, Claims), Error> {
         let mut version = Version {
             key: item.key.clone(),
             number: master.map_or(0, |master| master.version_number),
@@ -313,6 +367,7 @@ impl Inner {
             renamed_from: None,
             names_changed: 0,
             filed_as: None,
+            duplicate_of: None,
             node: None,
             version: None,
             segments: 0,
@@ -359,6 +414,8 @@ impl Inner {
                     "a person decided that it is not filed".to_owned(),
                 )),
                 "quarantined" => Some((Action::Blocked, "quarantined", said(known))),
+                // Whether it still waits for that the policy says.
+                "held" if same && known.reason.as_deref() == Some("duplicate") => None,
                 "held" | "conflict" if same => {
                     Some((Action::Blocked, "held-or-conflict", said(known)))
                 }
@@ -366,7 +423,7 @@ impl Inner {
             };
             if let Some((action, why, detail)) = settled {
                 (version.action, version.why, version.detail) = (action, why.to_owned(), detail);
-                return Ok((version, None));
+                return Ok((version, Claims::default()));
             }
         }
         if let Some((_, _, message)) = &item.refused {
@@ -374,16 +431,16 @@ impl Inner {
             version.why = refusal(item).to_owned();
             let word = format!(" ({})", version.why);
             version.detail = message.strip_suffix(&word).unwrap_or(message).to_owned();
-            return Ok((version, None));
+            return Ok((version, Claims::default()));
         }
         let Some(master) = master else {
-            return Ok((version, None));
+            return Ok((version, Claims::default()));
         };
         self.describe(item, master, &mut version).await?;
         if let Some((why, detail)) = self.hindrance(item, master, &mut version).await? {
             version.action = Action::Blocked;
             (version.why, version.detail) = (why.to_owned(), detail);
-            return Ok((version, None));
+            return Ok((version, Claims::default()));
         }
         match &known {
             Some(known) if known.state == "done" => {
@@ -415,7 +472,18 @@ impl Inner {
             && version.filed_as.is_none()
             && version.node.is_none();
         let name = xxh3_64(fold(&item.name).as_bytes());
-        Ok((version, takes_name.then_some((name, other))))
+        let mut claims = Claims {
+            name: takes_name.then_some((name, other)),
+            ..Claims::default()
+        };
+        if let Some((md5, size)) = intake::quoted(item) {
+            let asset = intake::asset_of(&item.key);
+            let twin = self.ledger(|ledger| ledger.twin(md5, size, asset))?;
+            version.duplicate_of = twin.map(|twin| twin.key);
+            claims.content = Some(xxh3_128(format!("{md5} {size}").as_bytes()));
+            claims.settled = known.is_some_and(|known| intake::is_settled(&known, item));
+        }
+        Ok((version, claims))
     }
 
     /// Names, storage and pieces.

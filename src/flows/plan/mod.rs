@@ -14,6 +14,7 @@
 //! and whether a version found under our marker has this very content.
 
 mod decide;
+pub mod probe;
 pub mod saved;
 mod totals;
 
@@ -152,6 +153,10 @@ pub struct Version {
     /// The version that is there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionNumber>,
+    /// The key of a version of another asset with the same content, by the checksum that the source
+    /// quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<String>,
     /// Documents that its files too large for one would become.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub segments: u64,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::probe::Probe;
 use super::{Action, Decision, Verdict};
 use crate::ledger::{self, Reader};
 use crate::types::{ByteCount, RunId};
@@ -63,6 +64,10 @@ pub struct Totals {
     pub names_changed: u64,
     /// Names that are taken by something else.
     pub conflicts: u64,
+    /// Versions whose content another asset has too, moving or held for it.
+    pub duplicates: u64,
+    /// Their bytes.
+    pub duplicate_bytes: ByteCount,
     /// Versions with files that have to be split.
     pub split: u64,
     /// The documents these become.
@@ -120,6 +125,10 @@ impl Totals {
                 Action::Declined => self.declined += 1,
                 Action::Blocked => self.blocked += 1,
             }
+            if version.duplicate_of.is_some() {
+                self.duplicates += 1;
+                self.duplicate_bytes += version.bytes;
+            }
             if !version.action.moves() {
                 continue;
             }
@@ -175,6 +184,8 @@ impl Rate {
 pub struct Known {
     /// The latest runs that ended and filed something.
     pub rates: Vec<Rate>,
+    /// What a probe measured, which counts when there was no run.
+    pub probe: Option<Probe>,
 }
 
 impl Known {
@@ -211,7 +222,7 @@ impl Known {
             }
         }
         rates.drain(..rates.len().saturating_sub(RUNS));
-        Ok(Self { rates })
+        Ok(Self { rates, probe: None })
     }
 }
 
@@ -243,8 +254,11 @@ impl Hours {
         let by_limit = bandwidth.map_or(0.0, |limit| bytes as f64 / limit.max(1) as f64);
         let least = by_calls.max(by_limit);
         let rates = || known.rates.iter().map(Rate::bytes_per_second);
+        let measured = known.probe.as_ref().filter(|probe| probe.masters > 0);
         let fastest = rates().reduce(f64::max);
         let slowest = rates().reduce(f64::min);
+        let fastest = fastest.or(measured.map(|probe| probe.fastest));
+        let slowest = slowest.or(measured.map(|probe| probe.slowest));
         let time = |rate: f64| (bytes as f64 / rate).max(least);
         Self {
             least,
@@ -339,6 +353,7 @@ mod tests {
         };
         let known = Known {
             rates: vec![rate(100 * MIB, 1.0), rate(100 * MIB, 4.0)],
+            probe: None,
         };
         let hours = Hours::of(100 * GIB, 0, 45, None, &known);
         assert_eq!((hours.low, hours.high), (Some(1024.0), Some(4096.0)));
@@ -351,6 +366,25 @@ mod tests {
         // Calls above both.
         let hours = Hours::of(100 * GIB, 450_000, 45, None, &known);
         assert_eq!((hours.low, hours.high), (Some(10_000.0), Some(10_000.0)));
+        // What was measured counts when there is no run to go by.
+        let probe = Probe {
+            masters: 1,
+            slowest: 50.0 * 1024.0 * 1024.0,
+            fastest: 200.0 * 1024.0 * 1024.0,
+            ..Probe::default()
+        };
+        let measured = Known {
+            probe: Some(probe.clone()),
+            ..Known::default()
+        };
+        let hours = Hours::of(100 * GIB, 0, 45, None, &measured);
+        assert_eq!((hours.low, hours.high), (Some(512.0), Some(2048.0)));
+        let both = Known {
+            probe: Some(probe),
+            ..known
+        };
+        let hours = Hours::of(100 * GIB, 0, 45, None, &both);
+        assert_eq!(hours.low, Some(1024.0), "runs know more");
         let hours = Hours::of(100 * GIB, 4500, 45, None, &Known::default());
         assert_eq!((hours.least, hours.low), (100.0, None));
     }

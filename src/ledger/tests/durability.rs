@@ -291,7 +291,7 @@ async fn a_flipped_bit_in_the_file_of_a_dead_process_never_makes_an_item_done() 
         let _ = ledger.verify_chain().await;
     }
     assert!(
-        opened > 20 && refused > 20,
+        opened > 20 && refused > 10,
         "{opened} opened, {refused} refused"
     );
 }

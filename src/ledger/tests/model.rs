@@ -412,7 +412,8 @@ async fn a_ledger_from_before_the_tally_is_counted_once() {
     let conn = place.sqlite();
     conn.execute_batch(
         "DROP TRIGGER item_tallied; DROP TRIGGER item_retallied; DROP TRIGGER file_committed;
-         DROP TRIGGER file_forgotten; DROP TABLE tally; ALTER TABLE item DROP COLUMN committed;
+         DROP TRIGGER file_forgotten; DROP TABLE tally;
+         DROP INDEX file_md5; DROP INDEX file_sha256; ALTER TABLE item DROP COLUMN committed;
          PRAGMA user_version = 4;",
     )
     .unwrap();

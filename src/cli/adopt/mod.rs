@@ -1,5 +1,7 @@
 //! `adopt`: learns from the destination what a lost ledger knew.
 
+mod loaded;
+
 use serde_json::json;
 
 use super::exit::{Ended, Exit};
@@ -14,7 +16,10 @@ use crate::types::NodeId;
 /// moved it. Changes nothing there. Afterwards the same archive or migration run again finds what
 /// is filed instead of filing it twice.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Walk this folder too (node id): where people may have moved documents to
     #[arg(long, value_name = "NODE")]
     folder: Vec<i64>,
@@ -23,11 +28,19 @@ pub(crate) struct Arguments {
     dry_run: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Loaded(loaded::Arguments),
+}
+
 const PAGE: usize = 200;
 /// Doubled markers that are printed one by one.
 const SHOWN: u64 = 20;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    if let Some(Command::Loaded(arguments)) = arguments.command {
+        return Box::pin(loaded::run(context, arguments)).await;
+    }
     let settings = context.settings(Vec::new())?;
     let server = settings.content_server()?;
     let ledger = if arguments.dry_run {

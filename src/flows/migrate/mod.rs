@@ -1,4 +1,13 @@
 //! Migration of a legacy library: what a saved search, a query, an id list or a CSV names.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `mod.rs` | the assets of a library, streamed |
+//! | `freeze.rs` | the mark of the cut-over |
+//! | `drift.rs` | what the source has by now that was not moved |
+
+pub mod drift;
+pub mod freeze;
 
 use std::collections::HashMap;
 use std::fs::File;
