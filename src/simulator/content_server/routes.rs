@@ -313,6 +313,7 @@ fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
             workflow::update_draft(world, call, number(id, "draftprocess_id")?)
         }
         ["workflows", "status"] if get => workflow::list(world, call),
+        ["workflows", "status", "active"] if get => workflow::active(world, call),
         ["workflows", "status", "info"] if get => workflow::info(world, call),
         ["processes", id, "subprocesses", _, "activities"] if get => {
             workflow::activities(world, call, number(id, "process_id")?)
