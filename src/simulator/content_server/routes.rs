@@ -162,6 +162,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["disposition-snapshots", "qdate", date] if !v1 && get => {
             retention::snapshot(world, &call, id, date)
         }
+        ["startdispsearch"] if v1 && post => retention::start(world, &call, id),
         ["holds"] if v1 && get => records::node_holds(world, &call, id),
         ["holds"] if v1 && post => records::apply(world, &call, id),
         ["holds", hold] if v1 && delete => {
