@@ -48,6 +48,7 @@ mod signed;
 #[cfg(test)]
 mod tests;
 mod tolerant;
+mod upload;
 mod write_back;
 
 use std::collections::BTreeMap;
@@ -67,7 +68,7 @@ pub use files::{
     Storage,
 };
 pub use jobs::{Job, JobEnd, JobReport, JobStatus, NewJob, Step, StepStatus, Told};
-pub use lifecycle::{Archiving, Binned, NewLink};
+pub use lifecycle::{Archiving, Binned, NewLink, REFERENCE};
 pub use locator::Locator;
 pub use metadata::{FieldValues, Metadata, ViewValues, WriteMode, Writing};
 pub use pages::Rows;
@@ -79,6 +80,7 @@ pub use search::{Found, ObjectType, Selection};
 pub use segments::{NewSegment, Segment, SegmentKind};
 pub use sign_in::{SignedIn, User};
 pub use tolerant::Person;
+pub use upload::{NewUpload, Part, Upload};
 pub use write_back::ExternalId;
 
 use crate::http::{self, Credential, Origin};

@@ -38,6 +38,16 @@ pub const CRASH_POINTS: [&str; 24] = [
 #[cfg(debug_assertions)]
 const REVIEW_POINTS: [&str; 2] = ["review-recorded", "review-shown"];
 
+/// The places that a document passes on its way into iconik.
+#[cfg(debug_assertions)]
+const COPY_POINTS: [&str; 5] = [
+    "copy-version",
+    "copy-placed",
+    "copy-part",
+    "copy-sent",
+    "copy-closed",
+];
+
 /// Dies here, if a test said so.
 #[inline]
 pub fn crash_point(place: &'static str) {
@@ -78,7 +88,8 @@ mod armed {
     }
 
     pub(super) fn reach(place: &'static str) {
-        let mut places = super::CRASH_POINTS.iter().chain(&super::REVIEW_POINTS);
+        let own = super::REVIEW_POINTS.iter().chain(&super::COPY_POINTS);
+        let mut places = super::CRASH_POINTS.iter().chain(own);
         debug_assert!(places.any(|own| *own == place), "{place} is no place");
         let Some(armed) = armed().filter(|armed| armed.place == place) else {
             return;

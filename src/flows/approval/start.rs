@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::case::begun_key;
 use super::route::{self, Fields, Route};
 use super::{Approvals, Case, Decision, Outcome, Progress, Stage, Subject};
 use crate::content_server::NewProcess;
@@ -355,7 +356,11 @@ impl Approvals<'_> {
         outcome: Outcome,
     ) -> Result<Vec<Decision>, Error> {
         let progress = Progress::default();
-        let next = self.staged(subject, case, Stage::Running { process, progress });
+        let mut next = self.staged(subject, case, Stage::Running { process, progress });
+        if outcome == Outcome::Found {
+            // Its line of history may be there.
+            next.done.saying = Some(begun_key(process));
+        }
         let word = match outcome {
             Outcome::Found => "approval-found",
             _ => "approval-started",
