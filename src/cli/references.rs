@@ -360,6 +360,10 @@ fn list(context: &Context, settings: &Resolved) -> anyhow::Result<Exit> {
             _ => break,
         }
     }
-    output.say(format!("{shown} documents are shown, {waiting} rules wait"));
+    let waits = match waiting {
+        0 => "no rule waits".to_owned(),
+        places => format!("rules wait at {places} collections or assets"),
+    };
+    output.say(format!("{shown} documents are shown, {waits}"));
     Ok(if waiting > 0 { Exit::Held } else { Exit::Done })
 }

@@ -16,6 +16,9 @@
 //! field of an answer may be missing or null, words may be new, dates have several forms; nothing
 //! a server sends may panic or be guessed from. Listings advance or end in an error.
 //!
+//! Files go the other way too: [`Client::ensure_upload`] finds or makes the place of a file, whose
+//! bytes then go straight to an S3 storage and are read back.
+//!
 //! It leaves to others what to do with a master, the ledger, and when to try again: every
 //! [`Error`] says what it asks for. Deprecated scroll listings are not used.
 

@@ -167,6 +167,12 @@ impl Client {
                 storage.method.as_str()
             )));
         }
+        if storage.owns_external_ids() {
+            return Err(wrong(format!(
+                "a scanner of storage {} takes external ids from file names, and this asset is found again by its own; name another storage",
+                storage.label()
+            )));
+        }
         let format = match self.own_format(new).await? {
             Some(format) => format,
             None => {

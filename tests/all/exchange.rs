@@ -481,6 +481,19 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
     assert_eq!(signed.len(), 1, "{lines:#?}");
     assert_eq!(signed[0]["outcome"], "to-iconik");
     assert_eq!(signed[0]["line"]["said"]["author"], "lena");
+    let decided = kind(&lines, "approval");
+    let decided: Vec<&Value> = decided
+        .iter()
+        .filter(|line| line["outcome"] == "to-iconik")
+        .collect();
+    assert_eq!(
+        decided[0]["line"]["said"]["text"],
+        "Approve: cleared for EMEA"
+    );
+    assert!(
+        kind(&lines, "comment").is_empty(),
+        "its comment is part of it: {lines:#?}"
+    );
     // Whoever acts last has no account any more, which stops nobody.
     act("");
     let (code, _) = systems.run(&["approval"]);

@@ -699,7 +699,7 @@ fn a_copy_killed_anywhere_is_finished_and_nothing_is_there_twice() {
     assert_eq!(sent(), 3 + 1, "no part is sent again, nor the short one");
     let copies = desk.copies();
     assert_eq!(copies.len(), 2);
-    assert_eq!(desk.contents(&copies[0]), [first.clone()]);
+    assert_eq!(desk.contents(&copies[0]), std::slice::from_ref(&first));
     assert_eq!(desk.contents(&copies[1]), [b"Short.pdf".to_vec()]);
     desk.quiet(0);
 
@@ -773,7 +773,12 @@ fn a_copy_that_cannot_be_made_says_why_and_waits() {
         applied: false,
         read_body: true,
     };
-    let rule = faults.add(Rule::new(status(403)).on(System::Bucket).method("PUT"));
+    let rule = faults.add(
+        Rule::new(status(403))
+            .on(System::Bucket)
+            .method("PUT")
+            .always(),
+    );
     let (code, lines) = desk.systems.run(&["references"]);
     assert_eq!(code, 3, "{lines:#?}");
     let held = lines.iter().find(|line| line["outcome"] == "held");

@@ -343,6 +343,18 @@ async fn process_of(
             found.push(told);
         }
     }
+    let decided: Vec<Said> = found
+        .iter()
+        .filter(|(kind, ..)| *kind == Kind::Approval)
+        .map(|(_, said, _)| said.clone())
+        .collect();
+    // What somebody said with a decision is part of it.
+    let with_it = |said: &Said| {
+        let end = format!(": {}", said.text.trim());
+        let mut own = decided.iter().filter(|own| own.at == said.at);
+        own.any(|own| own.text.ends_with(&end))
+    };
+    found.retain(|(kind, said, _)| *kind != Kind::Comment || !with_it(said));
     for (kind, said, step) in found {
         let key = short(&[
             &said.text,

@@ -31,7 +31,7 @@ pub(super) struct Happened {
 
 /// Whether an event is a step of a decision about what an item has filed.
 pub(super) fn is_decision(event: &str) -> bool {
-    event.starts_with("approval-")
+    event.starts_with("approval-") || event.starts_with("lifecycle-")
 }
 
 fn text(value: &Value) -> String {
@@ -140,6 +140,12 @@ fn done(data: &Value) -> String {
         let state = state.iter().filter(|(_, names)| !names.is_empty());
         let state: Vec<String> = state.map(|(is, names)| format!("{names} {is}")).collect();
         parts.push(state.join(", "));
+    }
+    if let Some(remark) = data["segment"].as_str() {
+        parts.push(format!(
+            "line {} is remark {remark} in iconik",
+            spelled(&data["line"])
+        ));
     }
     if let Some(process) = data["process"].as_i64() {
         parts.push(format!("process {process}"));
