@@ -291,7 +291,7 @@ pub(super) async fn policy(
         let place = match &outcome.place {
             OutcomePlace::Attribute(..) => Place::Attribute(Box::new(bound.remove("outcome")?)),
             OutcomePlace::Schedule => Place::Schedule,
-            OutcomePlace::Disposition(search) => Place::Disposition(*search),
+            OutcomePlace::Disposition(search, _) => Place::Disposition(*search),
         };
         Some((place, outcome.values.clone()))
     });
@@ -305,6 +305,7 @@ pub(super) async fn policy(
         review_days: lifecycle.review_days,
         cross_reference: lifecycle.cross_reference.clone(),
         outcome,
+        start_search: matches!(place, Some(OutcomePlace::Disposition(_, true))),
         archive: lifecycle.archive.clone(),
         destroy: lifecycle.destroy,
         certificates: lifecycle.certificates.clone(),
@@ -347,9 +348,13 @@ fn summary(context: &Context, totals: &Totals, open: u64, dry_run: bool) {
         "lifecycle_summary",
         json!({
             "assets": totals.assets, "looked_at": totals.looked_at, "in_review": totals.in_review,
-            "steps": totals.steps, "waiting": open, "dry_run": dry_run,
+            "search": totals.search, "steps": totals.steps, "waiting": open, "dry_run": dry_run,
         }),
     );
+    if let Some(search) = totals.search {
+        let is = if dry_run { "would be" } else { "is" };
+        output.say(format!("disposition search {search} {is} started"));
+    }
     let steps: Vec<String> = totals
         .steps
         .iter()

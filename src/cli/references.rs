@@ -1,14 +1,16 @@
 //! `references`: Content Server documents inside iconik.
 
+use futures::TryStreamExt as _;
 use serde_json::json;
 
 use super::exit::{Ended, Exit};
 use super::output::{BAD, BOLD, DIM, GOOD, WARN, styled};
 use super::{Context, connect};
 use crate::content_server;
+use crate::flows::Systems;
 use crate::flows::publish::Template;
 use crate::flows::references::{
-    self, Decision, FLOW, Origin, Outcome, References, Remembered, Rule, Show, Totals,
+    self, Copying, Decision, FLOW, Origin, Outcome, References, Remembered, Rule, Show, Totals,
 };
 use crate::settings::{ReferenceOrigin, ReferenceRule, ReferenceShow, Resolved};
 use crate::sidecar::mapping::{self, BoundField, FieldMap};
@@ -17,9 +19,10 @@ use crate::types::{FailureClass, NodeId};
 /// Show Content Server documents inside iconik, as links that open there.
 ///
 /// Follows the rules of `references.rules`: documents of a folder, workspace or search are shown at
-/// collections, as far as `references.audience` may read them. No content is copied. Safe to run
-/// every five minutes; a run that finds nothing new writes nothing. A rule that cannot be followed
-/// is held (exit code 3) and takes nothing away, except from those who may not read it any more.
+/// collections and assets, as far as `references.audience` may read them. Content is copied only
+/// where a rule says so (`copy`). Safe to run every five minutes; a run that finds nothing new
+/// writes nothing. A rule that cannot be followed is held (exit code 3) and takes nothing away,
+/// except from those who may not read it any more.
 ///
 /// Examples:
 ///   longhaul references
@@ -90,6 +93,7 @@ async fn go(
     let connected = connect::connect(settings).await?;
     let systems = &connected.systems;
     confirm(audience, &systems.content_server).await?;
+    confirm_relations(&configured.rules, systems).await?;
     let mut rules = Vec::new();
     for rule in &configured.rules {
         rules.push(compiled(rule, &systems.content_server, systems.target).await?);
@@ -136,6 +140,30 @@ pub(super) async fn confirm(audience: i64, server: &content_server::Client) -> a
     )))
 }
 
+/// Sees to it that the account has the kinds of relations that rules name.
+async fn confirm_relations(rules: &[ReferenceRule], systems: &Systems) -> anyhow::Result<()> {
+    let kinds = rules.iter().filter_map(|rule| match &rule.show {
+        ReferenceShow::Related(kind, _) => Some((rule, kind)),
+        _ => None,
+    });
+    let kinds: Vec<_> = kinds.collect();
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<_> = systems.iconik.relation_types().try_collect().await?;
+    for (rule, kind) in kinds {
+        if !known.iter().any(|own| own.name == *kind) {
+            let names: Vec<&str> = known.iter().map(|own| own.name.as_str()).collect();
+            return Err(Ended::usage(format!(
+                "`references.rules.{}.relation`: iconik has no kind of relation {kind:?}; it has: {}",
+                rule.name,
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// A rule with every name of it found in the server's definitions.
 pub(super) async fn compiled(
     rule: &ReferenceRule,
@@ -151,9 +179,19 @@ pub(super) async fn compiled(
         Template::parse(text)
             .map_err(|error| Ended::usage(format!("`references.rules.{name}.{entry}`: {error}")))
     };
+    let copying = rule.copy.as_ref().map(|copy| Copying {
+        storage: copy.storage.clone(),
+        versions: copy.versions,
+    });
+    let wanted = rule.only.iter().flat_map(|(_, _, values)| values);
+    let wanted: Vec<Template> = wanted
+        .map(|value| template("only.values", value))
+        .collect::<Result<_, _>>()?;
     Ok(Rule {
         name: rule.name.clone(),
         collections: rule.collections.clone(),
+        assets: rule.assets.clone(),
+        assets_of: rule.assets_of.clone(),
         origin: match &rule.origin {
             ReferenceOrigin::Folder(folder) => Origin::Folder(*folder),
             ReferenceOrigin::Workspace(kind, name) => Origin::Workspace {
@@ -168,10 +206,15 @@ pub(super) async fn compiled(
             .map(|name| template("path", name))
             .collect::<Result<_, _>>()?,
         deep: rule.deep,
-        only,
-        show: match &rule.show {
-            ReferenceShow::Links(into) => Show::Links(into.clone()),
-            ReferenceShow::Field(view, field) => Show::Field(view.clone(), field.clone()),
+        only: only.map(|field| (field, wanted)),
+        show: match (&rule.show, copying) {
+            (ReferenceShow::Links(into), None) => Show::Links(into.clone()),
+            (ReferenceShow::Links(into), Some(copying)) => Show::Copies(into.clone(), copying),
+            (ReferenceShow::Field(view, field), _) => Show::Field(view.clone(), field.clone()),
+            (ReferenceShow::Related(kind, into), None) => Show::Related(kind.clone(), into.clone()),
+            (ReferenceShow::Related(kind, into), Some(copying)) => {
+                Show::RelatedCopies(kind.clone(), into.clone(), copying)
+            }
         },
         title: template("title", &rule.title)?,
     })
@@ -183,8 +226,8 @@ async fn bound(
     only: &(String, String, Vec<String>),
     server: &content_server::Client,
     target: NodeId,
-) -> anyhow::Result<(BoundField, Vec<String>)> {
-    let (category, attribute, values) = only;
+) -> anyhow::Result<BoundField> {
+    let (category, attribute, _) = only;
     let map = FieldMap {
         name: rule.name.clone(),
         source: rule.name.clone(),
@@ -207,8 +250,7 @@ async fn bound(
         wrong(&whats.join("; "))
     })?;
     let field = binding.fields.into_iter().next();
-    let field = field.ok_or_else(|| wrong("names no attribute"))?;
-    Ok((field, values.clone()))
+    field.ok_or_else(|| wrong("names no attribute"))
 }
 
 fn say(context: &Context, decision: &Decision, dry_run: bool) {
@@ -228,14 +270,14 @@ fn say(context: &Context, decision: &Decision, dry_run: bool) {
         decision.title
     ));
     let node = decision.node.map(|node| format!(", node {node}"));
+    let place = match (&decision.asset, &decision.collection) {
+        (Some(asset), _) => format!("asset {asset}"),
+        (None, Some(collection)) => format!("collection {collection}"),
+        (None, None) => String::new(),
+    };
     output.note(styled(
         DIM,
-        format!(
-            "  collection {}{}: {}",
-            decision.collection,
-            node.unwrap_or_default(),
-            decision.why
-        ),
+        format!("  {place}{}: {}", node.unwrap_or_default(), decision.why),
     ));
 }
 
@@ -272,10 +314,15 @@ fn list(context: &Context, settings: &Resolved) -> anyhow::Result<Exit> {
             match references::remembered(fact) {
                 Some((rule, Remembered::Document(node, known))) if known.shown => {
                     shown += 1;
+                    let (place, asset, collection) = match known.at_asset {
+                        true => ("asset", Some(&fact.object), None),
+                        false => ("collection", None, Some(&fact.object)),
+                    };
                     output.event(
                         "reference_shown",
                         json!({
-                            "rule": rule, "collection": fact.object, "node": node,
+                            "rule": rule, "collection": collection, "asset": asset, "node": node,
+                            "copy": known.copy,
                             "name": known.name, "kind": known.kind, "version": known.version,
                             "state": known.state, "changed": known.changed, "address": known.address,
                             "link": known.link, "pending": known.pending, "since": fact.at,
@@ -284,19 +331,23 @@ fn list(context: &Context, settings: &Resolved) -> anyhow::Result<Exit> {
                     output.say(format!("{} {}", styled(BOLD, rule), known.title));
                     output.note(styled(
                         DIM,
-                        format!("  collection {}, {}", fact.object, known.address),
+                        format!("  {place} {}, {}", fact.object, known.address),
                     ));
+                    let copy = known.copy.as_ref();
+                    if let Some(digest) = copy.and_then(|copy| copy.sha256.as_ref()) {
+                        output.note(styled(DIM, format!("  copied, sha256 {digest}")));
+                    }
                 }
                 Some((rule, Remembered::Waiting(known))) if fact.open => {
                     waiting += 1;
                     output.event(
                         "reference_waiting",
                         json!({
-                            "rule": rule, "collection": fact.object, "why": known.why, "since": fact.at,
+                            "rule": rule, "object": fact.object, "why": known.why, "since": fact.at,
                         }),
                     );
                     output.say(format!(
-                        "{} {} at collection {}: {}",
+                        "{} {} at {}: {}",
                         styled(BAD, "held"),
                         styled(BOLD, rule),
                         fact.object,
@@ -313,6 +364,10 @@ fn list(context: &Context, settings: &Resolved) -> anyhow::Result<Exit> {
             _ => break,
         }
     }
-    output.say(format!("{shown} documents are shown, {waiting} rules wait"));
+    let waits = match waiting {
+        0 => "no rule waits".to_owned(),
+        places => format!("rules wait at {places} collections or assets"),
+    };
+    output.say(format!("{shown} documents are shown, {waits}"));
     Ok(if waiting > 0 { Exit::Held } else { Exit::Done })
 }

@@ -155,6 +155,27 @@ impl Client {
         })
     }
 
+    /// Starts a disposition search, which makes a snapshot of what is due. Not safe to repeat: each
+    /// start makes one.
+    ///
+    /// # Errors
+    ///
+    /// `ItemIsWrong` when there is no such search or it may not be started; `Ambiguous` when it
+    /// may have started.
+    pub async fn start_disposition_search(&self, search: NodeId) -> Result<(), Failure> {
+        let path = format!("v1/nodes/{search}/startdispsearch");
+        let call = self
+            .call(Method::POST, &path)
+            .limit(self.0.config.request_limit);
+        // What a success says is described nowhere.
+        let started = self.open(call, |status| status.is_success()).await;
+        started.map(drop).map_err(|error: Error| {
+            error
+                .into_failure(Effect::Commit)
+                .context(format!("starting disposition search {search}"))
+        })
+    }
+
     /// Hands rows that have `field` to `each`, page after page, until it has enough.
     async fn each_row(
         &self,

@@ -355,15 +355,29 @@ impl Client {
     }
 
     /// The process that we started with that marker in its title, running or over. Archived and
-    /// deleted ones are not found: keep the id of what was started.
+    /// deleted ones are not found: keep the id of what was started, or ask
+    /// [`archived_process`](Self::archived_process).
     ///
     /// # Errors
     ///
     /// As any read.
     pub async fn find_process(&self, marker: &str) -> Result<Option<i64>, Failure> {
-        let wanted = format!("[{marker}]");
+        let found = self.find_processes(&[marker.to_owned()]).await?;
+        Ok(found.into_values().next())
+    }
+
+    /// The same for several markers in one look: the process of each that has one, by the marker's
+    /// place in the list.
+    ///
+    /// # Errors
+    ///
+    /// As any read.
+    pub async fn find_processes(
+        &self,
+        markers: &[String],
+    ) -> Result<BTreeMap<usize, i64>, Failure> {
         let find = async {
-            let mut found: Option<i64> = None;
+            let mut found = BTreeMap::new();
             for state in STATES {
                 let call = self
                     .call(Method::GET, "v2/workflows/status")
@@ -372,23 +386,66 @@ impl Client {
                 let answer = self.json(call).await?;
                 let page = wire::page::<Map<String, Value>>(&answer, "wfstatus", 1, u32::MAX)?;
                 for row in page.rows {
-                    // Which field has the title is not documented; the marker is in no other.
-                    let ours = |value: &Value| value.as_str().is_some_and(|t| t.contains(&wanted));
-                    if !row.values().any(ours) {
+                    let Some(at) = marked(&row, markers) else {
                         continue;
-                    }
+                    };
                     let id = row
                         .get("process_id")
                         .and_then(wire::signed)
                         .ok_or_else(|| wire::missing("wfstatus.process_id"))?;
                     // Were there two, the first one is the one that counts.
-                    found = Some(found.map_or(id, |first| first.min(id)));
+                    let first = found.entry(at).or_insert(id);
+                    *first = id.min(*first);
+                }
+            }
+            Ok(found)
+        };
+        find.await.map_err(failed(format!(
+            "looking for the process [{}]",
+            markers.first().map_or("", String::as_str)
+        )))
+    }
+
+    /// The archived process of a map with one of these markers in its title, with the marker's
+    /// place in the list; the one of the last marker that has one. Nothing found proves nothing:
+    /// how the list is filtered, and whether it has titles, is the server's own.
+    ///
+    /// # Errors
+    ///
+    /// As any read.
+    pub async fn archived_process(
+        &self,
+        map: NodeId,
+        markers: &[String],
+    ) -> Result<Option<(usize, i64)>, Failure> {
+        let find = async {
+            let call = self
+                .call(Method::GET, "v2/workflows/status/active")
+                .query("mapObjId", &map.to_string())
+                .query("Kind", "Initiated")
+                .query("status", "ARCHIVED");
+            let answer = self.json(call).await?;
+            let mut found = None;
+            // The reference draws one bare row, a live list wraps many: a row is what names a
+            // process.
+            let mut waiting: Vec<&Value> = answer.get("results").into_iter().collect();
+            while let Some(value) = waiting.pop() {
+                match value {
+                    Value::Array(values) => waiting.extend(values),
+                    Value::Object(row) => {
+                        waiting.extend(row.values());
+                        let id = row.get("Work_WorkID").and_then(wire::signed);
+                        if let (Some(at), Some(id)) = (marked(row, markers), id) {
+                            found = found.max(Some((at, id)));
+                        }
+                    }
+                    _ => {}
                 }
             }
             Ok(found)
         };
         find.await
-            .map_err(failed(format!("looking for the process {wanted}")))
+            .map_err(failed(format!("listing archived processes of map {map}")))
     }
 
     /// Finds the process with that marker, or starts it; `true` when it was started now. Safe to
@@ -526,6 +583,16 @@ impl Client {
 
 fn failed(doing: String) -> impl FnOnce(Error) -> Failure {
     move |error| error.into_failure(Effect::Repeatable).context(doing)
+}
+
+/// Which of the markers a row has. Which field has the title is not documented; a marker is in no
+/// other.
+fn marked(row: &Map<String, Value>, markers: &[String]) -> Option<usize> {
+    markers.iter().rposition(|marker| {
+        let wanted = format!("[{marker}]");
+        let has = |value: &Value| value.as_str().is_some_and(|text| text.contains(&wanted));
+        row.values().any(has)
+    })
 }
 
 fn result_data(answer: &Value) -> Option<&Value> {

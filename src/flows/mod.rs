@@ -12,7 +12,7 @@
 //! | Lifecycle | [`lifecycle`] | marks in iconik → record status; outcome → archive, recycle bin, certificate |
 //! | Reviews and decisions in one record | [`exchange`] | remarks and approvals ⇄ review records |
 //! | Metadata in step | [`metadata`] | mapped fields of filed assets ⇄ category attributes |
-//! | References | [`references`] | documents that the audience may read → links at collections |
+//! | References | [`references`] | documents that the audience may read → links and copies at collections and assets |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and

@@ -168,6 +168,12 @@ fn collections<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<CollectionI
 }
 
 impl Asset {
+    /// Whether longhaul made it to show a document of the other system.
+    pub fn is_reference(&self) -> bool {
+        let external = self.external_id.as_deref().unwrap_or_default();
+        external.starts_with(super::REFERENCE)
+    }
+
     /// The versions that still exist, oldest first: by version number where all have one, else by
     /// date. iconik promises no order of its own.
     pub fn versions_in_order(&self) -> Vec<&AssetVersion> {

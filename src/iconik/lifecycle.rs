@@ -15,6 +15,9 @@ use super::pages::{Rows, Style};
 use super::{ArchiveStatus, Asset, AssetKind, AssetStatus, Client, Error, FormatStatus};
 use crate::types::{AssetId, CollectionId, FormatId, StorageId};
 
+/// How external ids begin of the links and copies that longhaul makes for documents.
+pub const REFERENCE: &str = "longhaul:reference:";
+
 /// What became of an asset that was to go into the recycle bin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binned {
@@ -39,7 +42,7 @@ pub struct Archiving {
     pub open: Vec<FormatId>,
 }
 
-/// A link to make: an asset without files that leads to an address.
+/// A link to make: an asset that leads to an address, without files or with a copy of what is there.
 #[derive(Clone, Debug)]
 pub struct NewLink {
     /// Its title.
@@ -52,6 +55,8 @@ pub struct NewLink {
     pub external_id: String,
     /// The collection it is put in.
     pub collection: Option<CollectionId>,
+    /// `Link`, or `Asset` for one that gets files.
+    pub kind: AssetKind,
 }
 
 impl Client {
@@ -192,12 +197,16 @@ impl Client {
         self.rows(call, Style::Page, true)
     }
 
-    /// The link with that external id, if there is one that is not deleted.
+    /// The link with that external id and of that kind, if there is one that is not deleted.
     ///
     /// # Errors
     ///
     /// Whatever prevents a clear answer.
-    pub async fn find_link(&self, external_id: &str) -> Result<Option<Asset>, Error> {
+    pub async fn find_link(
+        &self,
+        external_id: &str,
+        kind: &AssetKind,
+    ) -> Result<Option<Asset>, Error> {
         let call = Call::get(
             &["assets", "v1", "assets"],
             "can_read_assets",
@@ -207,7 +216,7 @@ impl Client {
         let mut rows = self.rows::<Asset>(call, Style::Page, true);
         while let Some(asset) = rows.try_next().await? {
             if asset.external_id.as_deref() == Some(external_id)
-                && asset.kind == AssetKind::Link
+                && asset.kind == *kind
                 && asset.status != AssetStatus::Deleted
             {
                 return Ok(Some(asset));
@@ -223,12 +232,12 @@ impl Client {
     ///
     /// Whatever prevents a clear answer; [`Error::Forbidden`] where the token's user may not.
     pub async fn ensure_link(&self, new: &NewLink) -> Result<Asset, Error> {
-        if let Some(there) = self.find_link(&new.external_id).await? {
+        if let Some(there) = self.find_link(&new.external_id, &new.kind).await? {
             return Ok(there);
         }
         let mut body = json!({
             "title": new.title,
-            "type": "LINK",
+            "type": new.kind.as_str(),
             "external_link": new.address,
             "site_name": new.site,
             "external_id": new.external_id,
@@ -248,7 +257,8 @@ impl Client {
         match self.json(&call.body(body)).await {
             Ok(made) => Ok(made),
             Err(error) if error.is_passing() || matches!(error, Error::Exchange { .. }) => {
-                self.find_link(&new.external_id).await?.ok_or(error)
+                let there = self.find_link(&new.external_id, &new.kind).await?;
+                there.ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -16,6 +16,9 @@
 //! field of an answer may be missing or null, words may be new, dates have several forms; nothing
 //! a server sends may panic or be guessed from. Listings advance or end in an error.
 //!
+//! Files go the other way too: [`Client::ensure_upload`] finds or makes the place of a file, whose
+//! bytes then go straight to an S3 storage and are read back.
+//!
 //! It leaves to others what to do with a master, the ledger, and when to try again: every
 //! [`Error`] says what it asks for. Deprecated scroll listings are not used.
 
@@ -48,6 +51,7 @@ mod signed;
 #[cfg(test)]
 mod tests;
 mod tolerant;
+mod upload;
 mod write_back;
 
 use std::collections::BTreeMap;
@@ -67,7 +71,7 @@ pub use files::{
     Storage,
 };
 pub use jobs::{Job, JobEnd, JobReport, JobStatus, NewJob, Step, StepStatus, Told};
-pub use lifecycle::{Archiving, Binned, NewLink};
+pub use lifecycle::{Archiving, Binned, NewLink, REFERENCE};
 pub use locator::Locator;
 pub use metadata::{FieldValues, Metadata, ViewValues, WriteMode, Writing};
 pub use pages::Rows;
@@ -79,6 +83,7 @@ pub use search::{Found, ObjectType, Selection};
 pub use segments::{NewSegment, Segment, SegmentKind};
 pub use sign_in::{SignedIn, User};
 pub use tolerant::Person;
+pub use upload::{NewUpload, Part, Upload};
 pub use write_back::ExternalId;
 
 use crate::http::{self, Credential, Origin};

@@ -173,6 +173,8 @@ pub enum Why {
     NoBytes,
     /// A subclip is a range of another asset, which is moved itself.
     Subclip,
+    /// A document of the destination that longhaul shows here.
+    Reference,
     /// The version does not exist, failed, or there is none.
     NoVersion,
     /// The version has no original format.
@@ -199,6 +201,7 @@ impl Why {
             Self::Deleted => "deleted",
             Self::NoBytes => "no-bytes",
             Self::Subclip => "subclip",
+            Self::Reference => "reference",
             Self::NoVersion => "no-version",
             Self::NoOriginal => "no-original",
             Self::NoFiles => "no-files",
@@ -482,6 +485,10 @@ fn no_master(asset: &Asset) -> Option<(Why, String)> {
         (AssetKind::Subclip, Some(original)) if asset.status != AssetStatus::Deleted => {
             Some((Why::Subclip, format!("a subclip of asset {original}")))
         }
+        _ if asset.is_reference() => Some((
+            Why::Reference,
+            "a copy of a document that is filed already".to_owned(),
+        )),
         (kind, _) => without_master(&asset.status, kind),
     }
 }
@@ -504,6 +511,12 @@ impl Found {
     /// Why the asset has no master, as far as the index knows.
     pub fn without_master(&self) -> Option<(Why, String)> {
         without_master(&self.status, &self.kind)
+    }
+
+    /// Whether it is an asset with content of its own that is not in the recycle bin, as far as
+    /// the index knows.
+    pub fn is_own_asset(&self) -> bool {
+        self.is_asset() && self.without_master().is_none()
     }
 }
 

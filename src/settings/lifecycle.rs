@@ -66,8 +66,8 @@ pub enum OutcomePlace {
     Attribute(String, String),
     /// The next action of the record's retention schedule, once it is due.
     Schedule,
-    /// The reviews of a disposition search.
-    Disposition(NodeId),
+    /// The reviews of a disposition search, and whether longhaul starts it.
+    Disposition(NodeId, bool),
 }
 
 pub(super) fn lifecycle(reader: &mut Reader) -> Result<LifecycleSettings, Reported> {
@@ -172,7 +172,10 @@ fn outcome(raw: &Raw) -> Parsed<DispositionSettings> {
         Schedule,
         Disposition,
     }
-    let mut entries = Entries::of(raw, "a table { from, category, attribute, search, values }")?;
+    let mut entries = Entries::of(
+        raw,
+        "a table { from, category, attribute, search, start, values }",
+    )?;
     let from = entries.needed("from", |raw| {
         let all = [From::Attribute, From::Schedule, From::Disposition];
         one_of(raw, &all, |from| match from {
@@ -184,6 +187,7 @@ fn outcome(raw: &Raw) -> Parsed<DispositionSettings> {
     let category = entries.optional("category", name_or_id);
     let attribute = entries.optional("attribute", text);
     let search = entries.optional("search", node);
+    let start = entries.optional("start", yes_or_no);
     let values = entries.needed("values", |raw| {
         named(
             raw,
@@ -191,13 +195,17 @@ fn outcome(raw: &Raw) -> Parsed<DispositionSettings> {
             |_, raw| one_of(raw, &Outcome::ALL, Outcome::as_str),
         )
     });
+    if start.is_some() && search.is_none() {
+        entries.refuse("takes `start` with a `search` only".to_owned());
+    }
+    let start = start.unwrap_or_default();
     let place = match (from, category, attribute, search) {
         (Some(From::Attribute), Some(category), Some(attribute), None) => {
             Some(OutcomePlace::Attribute(category, attribute))
         }
         (Some(From::Schedule), None, None, None) => Some(OutcomePlace::Schedule),
         (Some(From::Disposition), None, None, Some(search)) => {
-            Some(OutcomePlace::Disposition(search))
+            Some(OutcomePlace::Disposition(search, start))
         }
         (None, ..) => None,
         _ => {

@@ -44,7 +44,9 @@ pub use lifecycle::{AttributeSettings, DispositionSettings, LifecycleSettings, O
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
-pub use references::{ReferenceOrigin, ReferenceRule, ReferenceSettings, ReferenceShow};
+pub use references::{
+    ReferenceCopy, ReferenceOrigin, ReferenceRule, ReferenceSettings, ReferenceShow,
+};
 pub use rights::RightsSettings;
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{

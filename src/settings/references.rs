@@ -4,7 +4,7 @@ use super::layers::{Reader, Reported};
 use super::raw::Raw;
 use super::sections::{Parsed, list, node, text, wrong, yes_or_no};
 use super::table::{Entries, named};
-use crate::types::{CollectionId, NodeId, ViewId};
+use crate::types::{AssetId, CollectionId, NodeId, StorageId, ViewId};
 
 /// What a link is called when nothing else is said.
 const TITLE: &str = "{name} ({type}, version {version}, {state}, {changed})";
@@ -18,23 +18,29 @@ pub struct ReferenceSettings {
     pub rules: Vec<ReferenceRule>,
 }
 
-/// Which documents are shown at which collections, and how.
+/// Which documents are shown at which collections and assets, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceRule {
     /// Its name.
     pub name: String,
     /// The collections.
     pub collections: Vec<CollectionId>,
+    /// The assets.
+    pub assets: Vec<AssetId>,
+    /// Collections whose assets it is for.
+    pub assets_of: Vec<CollectionId>,
     /// Where the documents are.
     pub origin: ReferenceOrigin,
     /// Folders below, templates.
     pub path: Vec<String>,
     /// Whether folders below are looked into.
     pub deep: bool,
-    /// Category, attribute and values of the documents that are wanted.
+    /// Category, attribute and values (templates) of the documents that are wanted.
     pub only: Option<(String, String, Vec<String>)>,
     /// How they are shown.
     pub show: ReferenceShow,
+    /// Whether, and how, content is copied.
+    pub copy: Option<ReferenceCopy>,
     /// What a link is called, a template.
     pub title: String,
 }
@@ -57,6 +63,17 @@ pub enum ReferenceShow {
     Links(Option<CollectionId>),
     /// As addresses in a field of a view.
     Field(ViewId, String),
+    /// As links that the asset has a relation of this kind to.
+    Related(String, Option<CollectionId>),
+}
+
+/// How content is copied into iconik.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferenceCopy {
+    /// The storage that it goes to.
+    pub storage: StorageId,
+    /// Whether a new version of the document becomes a new version of the asset.
+    pub versions: bool,
 }
 
 pub(super) fn references(reader: &mut Reader) -> Result<ReferenceSettings, Reported> {
@@ -74,15 +91,25 @@ pub(super) fn references(reader: &mut Reader) -> Result<ReferenceSettings, Repor
 fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
     let mut entries = Entries::of(
         raw,
-        "a table { collections, folder, workspace, search, path, deep, only, into, field, title }",
+        "a table { collections, assets, assets_of, folder, workspace, search, path, deep, only, into, relation, field, copy, title }",
     )?;
     if name.contains('/') {
         entries
             .refuse("has a name with a slash; names take letters, digits, `-` and `_`".to_owned());
     }
-    let collections = entries.needed("collections", list(text));
-    if collections.as_ref().is_some_and(Vec::is_empty) {
-        entries.refuse("names no collection".to_owned());
+    let mut named = 0;
+    let mut objects = |name: &'static str| {
+        let given = entries.optional(name, list(text));
+        named += given.as_ref().map_or(0, Vec::len);
+        given.unwrap_or_default()
+    };
+    let collections = objects("collections");
+    let assets = objects("assets");
+    let assets_of = objects("assets_of");
+    if named == 0 {
+        entries.refuse(
+            "names no collection and no asset: `collections`, `assets` or `assets_of`".to_owned(),
+        );
     }
     // One that is given and wrong has its own message.
     let mut given = 0;
@@ -102,7 +129,9 @@ fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
     let deep = entries.optional("deep", yes_or_no);
     let only = entries.optional("only", only);
     let into = entries.optional("into", text);
+    let relation = entries.optional("relation", text);
     let field = entries.optional("field", field);
+    let copy = entries.optional("copy", copy);
     let title = entries.optional("title", text);
     let searched = search.is_some();
     let origin = match (folder, workspace, search) {
@@ -121,12 +150,31 @@ fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
             "has `path` or `deep` beside `search`; they belong to a folder or workspace".to_owned(),
         );
     }
-    if field.is_some() && (into.is_some() || title.is_some()) {
-        entries.refuse("has `into` or `title` beside `field`; they belong to links".to_owned());
+    let of_links = into.is_some() || title.is_some() || relation.is_some() || copy.is_some();
+    if field.is_some() && of_links {
+        entries.refuse(
+            "has `into`, `title`, `relation` or `copy` beside `field`; they belong to links"
+                .to_owned(),
+        );
     }
-    let show = match field {
-        Some((view, field)) => ReferenceShow::Field(view, field),
-        None => ReferenceShow::Links(into.map(CollectionId)),
+    let at_assets = !assets.is_empty() || !assets_of.is_empty();
+    if relation.is_some() && !collections.is_empty() {
+        entries.refuse(
+            "has `relation` and `collections`; iconik relates assets only, so make it two rules"
+                .to_owned(),
+        );
+    }
+    if at_assets && relation.is_none() && field.is_none() && into.is_none() {
+        entries.refuse(
+            "is for assets and does not say how they show documents: `relation`, `field` or `into`"
+                .to_owned(),
+        );
+    }
+    let into = into.map(CollectionId);
+    let show = match (field, relation) {
+        (Some((view, field)), _) => ReferenceShow::Field(view, field),
+        (None, Some(kind)) => ReferenceShow::Related(kind, into),
+        (None, None) => ReferenceShow::Links(into),
     };
     let folders = path.unwrap_or_default();
     let folders = folders.split('/').map(str::trim);
@@ -135,12 +183,15 @@ fn rule(name: &str, raw: &Raw) -> Parsed<ReferenceRule> {
     entries.finish(|| {
         Some(ReferenceRule {
             name: name.to_owned(),
-            collections: collections?.into_iter().map(CollectionId).collect(),
+            collections: collections.into_iter().map(CollectionId).collect(),
+            assets: assets.into_iter().map(AssetId).collect(),
+            assets_of: assets_of.into_iter().map(CollectionId).collect(),
             origin: origin?,
             path,
             deep: deep.unwrap_or_default(),
             only,
             show,
+            copy,
             title: title.unwrap_or_else(|| TITLE.to_owned()),
         })
     })
@@ -172,6 +223,18 @@ fn field(raw: &Raw) -> Parsed<(ViewId, String)> {
     entries.finish(|| Some((ViewId(view?), name?)))
 }
 
+fn copy(raw: &Raw) -> Parsed<ReferenceCopy> {
+    let mut entries = Entries::of(raw, "a table { storage, versions }")?;
+    let storage = entries.needed("storage", text);
+    let versions = entries.optional("versions", yes_or_no);
+    entries.finish(|| {
+        Some(ReferenceCopy {
+            storage: StorageId(storage?),
+            versions: versions.unwrap_or(true),
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::read;
@@ -195,10 +258,36 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_assets_relates_links_or_copies_to_them() {
+        let read = read(
+            "[references.rules.contracts]\nassets_of = [\"c\"]\nassets = [\"a\"]\nfolder = 7\n\
+             relation = \"contract\"\ncopy = { storage = \"s\" }\n",
+        )
+        .unwrap();
+        let rule = &read.references.rules[0];
+        assert_eq!(
+            rule.show,
+            ReferenceShow::Related("contract".to_owned(), None)
+        );
+        assert_eq!(rule.assets_of, [CollectionId("c".to_owned())]);
+        assert!(rule.copy.as_ref().is_some_and(|copy| copy.versions));
+    }
+
+    #[test]
     fn what_does_not_go_together_is_said() {
         for (rule, words) in [
             ("folder = 7", "collections"),
             ("collections = []\nfolder = 7", "names no collection"),
+            ("assets = [\"a\"]\nfolder = 7", "how they show"),
+            (
+                "collections = [\"c\"]\nrelation = \"brief\"\nfolder = 7",
+                "relates assets only",
+            ),
+            (
+                "collections = [\"c\"]\nfolder = 7\nfield = { view = \"v\", name = \"n\" }\ncopy = { storage = \"s\" }",
+                "beside `field`",
+            ),
+            ("collections = [\"c\"]\nfolder = 7\ncopy = {}", "storage"),
             ("collections = [\"c\"]", "in one way"),
             (
                 "collections = [\"c\"]\nfolder = 7\nsearch = \"x\"",

@@ -47,6 +47,16 @@ const PROBE_POINTS: [&str; 4] = [
     "probe-deleted",
 ];
 
+/// The places that a document passes on its way into iconik.
+#[cfg(debug_assertions)]
+const COPY_POINTS: [&str; 5] = [
+    "copy-version",
+    "copy-placed",
+    "copy-part",
+    "copy-sent",
+    "copy-closed",
+];
+
 /// Dies here, if a test said so.
 #[inline]
 pub fn crash_point(place: &'static str) {
@@ -90,7 +100,8 @@ mod armed {
         let mut places = super::CRASH_POINTS
             .iter()
             .chain(&super::FLOW_POINTS)
-            .chain(&super::PROBE_POINTS);
+            .chain(&super::PROBE_POINTS)
+            .chain(&super::COPY_POINTS);
         debug_assert!(places.any(|own| *own == place), "{place} is no place");
         let Some(armed) = armed().filter(|armed| armed.place == place) else {
             return;

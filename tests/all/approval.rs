@@ -563,19 +563,116 @@ fn a_review_is_waited_for_and_gets_a_vote_where_permitted() {
     systems.stop();
 }
 
-#[test]
-fn a_lost_ledger_finds_its_processes_again() {
-    let systems = start(2);
-    systems.must(&["approval"]);
+/// The ledger is gone, and what was filed is found again.
+fn lose_ledger(systems: &Systems) {
     for name in ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"] {
         let path = systems.place.path().join(name);
         assert!(!path.exists() || std::fs::remove_file(&path).is_ok());
     }
     systems.must(&["adopt"]);
     systems.must(&["publish", &systems.simulator.collection()]);
+}
+
+#[test]
+fn a_lost_ledger_finds_its_processes_again() {
+    let systems = start(2);
+    systems.must(&["approval"]);
+    lose_ledger(&systems);
+    let (code, lines) = systems.run(&["approval", "--dry-run"]);
+    assert_eq!((code, outcomes(&lines)), (0, json!({"found": 2})));
     let lines = systems.must(&["approval"]);
     assert_eq!(outcomes(&lines), json!({"found": 2}));
     assert_eq!(processes(&systems).len(), 2);
+    systems.stop();
+}
+
+#[test]
+fn after_the_loss_of_the_ledger_no_archived_process_is_started_again() {
+    let systems = start(3);
+    systems.must(&["approval"]);
+    let all = processes(&systems);
+    let of = |title: &str| {
+        let ours = |process: &&Value| {
+            let said = process["title"].as_str().unwrap_or_default();
+            said.contains(title)
+        };
+        id(all.iter().find(ours).expect("its process"))
+    };
+    let (ended, unseen, forgotten) = (of("Clip 1"), of("Clip 0"), of("Clip 2"));
+    // One whose end was told, one that ended unseen, one whose marks alone are left.
+    act(&systems, ended, "Approve", "fine (by all means)");
+    assert_eq!(
+        outcomes(&systems.must(&["approval"])),
+        json!({"approved": 1})
+    );
+    for step in ["Approve", "Reject"] {
+        act(&systems, unseen, step, "");
+    }
+    for process in [ended, unseen] {
+        act(&systems, process, "archive", "");
+    }
+    act(&systems, forgotten, "delete", "");
+    let told = || {
+        let mut rows = systems.simulator.iconik().rows(Kind::History);
+        rows.retain(|row| {
+            let text = row["operation_description"].as_str();
+            text.is_some_and(|text| text.starts_with("Approval"))
+        });
+        rows.len()
+    };
+    let told_before = told();
+    lose_ledger(&systems);
+    let (code, dry) = systems.run(&["approval", "--dry-run"]);
+    let expected = json!({"approved": 1, "found": 1, "puzzling": 1, "unclear": 1});
+    let (ended_code, lines) = systems.run(&["approval"]);
+    assert_eq!((code, outcomes(&dry)["approved"].clone()), (3, json!(1)));
+    assert_eq!((ended_code, outcomes(&lines)), (3, expected));
+    assert_eq!(processes(&systems).len(), 3, "nothing is started");
+    assert!(why(&lines, "approved").contains("fine (by all means)"));
+    assert!(why(&lines, "unclear").contains(&format!("process {forgotten}")));
+    assert_eq!(told(), told_before, "what was told is not told again");
+    quiet(&systems, 3);
+
+    // A person looks and says so.
+    for (title, ruling, left) in [
+        ("Clip 0", &["--outcome", "rejected"][..], 3),
+        ("Clip 2", &["--start-again"], 0),
+    ] {
+        let asset = systems.assets(&[title]).remove(0);
+        let words = ["approval", "decide", &asset, "--because", "looked"];
+        let (code, lines) = systems.run(&[&words[..], ruling].concat());
+        assert_eq!(code, left, "{title}: {lines:#?}");
+    }
+    assert_eq!(processes(&systems).len(), 4);
+    quiet(&systems, 0);
+
+    // Lost again: the second attempt is the one that counts.
+    lose_ledger(&systems);
+    systems.run(&["approval"]);
+    let (_, listed) = systems.run(&["approval", "list", "--all"]);
+    let second = listed.iter().filter(|line| line["type"] == "approval_case");
+    let second: Vec<_> = second.filter(|line| line["title"] == "Clip 2").collect();
+    assert_eq!(second[0]["stage"], "running", "{listed:#?}");
+    assert_eq!(processes(&systems).len(), 4);
+    systems.stop();
+}
+
+#[test]
+fn a_word_on_the_document_that_nobody_remembers_waits_for_a_person() {
+    let systems = start(1);
+    systems.must(&["approval"]);
+    let process = id(&processes(&systems)[0]);
+    act(&systems, process, "delete", "");
+    // Its history is not shown to longhaul, so only the word on the document is left.
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.revoke(iconik.token()));
+    iconik.add_token(iconik.token(), true, &["can_read_assets_history"]);
+    lose_ledger(&systems);
+    let (code, lines) = systems.run(&["approval"]);
+    assert_eq!((code, outcomes(&lines)), (3, json!({"unclear": 1})));
+    assert!(why(&lines, "unclear").contains("\"in approval\""));
+    assert_eq!(processes(&systems).len(), 1);
+    quiet(&systems, 3);
     systems.stop();
 }
 

@@ -435,3 +435,107 @@ fn a_token_that_may_not_comment_is_refused_until_it_may_and_nothing_is_lost() {
     assert_eq!(systems.named("clip0.mov.review.json").len(), 1);
     systems.stop();
 }
+
+#[test]
+fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_back() {
+    use longhaul::simulator::content_server::{User, WorkflowMap, WorkflowStep};
+    let mut asset = AssetSpec::new("Clip 0", vec![FileSpec::generated("clip0.mov", 1, 4 * KIB)])
+        .value("campaign", &["Spring"]);
+    asset.approval = Some(("APPROVED", vec!["APPROVED"]));
+    let steps = vec![
+        WorkflowStep::new("Legal", "lena").signed(),
+        WorkflowStep::new("Quality", "nobody"),
+    ];
+    let campaign = Campaign::new()
+        .asset(asset)
+        .workflow(WorkflowMap::new("Signed", steps));
+    let sections = format!(
+        "{SETTINGS}[approval]\nvote = true\n[[approval.routes]]\nname = \"signed\"\nmap = \"Signed\"\n"
+    );
+    let extra = Extra {
+        sections: &sections,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign), extra);
+    let server = systems.simulator.content_server();
+    server.add_user(User {
+        name: "lena".to_owned(),
+        password: "her own".to_owned(),
+        administrator: false,
+    });
+    systems.must(&["publish", &systems.simulator.collection()]);
+    systems.must(&["approval"]);
+    let processes = server.workflow_processes();
+    let process = processes[0]["process"].as_i64().expect("a process");
+    let act = |comment: &str| {
+        let done = server.act_in_workflow(process, "Approve", comment, serde_json::Map::new());
+        done.expect("it may be done");
+    };
+    act("cleared for EMEA");
+    let lines = systems.must(&["exchange"]);
+    let kind = |lines: &[Value], kind: &str| -> Vec<Value> {
+        let of = lines.iter().filter(|line| line["line"]["kind"] == kind);
+        of.cloned().collect()
+    };
+    let signed = kind(&lines, "signature");
+    assert_eq!(signed.len(), 1, "{lines:#?}");
+    assert_eq!(signed[0]["outcome"], "to-iconik");
+    assert_eq!(signed[0]["line"]["said"]["author"], "lena");
+    let decided = kind(&lines, "approval");
+    let decided: Vec<&Value> = decided
+        .iter()
+        .filter(|line| line["outcome"] == "to-iconik")
+        .collect();
+    assert_eq!(
+        decided[0]["line"]["said"]["text"],
+        "Approve: cleared for EMEA"
+    );
+    assert!(
+        kind(&lines, "comment").is_empty(),
+        "its comment is part of it: {lines:#?}"
+    );
+    // Whoever acts last has no account any more, which stops nobody.
+    act("");
+    let (code, _) = systems.run(&["approval"]);
+    assert_eq!(code, 0);
+    let more = systems.must(&["exchange"]);
+    let votes = kind(&more, "approval");
+    assert!(
+        votes.iter().all(|vote| vote["outcome"] == "to-iconik"),
+        "our vote comes back: {votes:#?}"
+    );
+    let remarks = shown(&systems, 0);
+    assert!(!remarks.is_empty());
+    for remark in &remarks {
+        let text = remark["segment_text"].to_string();
+        assert!(!text.contains("iconik asset"), "our own words: {text}");
+    }
+    let before = effects(&systems);
+    for flow in ["approval", "exchange"] {
+        systems.must(&[flow]);
+    }
+    assert_eq!(effects(&systems), before);
+
+    systems.must(&["audit", "report", "--out", "trail.json"]);
+    let trail = std::fs::read_to_string(systems.place.path().join("trail.json")).unwrap();
+    let trail: Value = serde_json::from_str(&trail).unwrap();
+    let digest = &trail["files"][0]["sha256"];
+    let events = trail["events"].as_array().expect("events");
+    let event = |wanted: &dyn Fn(&Value) -> bool| {
+        let found = events.iter().find(|event| wanted(event));
+        found.unwrap_or_else(|| panic!("no such event in {events:#?}"))
+    };
+    let signature = event(&|event| event["what"].to_string().contains("electronically signed"));
+    assert_eq!(
+        (&signature["who"], &signature["sha256"]),
+        (&json!("lena"), digest)
+    );
+    let ended = event(&|event| event["event"] == "approval-ended");
+    assert!(ended["what"].to_string().contains("approved"), "{ended:#}");
+    assert_eq!(&ended["sha256"], digest);
+    assert!(!ended["who"].to_string().is_empty());
+    systems.must(&["audit", "report", "--out", "trail.xml"]);
+    let premis = std::fs::read_to_string(systems.place.path().join("trail.xml")).unwrap();
+    assert!(premis.contains("what=signature added in content-server"));
+    systems.stop();
+}

@@ -625,3 +625,64 @@ fn killed_between_the_deletion_and_its_record_it_is_found_in_the_bin_and_not_del
     desk.quiet(0);
     systems.stop();
 }
+
+#[test]
+fn a_disposition_search_is_started_once_for_what_was_marked_and_never_over_a_review() {
+    let systems = start(3, "");
+    let desk = Desk(&systems);
+    let server = systems.simulator.content_server();
+    let search = server.add_folder(of_target(&systems), "Reviews");
+    let class = server.add_classification("Other");
+    let outcome = format!(
+        "outcome = {{ from = \"disposition\", search = {search}, start = true, values = {{ \"32\" = \"archive\", reject = \"retain\" }} }}\n"
+    );
+    systems.configure(Extra {
+        sections: &sections(class, &outcome),
+        ..Extra::default()
+    });
+    let searches = || {
+        let history = server.history();
+        let started = history
+            .iter()
+            .filter(|effect| effect["kind"] == "disposition search");
+        started.count()
+    };
+    let started = |lines: &[Value]| of_type(lines, "lifecycle_summary")["search"].clone();
+    server.add_disposition_search(search, "OBSOLETE", "32");
+    desk.set(0, "obsolete", &["true"]);
+    let dry = systems.must(&["lifecycle", "--dry-run"]);
+    assert_eq!(started(&dry), Value::Null, "nothing was told yet");
+    let lines = systems.must(&["lifecycle"]);
+    assert_eq!((started(&lines), searches()), (json!(search), 1));
+    desk.quiet(0);
+    assert_eq!(desk.events("lifecycle-searching").len(), 1);
+
+    // What is marked meanwhile waits until the review is over.
+    desk.set(1, "obsolete", &["true"]);
+    let lines = systems.must(&["lifecycle"]);
+    assert_eq!((started(&lines), searches()), (Value::Null, 1));
+    desk.quiet(0);
+    let date = server.snapshots(search).remove(0);
+    server.review(search, &date, desk.node(0).0, "32", "approve");
+    let lines = systems.must(&["lifecycle"]);
+    assert_eq!(steps(&lines), json!({"archived": 1}));
+    assert_eq!((started(&lines), searches()), (json!(search), 2));
+    desk.quiet(0);
+
+    // One that may not be started is said, and the marks are kept.
+    let closed = server.add_folder(of_target(&systems), "Closed");
+    let outcome = outcome.replace(&search.to_string(), &closed.to_string());
+    systems.configure(Extra {
+        sections: &sections(class, &outcome),
+        ..Extra::default()
+    });
+    desk.set(2, "obsolete", &["true"]);
+    let (code, lines) = systems.run(&["lifecycle"]);
+    let said = of_type(&lines, "exit")["message"].to_string();
+    assert!(
+        code != 0 && said.contains("`lifecycle.outcome.start`"),
+        "{code} {said}"
+    );
+    assert_eq!(searches(), 2);
+    systems.stop();
+}

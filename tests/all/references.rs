@@ -9,9 +9,11 @@ use longhaul::content_server::{CategoryValues, Client, NewWorkspace};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::content_server::User;
+use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
+use longhaul::simulator::masters::Master;
 use longhaul::transfer::{Content, Destination as _, NewContent};
-use longhaul::types::{KIB, NodeId};
+use longhaul::types::{ByteRange, KIB, MIB, NodeId};
 use serde_json::{Value, json};
 
 use crate::support::{Extra, Systems, of_type};
@@ -27,7 +29,10 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let file = FileSpec::generated("clip.mov", 1, 4 * KIB);
-        let campaign = Campaign::new().asset(AssetSpec::new("Clip", vec![file]));
+        Self::with(Campaign::new().asset(AssetSpec::new("Clip", vec![file])))
+    }
+
+    fn with(campaign: Campaign) -> Self {
         let systems = Systems::start(Options::with(campaign));
         let server = systems.simulator.content_server();
         let target = NodeId(systems.simulator.parts().target);
@@ -91,6 +96,69 @@ impl Desk {
         rows.retain(|row| row["type"] == "LINK" && row["status"] == "ACTIVE");
         rows.sort_by_key(|row| row["title"].to_string());
         rows
+    }
+
+    /// The copies that are not in the recycle bin.
+    fn copies(&self) -> Vec<Value> {
+        let mut rows = self.systems.simulator.iconik().rows(Kind::Asset);
+        rows.retain(|row| {
+            let external = row["external_id"].as_str().unwrap_or_default();
+            let ours = external.starts_with("longhaul:reference:");
+            ours && row["type"] == "ASSET" && row["status"] == "ACTIVE"
+        });
+        rows.sort_by_key(|row| row["title"].to_string());
+        rows
+    }
+
+    /// The content of an asset's files in the bucket, oldest version first; each is complete.
+    fn contents(&self, asset: &Value) -> Vec<Vec<u8>> {
+        let iconik = self.systems.simulator.iconik();
+        let mut rows = iconik.rows(Kind::File);
+        rows.retain(|row| row["asset_id"] == asset["id"]);
+        rows.sort_by_key(|row| row["directory_path"].to_string());
+        rows.iter()
+            .map(|row| {
+                assert_eq!(row["status"], "CLOSED", "{row:#}");
+                let of = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+                let key = format!("cloud/{}/{}", of("directory_path"), of("name"));
+                let object = self.systems.simulator.parts().bucket.get(&key);
+                let master = object.unwrap_or_else(|| panic!("nothing at {key}")).master;
+                master.read(ByteRange::new(0, master.size()))
+            })
+            .collect()
+    }
+
+    fn storage(&self) -> String {
+        let rows = self.systems.simulator.iconik().rows(Kind::Storage);
+        let row = rows.iter().find(|row| row["method"] == "S3");
+        row.expect("a bucket")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
+    fn copied(&self) {
+        let storage = self.storage();
+        let folder = self.folder;
+        self.rule(&format!(
+            "folder = {folder}\ncopy = {{ storage = \"{storage}\" }}\ntitle = \"{{name}}\""
+        ));
+    }
+
+    /// Runs the flow until it dies at a place.
+    fn die(&self, place: &str) {
+        let died = self
+            .systems
+            .place
+            .bare()
+            .args(["references", "--json"])
+            .env("LONGHAUL_CRASH", place)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("longhaul starts");
+        assert!(!died.success(), "it did not die at {place}");
     }
 
     /// Everything that could show a change.
@@ -330,7 +398,7 @@ fn a_rule_that_cannot_be_followed_waits_and_takes_nothing_away() {
     let (code, lines) = desk.systems.run(&["references"]);
     let said = of_type(&lines, "exit")["message"].to_string();
     assert!(
-        code == 69 && said.contains("`references.audience`"),
+        code == 2 && said.contains("`references.audience`"),
         "{code} {said}"
     );
     assert_eq!(desk.links(), links, "a wrong audience withdraws nothing");
@@ -515,6 +583,326 @@ fn killed_at_random_moments_no_link_is_there_twice() {
     }
     desk.systems.must(&["references"]);
     assert_eq!(desk.links().len(), 0, "all are in the recycle bin");
+    desk.quiet(0);
+    desk.systems.stop();
+}
+
+#[test]
+fn content_is_copied_once_and_again_with_each_version() {
+    let desk = Desk::new();
+    desk.copied();
+    let brief = desk.file("Brief.pdf");
+    let lines = desk.systems.must(&["references"]);
+    assert_eq!(outcomes(&lines), json!({"shown": 1}));
+    let copies = desk.copies();
+    assert_eq!((copies.len(), desk.links().len()), (1, 0));
+    assert_eq!(copies[0]["title"], "Brief.pdf");
+    assert_eq!(desk.contents(&copies[0]), [b"Brief.pdf".to_vec()]);
+    desk.quiet(0);
+    let listed = desk.systems.must(&["references", "list"]);
+    let copy = &of_type(&listed, "reference_shown")["copy"];
+    assert_eq!(copy["sha256"].as_str().map(str::len), Some(64), "{copy}");
+
+    // A new version of the document is a new version of the asset.
+    desk.person(|server| async move { server.add_version(brief, "second", content("2")).await });
+    assert_eq!(
+        outcomes(&desk.systems.must(&["references"])),
+        json!({"updated": 1})
+    );
+    let copies = desk.copies();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0]["versions"].as_array().map(Vec::len), Some(2));
+    let both = [b"Brief.pdf".to_vec(), b"2".to_vec()];
+    assert_eq!(desk.contents(&copies[0]), both);
+    desk.quiet(0);
+
+    // What somebody opens again in iconik is looked at, and found whole.
+    let iconik = desk.systems.simulator.iconik();
+    let rows = iconik.rows(Kind::File);
+    let last = rows.iter().filter(|row| row["asset_id"] == copies[0]["id"]);
+    let last = last.max_by_key(|row| row["directory_path"].to_string());
+    let last = last.expect("a file")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert!(iconik.change(Kind::File, &last, json!({"status": "OPEN"})));
+    assert_eq!(outcomes(&desk.systems.must(&["references"])), json!({}));
+    let full = desk.systems.must(&["references", "--full"]);
+    assert_eq!(outcomes(&full), json!({"updated": 1}));
+    assert_eq!(desk.contents(&copies[0]), both);
+    desk.quiet(0);
+
+    // A copy is no master: it does not come back as one.
+    let before = desk.systems.versions().len();
+    let (_, lines) = desk
+        .systems
+        .run(&["archive", &desk.systems.simulator.collection()]);
+    let filed = desk.systems.versions();
+    assert!(
+        filed.len() > before,
+        "the collection's own master is: {lines:#?}"
+    );
+    assert!(
+        !filed
+            .iter()
+            .any(|version| version.name.starts_with("Brief") && version.node != brief.0)
+    );
+
+    let server = desk.systems.simulator.content_server();
+    server.publish(brief.0, &[]).expect("no rights");
+    assert_eq!(
+        outcomes(&desk.systems.must(&["references"])),
+        json!({"withdrawn": 1})
+    );
+    assert_eq!(desk.copies().len(), 0);
+    desk.quiet(0);
+    desk.systems.stop();
+}
+
+#[test]
+fn a_copy_killed_anywhere_is_finished_and_nothing_is_there_twice() {
+    let desk = Desk::new();
+    desk.copied();
+    // Two whole parts and a bit.
+    let large = |seed: u64| {
+        let master = Master::generated(seed, 16 * MIB + 77);
+        desk.systems
+            .simulator
+            .content_server()
+            .register(master.clone());
+        master.read(ByteRange::new(0, master.size()))
+    };
+    let first = large(7);
+    let folder = NodeId(desk.folder);
+    let body = first.clone();
+    let document = desk.person(|server| async move {
+        let made = server
+            .create_document(folder, "Long.pdf", bytes(body))
+            .await?;
+        Ok(made.node)
+    });
+    desk.file("Short.pdf");
+    for place in [
+        "copy-placed:1",
+        "copy-part:1",
+        "copy-part:1",
+        "copy-sent:1",
+        "copy-closed:1",
+    ] {
+        desk.die(place);
+    }
+    desk.systems.must(&["references"]);
+    let sent = || {
+        let seen = desk.systems.simulator.history().of(System::Bucket);
+        seen.iter().filter(|seen| seen.method == "PUT").count()
+    };
+    assert_eq!(sent(), 3 + 1, "no part is sent again, nor the short one");
+    let copies = desk.copies();
+    assert_eq!(copies.len(), 2);
+    assert_eq!(desk.contents(&copies[0]), std::slice::from_ref(&first));
+    assert_eq!(desk.contents(&copies[1]), [b"Short.pdf".to_vec()]);
+    desk.quiet(0);
+
+    // The same on the way to a second version.
+    let second = large(8);
+    let body = second.clone();
+    desk.person(|server| async move { server.add_version(document, "two", bytes(body)).await });
+    for place in [
+        "copy-version:1",
+        "copy-placed:1",
+        "copy-part:2",
+        "copy-sent:1",
+    ] {
+        desk.die(place);
+    }
+    desk.systems.must(&["references"]);
+    let copies = desk.copies();
+    assert_eq!(copies[0]["versions"].as_array().map(Vec::len), Some(2));
+    assert_eq!(desk.contents(&copies[0]), [first, second]);
+    assert_eq!(desk.systems.simulator.parts().bucket.open_uploads(), 0);
+    desk.quiet(0);
+
+    // A lost ledger finds the copies and their files again.
+    for name in ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"] {
+        let path = desk.systems.place.path().join(name);
+        assert!(!path.exists() || std::fs::remove_file(&path).is_ok());
+    }
+    desk.systems.must(&["references"]);
+    assert_eq!(desk.copies(), copies);
+    desk.quiet(0);
+    desk.systems.stop();
+}
+
+fn bytes(content: Vec<u8>) -> NewContent {
+    NewContent::Body {
+        file_name: "long.pdf".to_owned(),
+        mime: "application/pdf".to_owned(),
+        content: Content::Chunks(vec![Bytes::from(content)]),
+    }
+}
+
+#[test]
+fn a_copy_that_cannot_be_made_says_why_and_waits() {
+    let desk = Desk::new();
+    desk.file("Brief.pdf");
+    let rows = desk.systems.simulator.iconik().rows(Kind::Storage);
+    let share = rows.iter().find(|row| row["method"] == "FILE");
+    let share = share.expect("a share")["id"].as_str().expect("an id");
+    for (storage, words) in [
+        (share, "S3 and compatible"),
+        ("nowhere", "no storage nowhere"),
+    ] {
+        desk.rule(&format!(
+            "folder = {}\ncopy = {{ storage = \"{storage}\" }}",
+            desk.folder
+        ));
+        let (code, lines) = desk.systems.run(&["references"]);
+        assert_eq!(code, 3, "{lines:#?}");
+        let held = lines.iter().find(|line| line["outcome"] == "held");
+        let why = held.expect("held")["why"].to_string();
+        assert!(why.contains(words), "{why}");
+        desk.quiet(3);
+    }
+    // A storage that refuses what was signed for it, with some of the parts.
+    desk.copied();
+    let faults = desk.systems.simulator.faults();
+    let status = |code: u16| Action::Status {
+        code,
+        headers: std::collections::BTreeMap::new(),
+        body: String::new(),
+        applied: false,
+        read_body: true,
+    };
+    let rule = faults.add(
+        Rule::new(status(403))
+            .on(System::Bucket)
+            .method("PUT")
+            .always(),
+    );
+    let (code, lines) = desk.systems.run(&["references"]);
+    assert_eq!(code, 3, "{lines:#?}");
+    let held = lines.iter().find(|line| line["outcome"] == "held");
+    let why = held.expect("held")["why"].to_string();
+    assert!(why.contains("refuses what iconik signed"), "{why}");
+    desk.quiet(3);
+    assert!(faults.remove(rule));
+    // One that loses its breath once is asked again.
+    let rule = Rule::new(status(500))
+        .on(System::Bucket)
+        .method("PUT")
+        .nth(1);
+    faults.add(rule);
+    // Mended, it goes on with the asset that is there.
+    desk.systems.must(&["references"]);
+    let copies = desk.copies();
+    assert_eq!(copies.len(), 1);
+    assert_eq!(desk.contents(&copies[0]), [b"Brief.pdf".to_vec()]);
+    desk.quiet(0);
+    desk.systems.stop();
+}
+
+#[test]
+fn assets_are_related_to_the_documents_of_their_own_values() {
+    let asset = |number: u64, campaign: &str| {
+        let file = FileSpec::generated(&format!("clip{number}.mov"), number, 4 * KIB);
+        let title = format!("Clip {number}");
+        AssetSpec::new(&title, vec![file]).value("campaign", &[campaign])
+    };
+    let campaign = Campaign::new()
+        .asset(asset(1, "Spring"))
+        .asset(asset(2, "Autumn"));
+    let desk = Desk::with(campaign);
+    let iconik = desk.systems.simulator.iconik();
+    iconik.add_relation_type("release form");
+    let target = NodeId(desk.systems.simulator.parts().target);
+    let folder = NodeId(desk.folder);
+    let made = desk.person(|server| async move {
+        let category = server.category_facts(&["Media record"], target).await?[0].id;
+        let mut made = Vec::new();
+        for (name, campaign) in [("Spring.pdf", "Spring"), ("Autumn.pdf", "Autumn")] {
+            let values = CategoryValues::default().set(format!("{category}_3"), campaign);
+            let document = server.create_document_with(folder, name, content(name), &values);
+            made.push(document.await?.node);
+        }
+        Ok(made)
+    });
+    let collection = desk.systems.simulator.collection();
+    let rule = |entries: &str| {
+        desk.settings(&format!(
+            "[references.rules.releases]\nfolder = {}\ntitle = \"{{name}}\"\n{entries}\n\
+             only = {{ category = \"Media record\", attribute = \"Campaign\", values = [\"{{campaign}}\"] }}\n",
+            desk.folder
+        ));
+    };
+    let of_collection = format!("assets_of = [\"{collection}\"]\nrelation = \"release form\"");
+    rule(&of_collection);
+    let lines = desk.systems.must(&["references"]);
+    assert_eq!(outcomes(&lines), json!({"shown": 2}));
+    let related = |title: &str| -> Vec<String> {
+        let id = desk.systems.assets(&[title]).remove(0);
+        let all = iconik.relations();
+        let own = all
+            .iter()
+            .filter(|row| row["related_from_asset_id"] == id.as_str());
+        let own = own.filter_map(|row| row["related_to_asset_id"].as_str());
+        let titles = own.filter_map(|id| iconik.row(Kind::Asset, id));
+        titles
+            .filter(|row| row["status"] == "ACTIVE")
+            .map(|row| row["title"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(related("Clip 1"), ["Spring.pdf"]);
+    assert_eq!(related("Clip 2"), ["Autumn.pdf"]);
+    desk.quiet(0);
+
+    // The asset's value changes, and so does what it is related to.
+    let second = desk.systems.assets(&["Clip 2"]).remove(0);
+    assert!(iconik.set_values(&second, "campaign", &["Spring"]));
+    assert_eq!(
+        outcomes(&desk.systems.must(&["references"])),
+        json!({"shown": 1, "withdrawn": 1})
+    );
+    assert_eq!(related("Clip 2"), ["Spring.pdf"]);
+    desk.quiet(0);
+    // One without a value chooses nothing.
+    assert!(iconik.set_values(&second, "campaign", &[]));
+    assert_eq!(
+        outcomes(&desk.systems.must(&["references"])),
+        json!({"withdrawn": 1})
+    );
+
+    // A single asset, with a copy; the other one's links go.
+    let first = desk.systems.assets(&["Clip 1"]).remove(0);
+    let storage = desk.storage();
+    rule(&format!(
+        "assets = [\"{first}\"]\nrelation = \"release form\"\ncopy = {{ storage = \"{storage}\" }}"
+    ));
+    let lines = desk.systems.must(&["references"]);
+    assert_eq!(outcomes(&lines), json!({"shown": 1, "withdrawn": 1}));
+    assert_eq!(desk.contents(&desk.copies()[0]), [b"Spring.pdf".to_vec()]);
+    assert_eq!(related("Clip 1"), ["Spring.pdf"]);
+    desk.quiet(0);
+
+    // A field of the asset instead; and what is no relation of the account.
+    rule(&format!("assets = [\"{first}\"]\nrelation = \"nonsense\""));
+    let (code, lines) = desk.systems.run(&["references"]);
+    let said = of_type(&lines, "exit")["message"].to_string();
+    assert!(code == 2 && said.contains("no kind of relation"), "{said}");
+    // A collection that is away takes nothing from the assets that it had.
+    rule("assets_of = [\"00000000-0000-0000-0000-000000000000\"]\nrelation = \"release form\"");
+    let (code, lines) = desk.systems.run(&["references"]);
+    assert_eq!(
+        (code, outcomes(&lines)),
+        (3, json!({"held": 1})),
+        "{lines:#?}"
+    );
+    assert_eq!(related("Clip 1"), ["Spring.pdf"]);
+    let server = desk.systems.simulator.content_server();
+    assert!(made.iter().all(|node| server.delete(node.0)));
+    rule(&of_collection);
+    let lines = desk.systems.must(&["references"]);
+    assert_eq!(outcomes(&lines), json!({"withdrawn": 1}));
+    assert!(related("Clip 1").is_empty());
     desk.quiet(0);
     desk.systems.stop();
 }

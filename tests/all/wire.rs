@@ -7,7 +7,9 @@ use longhaul::content_server::{
     ExternalFacts, MemberKind, NewProcess, NewWorkspace, ObjectReference, ProcessStatus,
     RecordFields, Relation,
 };
-use longhaul::iconik::{self, Asset, Binned, NewLink, NewSegment, SegmentKind, Selection};
+use longhaul::iconik::{
+    self, Asset, AssetKind, Binned, NewLink, NewSegment, SegmentKind, Selection,
+};
 use longhaul::simulator::{Options, PASSWORD, Simulator, USER, campaign};
 use longhaul::transfer::Destination as _;
 use longhaul::types::{CollectionId, NodeId};
@@ -328,6 +330,7 @@ async fn iconik_keeps_remarks_relations_and_links() {
         site: "Content Server".to_owned(),
         external_id: "lh-link-1".to_owned(),
         collection: Some(CollectionId::from(site.simulator.collection())),
+        kind: AssetKind::Link,
     };
     let made = iconik.ensure_link(&link).await.unwrap();
     assert_eq!(iconik.ensure_link(&link).await.unwrap().id, made.id);
@@ -342,9 +345,21 @@ async fn iconik_keeps_remarks_relations_and_links() {
     assert_eq!(iconik.bin_asset(&made.id).await.unwrap(), Binned::Before);
     let binned: Vec<_> = iconik.binned_assets().try_collect().await.unwrap();
     assert!(binned.iter().any(|asset| asset.id == made.id));
-    assert!(iconik.find_link("lh-link-1").await.unwrap().is_none());
+    assert!(
+        iconik
+            .find_link("lh-link-1", &AssetKind::Link)
+            .await
+            .unwrap()
+            .is_none()
+    );
     iconik.restore_binned(&made.id).await.unwrap();
-    assert!(iconik.find_link("lh-link-1").await.unwrap().is_some());
+    assert!(
+        iconik
+            .find_link("lh-link-1", &AssetKind::Link)
+            .await
+            .unwrap()
+            .is_some()
+    );
 
     let collection = CollectionId::from(site.simulator.collection());
     let collection = iconik.collection(&collection).await.unwrap();

@@ -329,6 +329,7 @@ fn compare(context: &Context, now: &Measured, then: &Measured, alike: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::MIB;
 
     fn measured(waited: Value) -> Measured {
         Measured {

@@ -78,6 +78,11 @@ pub enum Stage {
         /// The draft.
         draft: i64,
     },
+    /// Something was begun for it that the ledger knows nothing of.
+    Lost {
+        /// What is known.
+        why: String,
+    },
     /// The process runs.
     Running {
         /// The process.
@@ -219,6 +224,49 @@ pub struct Done {
     pub refused: BTreeMap<String, (String, String)>,
 }
 
+impl Done {
+    /// Notes the lines of history of an approval that was found ended.
+    pub(super) fn said_before(&mut self, process: i64, attempt: u32, verdict: Verdict) {
+        self.said = vec![begun_key(process), ended_key(attempt, verdict)];
+    }
+}
+
+/// What the line of history about a start is remembered by.
+pub(super) fn begun_key(process: i64) -> String {
+    format!("started {process}")
+}
+
+/// What the line of history about an end is remembered by.
+pub(super) fn ended_key(attempt: u32, verdict: Verdict) -> String {
+    format!("ended {attempt} {}", verdict.as_str())
+}
+
+impl Ending {
+    /// What [`Display`](std::fmt::Display) wrote.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let verdicts = [Verdict::Approved, Verdict::Rejected];
+        let (verdict, mut rest) = verdicts
+            .iter()
+            .find_map(|verdict| Some((*verdict, text.strip_prefix(verdict.as_str())?)))?;
+        let part = |rest: &mut &str, begins: &str, ends: &[&str]| {
+            let own = rest.strip_prefix(begins)?;
+            let end = ends.iter().filter_map(|end| own.find(end)).min();
+            let (own, left) = own.split_at(end.unwrap_or(own.len()));
+            *rest = left;
+            Some(own.to_owned())
+        };
+        let by = part(&mut rest, " by ", &[" on 2", ": "]);
+        let at = part(&mut rest, " on ", &[": "]);
+        let comment = part(&mut rest, ": ", &[]);
+        rest.is_empty().then_some(Self {
+            verdict,
+            by,
+            at,
+            comment,
+        })
+    }
+}
+
 impl Case {
     /// The process, as far as there is one.
     pub fn process(&self) -> Option<i64> {
@@ -241,7 +289,10 @@ impl Case {
 
     /// Whether a person has to decide.
     pub fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Unclear { .. } | Stage::Puzzling { .. })
+        matches!(
+            self.stage,
+            Stage::Unclear { .. } | Stage::Lost { .. } | Stage::Puzzling { .. }
+        )
     }
 
     /// The word for how far it is.
@@ -250,7 +301,7 @@ impl Case {
             Stage::Waiting { .. } => "not-complete",
             Stage::Refused { .. } => "refused",
             Stage::Intended | Stage::Drafted { .. } | Stage::Sent { .. } => "starting",
-            Stage::Unclear { .. } => "unclear",
+            Stage::Unclear { .. } | Stage::Lost { .. } => "unclear",
             Stage::Running { .. } => "running",
             Stage::Puzzling { .. } => "puzzling",
             Stage::Ended { ending, .. } => ending.verdict.as_str(),
@@ -265,6 +316,9 @@ impl Case {
             Stage::Sent { .. } => "the next run looks whether its process was started".to_owned(),
             Stage::Unclear { draft } => format!(
                 "its process may have been started from draft {draft}: the server gave no clear answer, and no process has its marker in the title; look for it in Content Server (archived and suspended ones too), then `longhaul approval decide ASSET --started PROCESS`, or `--start-again` when there is none"
+            ),
+            Stage::Lost { why } => format!(
+                "{why}; look for its process in Content Server (archived ones too), then `longhaul approval decide ASSET --started PROCESS`, `--outcome approved|rejected`, or `--start-again` when there was none"
             ),
             Stage::Running { progress, .. } => match progress.current().as_slice() {
                 [] => format!("the process says {}", progress.status),
@@ -346,6 +400,27 @@ mod tests {
         assert!(!late(Some("2026-10-03T11:00:00"), false), "some zone's now");
         assert!(late(Some("2026-10-03T11:00:00Z"), false));
         assert!(!late(Some("soon"), false));
+    }
+
+    #[test]
+    fn an_ending_is_read_as_it_was_written() {
+        for (by, at, comment) in [
+            (Some("anna"), Some("2026-10-04"), Some("fine: on 2nd look")),
+            (Some("anna on tour"), None, Some("yes")),
+            (None, Some("2026-10-04"), None),
+            (None, None, Some("by all means")),
+            (None, None, None),
+        ] {
+            let ending = Ending {
+                verdict: Verdict::Rejected,
+                by: by.map(str::to_owned),
+                at: at.map(str::to_owned),
+                comment: comment.map(str::to_owned),
+            };
+            assert_eq!(Ending::parse(&ending.to_string()), Some(ending));
+        }
+        assert_eq!(Ending::parse("approvedly"), None);
+        assert_eq!(Ending::parse("perhaps"), None);
     }
 
     #[test]

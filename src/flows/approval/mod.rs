@@ -12,8 +12,9 @@
 //! ```
 //!
 //! A start whose answer was lost is looked up by the marker in the process's title. Processes that
-//! are archived, deleted or started by another user cannot be found so; a start that is not found
-//! therefore waits for a person, and is never made a second time by itself.
+//! are deleted or started by another user cannot be found so; a start that is not found therefore
+//! waits for a person, and is never made a second time by itself. Nor is one that a lost ledger
+//! knew of.
 //!
 //! | File | Holds |
 //! |---|---|
@@ -21,6 +22,7 @@
 //! | `case.rs` | what the ledger remembers of an asset version |
 //! | `route.rs` | which workflow, with which form values |
 //! | `start.rs` | the start |
+//! | `earlier.rs` | what was begun and the ledger does not know |
 //! | `watch.rs` | how far a process is |
 //! | `outcome.rs` | what came of it |
 //! | `tell.rs` | what both systems are told |
@@ -28,6 +30,7 @@
 
 mod case;
 mod decide;
+mod earlier;
 mod outcome;
 mod route;
 mod start;
@@ -46,6 +49,7 @@ pub use case::{Case, Ending, Progress, Stage, Step, Verdict};
 pub use decide::{Listed, Ruling, decide, listed};
 pub use outcome::{Rule, Source};
 pub use route::{Route, startable};
+pub use start::is_own_comment;
 pub use tell::{Mark, TELLABLE, Tell};
 
 use super::metadata::edited_since_last;

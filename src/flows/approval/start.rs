@@ -2,24 +2,25 @@
 
 use serde_json::json;
 
+use super::case::begun_key;
 use super::route::{self, Fields, Route};
 use super::{Approvals, Case, Decision, Outcome, Progress, Stage, Subject};
 use crate::content_server::NewProcess;
 use crate::flows::Error;
 use crate::flows::publish::{Approved, values_of};
 use crate::iconik::{Asset, AssetStatus};
-use crate::types::{Failure, FailureClass, Marker, MarkerFields, NodeId, Reason, Role};
+use crate::types::{AssetId, Failure, FailureClass, Marker, MarkerFields, NodeId, Reason, Role};
 
 /// Most characters of a title in front of the marker.
 const TITLE: usize = 150;
 
 /// A process that can be started.
-struct Ready<'a> {
-    route: &'a Route,
+pub(super) struct Ready<'a> {
+    pub(super) route: &'a Route,
     fields: Fields<'a>,
     /// Their digest.
     values: String,
-    map: i64,
+    pub(super) map: i64,
     why: String,
 }
 
@@ -40,6 +41,16 @@ impl From<Failure> for Not {
     fn from(failure: Failure) -> Self {
         Self::Here(failure)
     }
+}
+
+/// How the comment begins that a process is started with.
+fn begins(asset: &AssetId) -> String {
+    format!("iconik asset {asset}, version ")
+}
+
+/// Whether a process's comment is the one that longhaul started it with.
+pub fn is_own_comment(text: &str, asset: &AssetId) -> bool {
+    text.starts_with(&begins(asset))
 }
 
 impl Approvals<'_> {
@@ -190,7 +201,13 @@ impl Approvals<'_> {
         });
         let mut next = self.staged(subject, case, stage);
         next.route.clone_from(&ready.route.name);
-        let new = self.process(subject, &next, &ready);
+        if !known
+            && next.attempt == 1
+            && let Some(earlier) = self.earlier(subject, &ready).await?
+        {
+            return self.take_up(subject, case, next, earlier).await;
+        }
+        let mut new = self.process(subject, &next, &ready);
         if self.dry_run {
             let decision = subject.decision(Some(&next), Outcome::Started, why);
             return Ok(vec![decision]);
@@ -206,7 +223,6 @@ impl Approvals<'_> {
         if let Some(process) = server.find_process(&new.marker).await? {
             return self.started(subject, case, process, Outcome::Found).await;
         }
-        let mut new = new;
         let draft = match self.drafted(subject, &mut next, &ready, &mut new).await {
             Ok(Ok(draft)) => draft,
             Ok(Err(why)) => return self.refuse(subject, case, why, ready.values).await,
@@ -285,8 +301,10 @@ impl Approvals<'_> {
             title: format!("Approval of {title}"),
             values: std::collections::BTreeMap::new(),
             comment: format!(
-                "iconik asset {}, version {}{filed}: {}",
-                subject.asset, subject.number, ready.why
+                "{}{}{filed}: {}",
+                begins(&subject.asset),
+                subject.number,
+                ready.why
             ),
         }
     }
@@ -330,7 +348,7 @@ impl Approvals<'_> {
         Ok(vec![subject.decision(case.as_ref(), Outcome::Unclear, why)])
     }
 
-    async fn started(
+    pub(super) async fn started(
         &self,
         subject: &Subject,
         case: &mut Option<Case>,
@@ -338,7 +356,11 @@ impl Approvals<'_> {
         outcome: Outcome,
     ) -> Result<Vec<Decision>, Error> {
         let progress = Progress::default();
-        let next = self.staged(subject, case, Stage::Running { process, progress });
+        let mut next = self.staged(subject, case, Stage::Running { process, progress });
+        if outcome == Outcome::Found {
+            // Its line of history may be there.
+            next.done.saying = Some(begun_key(process));
+        }
         let word = match outcome {
             Outcome::Found => "approval-found",
             _ => "approval-started",

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Approvals, Case, Decision, Outcome, Stage, Subject, Verdict};
+use super::case::{begun_key, ended_key};
+use super::{Approvals, Case, Decision, Ending, Outcome, Stage, Subject, Verdict};
 use crate::flows::Error;
 use crate::iconik::{WriteMode, Writing};
 use crate::sidecar::mapping::BoundField;
@@ -95,6 +96,9 @@ impl Approvals<'_> {
             let there = server.categories(case.node).await?;
             let own = there.iter().find(|own| own.id.0 == category);
             let before = own.map_or(Vec::new(), |own| mark.field.read(&own.values.0));
+            if before == [word.as_str()] {
+                return Ok(());
+            }
             let data =
                 json!({"attribute": mark.field.attribute.name, "before": before, "after": word});
             self.remember(subject, case, Some(("approval-marking", data)))
@@ -321,6 +325,10 @@ fn described(step: &super::Step, day: Option<String>) -> String {
     format!("{}: {}", step.name, words.join(", "))
 }
 
+/// How the two lines of history begin.
+const BEGUN: &str = "Approval begun: ";
+const ENDED: &str = "Approval ended, ";
+
 /// The lines of history that a case has, with the name that each is remembered by.
 fn lines(case: &Case, instance: &str) -> Vec<(String, String)> {
     let of = |process: Option<i64>| {
@@ -332,21 +340,52 @@ fn lines(case: &Case, instance: &str) -> Vec<(String, String)> {
     };
     let mut lines = Vec::new();
     if let Some(process) = case.process() {
-        lines.push((
-            format!("started {process}"),
-            format!("Approval begun: {}", of(Some(process))),
-        ));
+        lines.push((begun_key(process), format!("{BEGUN}{}", of(Some(process)))));
     }
     if let Stage::Ended {
         process, ending, ..
     } = &case.stage
     {
         lines.push((
-            format!("ended {} {}", case.attempt, ending.verdict.as_str()),
-            format!("Approval ended, {ending} ({})", of(*process)),
+            ended_key(case.attempt, ending.verdict),
+            format!("{ENDED}{ending} ({})", of(*process)),
         ));
     }
     lines
+}
+
+/// What a line of history tells about an approval.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    /// Its process was begun.
+    Begun(i64),
+    /// Its process, its route, and what came of it.
+    Ended(i64, String, Ending),
+}
+
+/// What a line of history says, with the number of the asset's version, when longhaul wrote it
+/// about this instance.
+pub(super) fn told_by(line: &str, instance: &str) -> Option<(i64, Told)> {
+    let of = |text: &str| -> Option<(i64, String, i64)> {
+        let (number, rest) = text
+            .strip_prefix("version ")?
+            .split_once(" of the asset, ")?;
+        let place = format!(" approval in Content Server {instance}, process ");
+        let (route, process) = rest.rsplit_once(&place)?;
+        Some((
+            number.parse().ok()?,
+            route.to_owned(),
+            process.parse().ok()?,
+        ))
+    };
+    if let Some(rest) = line.strip_prefix(BEGUN) {
+        let (number, _, process) = of(rest)?;
+        return Some((number, Told::Begun(process)));
+    }
+    let rest = line.strip_prefix(ENDED)?.strip_suffix(')')?;
+    let (ending, _) = rest.rsplit_once(" (version ")?;
+    let (number, route, process) = of(rest.get(ending.len() + 2..)?)?;
+    Some((number, Told::Ended(process, route, Ending::parse(ending)?)))
 }
 
 #[cfg(test)]
@@ -419,6 +458,15 @@ mod tests {
         assert!(told["step"].is_empty() && told["due"].is_empty());
         let lines = lines(&ended, "cs");
         assert_eq!(lines.len(), 2);
+        assert_eq!(told_by(&lines[0].1, "cs"), Some((2, Told::Begun(9))));
+        let Stage::Ended { mut ending, .. } = ended.stage else {
+            unreachable!("it is ended");
+        };
+        ending.at = Some("2026-10-04".to_owned());
+        let read = Told::Ended(9, "legal".to_owned(), ending);
+        assert_eq!(told_by(&lines[1].1, "cs"), Some((2, read)));
+        assert_eq!(told_by(&lines[1].1, "other"), None);
+        assert_eq!(told_by("Approval begun: version x", "cs"), None);
         assert!(
             lines[1]
                 .1

@@ -25,6 +25,10 @@ impl Approvals<'_> {
             Stage::Running { process, progress } => {
                 self.watch(subject, case, process, progress).await
             }
+            Stage::Lost { .. } => {
+                let why = known.why();
+                Ok(vec![subject.decision(case.as_ref(), Outcome::Unclear, why)])
+            }
             Stage::Puzzling { .. } => {
                 let why = known.why();
                 Ok(vec![subject.decision(

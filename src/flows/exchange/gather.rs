@@ -15,14 +15,12 @@ use sha2::{Digest as _, Sha256};
 use super::line::{Content, Heard, Kind, Line, Origin, Said};
 use super::{Choice, OURS};
 use crate::content_server::{Client as Server, ProcessActivity, ProcessComment, ProcessEvent};
-use crate::flows::{Error, Systems};
+use crate::flows::{Error, Systems, approval};
 use crate::iconik::{Asset, Segment, SegmentKind};
 use crate::ledger::Ledger;
 use crate::sidecar::mapping::BoundField;
 use crate::types::{AssetId, Failure, NodeId, VersionId};
 
-/// The flow whose processes are listened to.
-const APPROVAL: &str = "approval";
 /// Actions that decide nothing.
 const PLAIN: [&str; 4] = ["initiate", "start", "sendon", "send on"];
 
@@ -94,8 +92,16 @@ pub(super) async fn gather(
             content: content(gathered.current.as_deref()),
             ..Said::default()
         };
-        for process in processes(ledger, &asset.id).await? {
-            process_of(&systems.content_server, process, &about, &mut gathered).await?;
+        let known = approvals(ledger, &asset.id).await?;
+        for process in known.processes {
+            let of = (process, &asset.id);
+            process_of(&systems.content_server, of, &about, &mut gathered).await?;
+        }
+        if known
+            .voted
+            .contains(about.asset_version.as_deref().unwrap_or_default())
+        {
+            forget_own_vote(systems, &mut gathered).await?;
         }
     }
     Ok(gathered)
@@ -255,8 +261,16 @@ async fn attribute(
     Ok(())
 }
 
-/// The processes that the approval flow remembers of an asset.
-async fn processes(ledger: &Ledger, asset: &AssetId) -> Result<BTreeSet<i64>, Error> {
+/// What the approval flow remembers of an asset.
+#[derive(Default)]
+struct Approvals {
+    /// Its processes.
+    processes: BTreeSet<i64>,
+    /// Its versions that longhaul's user voted on in iconik, as a process had ended.
+    voted: BTreeSet<String>,
+}
+
+async fn approvals(ledger: &Ledger, asset: &AssetId) -> Result<Approvals, Error> {
     fn find(value: &Value, into: &mut BTreeSet<i64>) {
         match value {
             Value::Object(entries) => {
@@ -268,19 +282,37 @@ async fn processes(ledger: &Ledger, asset: &AssetId) -> Result<BTreeSet<i64>, Er
             _ => {}
         }
     }
-    let mut found = BTreeSet::new();
-    for fact in ledger.remembered(APPROVAL, asset.as_str()).await? {
-        if let Ok(value) = serde_json::from_str(&fact.data) {
-            find(&value, &mut found);
+    let mut found = Approvals::default();
+    for fact in ledger.remembered(approval::FLOW, asset.as_str()).await? {
+        if let Ok(value) = serde_json::from_str::<Value>(&fact.data) {
+            find(&value, &mut found.processes);
+            if value.pointer("/done/voted").is_some_and(Value::is_string) {
+                found.voted.insert(fact.field);
+            }
         }
     }
     Ok(found)
 }
 
+/// The vote that longhaul gave says what a process decided, which is heard where it was decided.
+async fn forget_own_vote(systems: &Systems, gathered: &mut Gathered) -> Result<(), Error> {
+    let user = systems.iconik.validate().await?.user.as_ref();
+    let Some(user) = user.and_then(|user| user.id.clone().or_else(|| user.email.clone())) else {
+        return Ok(());
+    };
+    let own = |heard: &Heard| {
+        heard.origin == Origin::Iconik
+            && heard.kind == Kind::Approval
+            && heard.said.author_id.as_deref() == Some(user.as_str())
+    };
+    gathered.heard.retain(|_, heard| !own(heard));
+    Ok(())
+}
+
 /// What was said, decided and signed in a process. One that was archived or deleted says no more.
 async fn process_of(
     server: &Server,
-    process: i64,
+    (process, asset): (i64, &AssetId),
     about: &Said,
     gathered: &mut Gathered,
 ) -> Result<(), Error> {
@@ -288,7 +320,10 @@ async fn process_of(
         return Ok(());
     };
     let info = server.process_info(process).await?;
-    let mut found: Vec<Told> = info.comments.into_iter().filter_map(comment).collect();
+    let said = info.comments.into_iter();
+    // Words of longhaul's own are no news for anybody.
+    let said = said.filter(|said| !approval::is_own_comment(&said.text, asset));
+    let mut found: Vec<Told> = said.filter_map(comment).collect();
     found.extend(info.audit.into_iter().filter_map(signature));
     let parts: BTreeSet<i64> = state
         .completed
@@ -308,6 +343,18 @@ async fn process_of(
             found.push(told);
         }
     }
+    let decided: Vec<Said> = found
+        .iter()
+        .filter(|(kind, ..)| *kind == Kind::Approval)
+        .map(|(_, said, _)| said.clone())
+        .collect();
+    // What somebody said with a decision is part of it.
+    let with_it = |said: &Said| {
+        let end = format!(": {}", said.text.trim());
+        let mut own = decided.iter().filter(|own| own.at == said.at);
+        own.any(|own| own.text.ends_with(&end))
+    };
+    found.retain(|(kind, said, _)| *kind != Kind::Comment || !with_it(said));
     for (kind, said, step) in found {
         let key = short(&[
             &said.text,

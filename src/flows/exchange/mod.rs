@@ -12,35 +12,38 @@
 //! |---|---|
 //! | `line` | the lines, and which ones follow from what is there now |
 //! | `gather` | what both systems say now |
+//! | `known` | what the ledger remembers |
 //! | `record` | the documents made of the lines |
+//! | `file` | filing them |
 
+mod file;
 mod gather;
+mod known;
 mod line;
 mod record;
 
+pub use file::item_key;
+pub use known::line_of;
 pub use line::{Content, Event, Kind, Line, Origin, Said, is_whole};
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use tokio_util::sync::CancellationToken;
 
 use self::gather::short;
+use self::known::{Filed, Known, Shown, fact};
 use self::line::news;
 use self::record::About;
-use super::write_back::{self, ItemSource};
+use super::write_back::ItemSource;
 use super::{Error, Systems};
-use crate::iconik::{NewSegment, SegmentKind};
-use crate::ledger::{Change, Entry, Fact, Item, Ledger, NewFile, NewItem, NewRun};
+use crate::iconik::{AssetStatus, NewSegment, SegmentKind};
+use crate::ledger::{Change, Entry, Item, Ledger};
 use crate::sidecar::mapping::BoundField;
 use crate::telemetry::crash_point;
-use crate::transfer::{Engine, Outcome as Ended};
-use crate::types::{
-    AssetId, Failure, FailureClass, Marker, MarkerFields, NodeId, Reason, Role, RunId, VersionId,
-};
+use crate::transfer::Engine;
+use crate::types::{AssetId, FailureClass, NodeId, Reason, RunId, VersionId};
 
 /// The name under which the ledger remembers what this flow knows.
 pub const FLOW: &str = "exchange";
@@ -138,74 +141,6 @@ pub struct Totals {
     pub run: Option<RunId>,
     /// Whether the engine was stopped before it was done.
     pub stopped: bool,
-}
-
-/// A remark of Content Server as it is shown in iconik.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Shown {
-    external_id: String,
-    text: String,
-    version: Option<VersionId>,
-    /// The remark, once it is there.
-    segment: Option<String>,
-}
-
-/// Everything that the ledger remembers of an asset.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    about: Option<About>,
-    lines: Vec<Line>,
-    shown: BTreeMap<u64, Shown>,
-}
-
-impl Known {
-    fn of(facts: &[Fact]) -> Result<Self, Error> {
-        let bad = |fact: &Fact| {
-            Failure::stop(format!(
-                "what the ledger remembers of the review of asset {} cannot be read ({})",
-                fact.object, fact.field
-            ))
-        };
-        let mut known = Self::default();
-        for fact in facts {
-            if fact.field == ABOUT {
-                known.about = Some(serde_json::from_str(&fact.data).map_err(|_| bad(fact))?);
-            } else if fact.field.starts_with(LINE) {
-                let line = serde_json::from_str(&fact.data).map_err(|_| bad(fact))?;
-                known.lines.push(line);
-            } else if let Some(seq) = fact.field.strip_prefix(SHOWN) {
-                let seq = seq.parse().map_err(|_| bad(fact))?;
-                let shown = serde_json::from_str(&fact.data).map_err(|_| bad(fact))?;
-                known.shown.insert(seq, shown);
-            }
-        }
-        known.lines.sort_by_key(|line| line.seq);
-        if !is_whole(&known.lines) {
-            let object = facts.first().map_or("", |fact| fact.object.as_str());
-            return Err(Failure::stop(format!(
-                "the review record of asset {object} was changed in the ledger: its lines do not follow from each other; restore the ledger from a copy"
-            ))
-            .into());
-        }
-        Ok(known)
-    }
-}
-
-/// An asset with all that is filed of it.
-struct Filed {
-    asset: AssetId,
-    items: Vec<(ItemSource, Item)>,
-}
-
-impl Filed {
-    /// The newest version's item, with its document.
-    fn newest(&self) -> Option<(&Item, NodeId)> {
-        let newest = self
-            .items
-            .iter()
-            .max_by_key(|(source, _)| source.version_number)?;
-        Some((&newest.1, newest.1.node?))
-    }
 }
 
 impl Exchange<'_> {
@@ -387,6 +322,10 @@ impl Exchange<'_> {
         if let Some(about) = known.about.as_ref().filter(|_| !known.lines.is_empty()) {
             self.offer(about, &known.lines, totals).await?;
         }
+        if asset.status == AssetStatus::Deleted {
+            // Nothing is said at an asset in the recycle bin; it is once somebody takes it out.
+            return Ok(());
+        }
         self.show(&filed.asset, item, &mut known).await
     }
 
@@ -471,137 +410,6 @@ impl Exchange<'_> {
         }
         Ok(())
     }
-
-    /// Puts the record's documents among the items to file, as far as they are not filed yet.
-    async fn offer(&self, about: &About, lines: &[Line], totals: &mut Totals) -> Result<(), Error> {
-        let papers = [
-            ("json", "application/json", record::json(about, lines)),
-            ("html", "text/html", record::html(about, lines)),
-        ];
-        for (form, mime, content) in papers {
-            let item = self.paper(about, form, mime, content);
-            let there = self.ledger.item_by_key(&item.key).await?;
-            let same = there
-                .as_ref()
-                .filter(|there| there.fingerprint == item.fingerprint);
-            match same.map(|there| there.state.as_str()) {
-                Some("done") => continue,
-                Some("failed" | "parked" | "held" | "conflict" | "quarantined" | "declined") => {
-                    totals.unfiled += 1;
-                    continue;
-                }
-                _ => {}
-            }
-            let run = match totals.run {
-                Some(run) => run,
-                None => {
-                    let new = NewRun {
-                        command: FLOW.to_owned(),
-                        arguments: "{}".to_owned(),
-                    };
-                    let run = self.ledger.start_run(new).await?;
-                    totals.run = Some(run);
-                    run
-                }
-            };
-            self.ledger.add_items(run, vec![item]).await?;
-        }
-        Ok(())
-    }
-
-    fn paper(&self, about: &About, form: &str, mime: &str, content: Vec<u8>) -> NewItem {
-        let name = format!("{}.review.{form}", about.name);
-        let name = self.systems.destination.map_name(&name);
-        let marker = Marker::derive(&MarkerFields {
-            instance: &self.systems.instance,
-            domain: &self.systems.domain,
-            asset: about.asset.as_str(),
-            version: FLOW,
-            format: FLOW,
-            file: form,
-            role: &Role::Master,
-        })
-        .to_string();
-        NewItem {
-            key: item_key(&about.asset, form),
-            kind: "document".to_owned(),
-            title: format!("review record of {} ({form})", about.title),
-            parent: about.parent.0,
-            name: name.clone(),
-            marker: marker.clone(),
-            fingerprint: hex::encode(Sha256::digest(&content)),
-            source: "{}".to_owned(),
-            files: vec![NewFile {
-                role: Role::Master.name(),
-                marker,
-                name,
-                size: content.len() as u64,
-                mime: mime.to_owned(),
-                content: Some(content),
-                ..NewFile::default()
-            }],
-            ..NewItem::default()
-        }
-    }
-
-    /// Files what was offered.
-    async fn file(&self, run: RunId, totals: &mut Totals) -> Result<(), Error> {
-        // Whoever was killed had items in hand; nobody has them now.
-        self.ledger.give_back(run).await?;
-        self.ledger.scan_progress(run, None, true, 0).await?;
-        let outcome = self.engine.run(run, || false).await;
-        let (word, ended) = match &outcome {
-            Ended::Finished => ("done", true),
-            Ended::Stopped | Ended::Waiting => ("stopped", false),
-            Ended::Failed(_) => ("failed", false),
-        };
-        self.ledger.give_back(run).await?;
-        // What is filed of a record is no news for iconik; the messages about it are settled.
-        let never = CancellationToken::new();
-        while write_back::deliver(self.systems, self.ledger, &never).await? > 0 {}
-        self.ledger.end_run(run, word, ended).await?;
-        for count in self.ledger.summary(run).await? {
-            match count.state.as_str() {
-                "done" => totals.documents += count.items,
-                _ => totals.unfiled += count.items,
-            }
-        }
-        match outcome {
-            Ended::Finished => Ok(()),
-            Ended::Stopped | Ended::Waiting => {
-                totals.stopped = true;
-                Ok(())
-            }
-            Ended::Failed(failure) => Err(failure.into()),
-        }
-    }
-}
-
-/// The key of a record's document among the items.
-pub fn item_key(asset: &AssetId, form: &str) -> String {
-    format!("exchange:{asset}/{form}")
-}
-
-/// The line that a fact of this flow is, with its asset.
-pub fn line_of(fact: &Fact) -> Option<(AssetId, Line)> {
-    if !fact.field.starts_with(LINE) {
-        return None;
-    }
-    let line = serde_json::from_str(&fact.data).ok()?;
-    Some((AssetId(fact.object.clone()), line))
-}
-
-fn fact(asset: &AssetId, field: String, data: &impl Serialize) -> Result<Fact, Error> {
-    let data = serde_json::to_string(data)
-        .map_err(|error| Failure::stop(format!("a review cannot be recorded: {error}")))?;
-    Ok(Fact {
-        flow: FLOW.to_owned(),
-        object: asset.to_string(),
-        field,
-        data,
-        open: false,
-        at: Timestamp::now().as_millisecond(),
-    })
 }
 
 fn entry(item: &Item, event: &str, data: &serde_json::Value) -> Entry {

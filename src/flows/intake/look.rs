@@ -118,7 +118,7 @@ async fn examine(
     for out in &plan.out {
         match out.why {
             // Nothing to move, and nothing that a person must see to.
-            Why::Deleted | Why::NoBytes | Why::Subclip => {
+            Why::Deleted | Why::NoBytes | Why::Subclip | Why::Reference => {
                 looked.left_out = Some((out.why.as_str(), out.detail.clone()));
             }
             _ => looked

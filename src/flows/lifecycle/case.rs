@@ -104,6 +104,8 @@ pub struct Case {
     pub problem: Option<String>,
     /// Where the outcome came from, in words.
     pub source: String,
+    /// When its record was told.
+    pub told: Option<Timestamp>,
     /// When iconik was asked to archive or destroy it.
     pub asked: Option<Timestamp>,
     /// When it was found destroyed.

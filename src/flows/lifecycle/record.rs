@@ -67,6 +67,7 @@ impl Lifecycle<'_> {
         server.write_values(node, &self.values(work)?).await?;
         work.case.due = self.due(node).await?;
         work.case.stage = Stage::Review;
+        work.case.told = Some(jiff::Timestamp::now());
         work.case.problem = None;
         let held = match self.protection(work.subject).await {
             Ok(held) => held,

@@ -102,6 +102,8 @@ pub struct Policy {
     pub cross_reference: Option<String>,
     /// Where the outcome is read, and what each word means; a person's decision alone without it.
     pub outcome: Option<(Place, BTreeMap<String, Outcome>)>,
+    /// Whether the disposition search that the outcome is read from is started.
+    pub start_search: bool,
     /// What archiving does.
     pub archive: Archive,
     /// Whether anything may be destroyed.
@@ -193,6 +195,8 @@ pub struct Totals {
     pub looked_at: u64,
     /// Those that wait for Content Server's outcome.
     pub in_review: u64,
+    /// The disposition search that was started.
+    pub search: Option<NodeId>,
     /// Steps by kind.
     pub steps: BTreeMap<Step, u64>,
     /// Destroyed assets without a certificate.

@@ -1,16 +1,29 @@
 //! Content Server documents inside iconik: briefs, contracts, guidelines and approval records are
-//! shown at a collection, as links that open the document under the user's own rights.
+//! shown at a collection or an asset, as links that open the document under the user's own rights.
 //!
 //! [`Rule`] chooses the documents; what the audience may not see, or of which that cannot be told,
-//! is not shown. No content is copied. Each document that is shown is remembered before it is, so
-//! that whoever is killed in between finds it again: a link by its external id, an address by its
-//! text. A document that is renamed, gets a new version or is reserved has its link changed; one
-//! that is withdrawn, or may not be seen any more, has it put into the recycle bin. Only what
-//! longhaul made is touched: remembered here, and recognised there.
+//! is not shown. No content is copied unless the rule asks for it. Each document that is shown is
+//! remembered before it is, so that whoever is killed in between finds it again: a link by its
+//! external id, an address by its text, a copy by its folder. A document that is renamed, gets a
+//! new version or is reserved has its link changed; one that is withdrawn, or may not be seen any
+//! more, has it put into the recycle bin. Only what longhaul made is touched: remembered here, and
+//! recognised there.
 //!
 //! A rule that cannot be followed (a folder that is away, a workspace that is not unique) is held
 //! for a person and takes nothing away, but for documents that the audience certainly lost.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `mod.rs` | what is looked at, and what follows |
+//! | `objects` | what documents are shown at |
+//! | `rules` | which documents are shown where |
+//! | `remember` | what the ledger keeps |
+//! | `show` | showing a document and taking it away |
+//! | `copy` | its content as a file in iconik |
 
+mod copy;
+mod objects;
+mod remember;
 mod rules;
 mod show;
 
@@ -18,13 +31,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use copy::{Copied, Copying};
+pub use remember::{Reference, Remembered, Waiting, remembered};
 pub use rules::{MOST, Origin, Place, Rule, Show};
+
+use self::objects::{Followed, Object};
+use self::remember::{entry, fact};
 
 use super::{Error, Systems};
 use crate::content_server::Right;
-use crate::ledger::{Change, Entry, Fact, Ledger};
+use crate::ledger::{Change, Fact, Ledger};
 use crate::types::{AssetId, CollectionId, Failure, FailureClass, NodeId, Reason};
 
 /// The name under which the ledger remembers what this flow knows.
@@ -58,8 +76,10 @@ pub struct References<'a> {
 pub struct Decision {
     /// The rule.
     pub rule: String,
-    /// The collection that it is shown at.
-    pub collection: CollectionId,
+    /// The collection that it is shown at, when it is one.
+    pub collection: Option<CollectionId>,
+    /// The asset that it is shown at, when it is one.
+    pub asset: Option<AssetId>,
     /// The document; none for the rule as a whole.
     pub node: Option<NodeId>,
     /// What people see.
@@ -107,69 +127,12 @@ pub struct Totals {
     pub outcomes: BTreeMap<Outcome, u64>,
 }
 
-/// What is remembered of a document at a collection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reference {
-    /// Its name.
-    pub name: String,
-    /// Its media type, or the server's word for its kind.
-    pub kind: String,
-    /// Its newest version.
-    pub version: i64,
-    /// `reserved` or `available`.
-    pub state: String,
-    /// When it was changed, as the server writes it.
-    pub changed: String,
-    /// What people see in iconik.
-    pub title: String,
-    /// What opens it.
-    pub address: String,
-    /// Where it is shown.
-    pub place: Place,
-    /// The link, once it is made.
-    #[serde(default)]
-    pub link: Option<AssetId>,
-    /// Whether it is shown, or was.
-    pub shown: bool,
-    /// Whether showing it was begun and not seen to its end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub pending: bool,
-}
-
-/// A rule that waits for a person at a collection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// Why.
-    pub why: String,
-}
-
-/// What stands behind a fact of this flow.
-#[derive(Clone, Debug)]
-pub enum Remembered {
-    /// A document.
-    Document(NodeId, Box<Reference>),
-    /// A rule that waits.
-    Waiting(Waiting),
-}
-
-/// The rule and what is remembered; `None` for what cannot be read.
-pub fn remembered(fact: &Fact) -> Option<(&str, Remembered)> {
-    let (rule, node) = fact.field.rsplit_once('/')?;
-    let known = if node.is_empty() {
-        Remembered::Waiting(serde_json::from_str(&fact.data).ok()?)
-    } else {
-        let reference = serde_json::from_str(&fact.data).ok()?;
-        Remembered::Document(NodeId(node.parse().ok()?), reference)
-    };
-    Some((rule, known))
-}
-
 type Each<'e> = dyn FnMut(&Decision) + Send + 'e;
 
-/// One rule at one collection.
+/// One rule at one object.
 struct At<'a> {
     rule: &'a str,
-    collection: &'a CollectionId,
+    object: &'a Object,
 }
 
 impl References<'_> {
@@ -181,11 +144,26 @@ impl References<'_> {
     /// is refused. One rule's own trouble is a decision.
     pub async fn run(&self, each: &mut Each<'_>) -> Result<Totals, Error> {
         let mut totals = Totals::default();
+        let mut followed = Followed::default();
         for rule in self.rules {
-            for collection in &rule.collections {
+            let objects = match self.objects(rule).await {
+                Ok(objects) => objects,
+                Err((from, error)) => {
+                    let failure = own_trouble(error)?;
+                    let at = At {
+                        rule: &rule.name,
+                        object: &from,
+                    };
+                    self.hold(&at, &failure, &mut totals, each).await?;
+                    // What it is for is not known, so nothing is taken away from it.
+                    followed.unknown.insert(&rule.name);
+                    continue;
+                }
+            };
+            for object in objects {
                 let at = At {
                     rule: &rule.name,
-                    collection,
+                    object: &object,
                 };
                 let known = self.known(&at).await?;
                 match self.follow(rule, &at, &known, &mut totals, each).await {
@@ -197,16 +175,19 @@ impl References<'_> {
                             .await?;
                     }
                 }
+                followed
+                    .objects
+                    .insert((object.id().to_owned(), rule.name.as_str()));
             }
         }
-        self.sweep(&mut totals, each).await?;
+        self.sweep(&followed, &mut totals, each).await?;
         Ok(totals)
     }
 
-    /// What is remembered at a collection.
-    async fn facts(&self, collection: &CollectionId) -> Result<Vec<Fact>, Error> {
+    /// What is remembered at an object.
+    async fn facts(&self, object: &Object) -> Result<Vec<Fact>, Error> {
         match self.ledger {
-            Some(ledger) => Ok(ledger.remembered(FLOW, collection.as_str()).await?),
+            Some(ledger) => Ok(ledger.remembered(FLOW, object.id()).await?),
             None => Ok(Vec::new()),
         }
     }
@@ -219,9 +200,9 @@ impl References<'_> {
         Ok(())
     }
 
-    /// What is remembered of a rule's documents at a collection.
+    /// What is remembered of a rule's documents at an object.
     async fn known(&self, at: &At<'_>) -> Result<BTreeMap<NodeId, Reference>, Error> {
-        let facts = self.facts(at.collection).await?;
+        let facts = self.facts(at.object).await?;
         let own = facts.iter().filter_map(remembered);
         Ok(own
             .filter_map(|(rule, known)| match known {
@@ -241,7 +222,10 @@ impl References<'_> {
         totals: &mut Totals,
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
-        let values = self.values(at.collection).await?;
+        let Some(values) = self.values(at.object).await? else {
+            // Links are not shown at links.
+            return Ok(());
+        };
         let server = &self.systems.content_server;
         let mut chosen = rule.choose(server, &values).await?;
         let found: BTreeSet<NodeId> = chosen.iter().map(|listed| listed.node).collect();
@@ -254,7 +238,8 @@ impl References<'_> {
             let lag = jiff::SignedDuration::try_from(INDEX_LAG).unwrap_or_default();
             for listed in server.listed(&missing).await? {
                 let lately = listed.at.is_none_or(|at| begun.duration_since(at) < lag);
-                if lately && rule.fits(server, listed.node).await? {
+                let wanted = rule.wanted(&values);
+                if lately && rule.fits(server, listed.node, wanted.as_ref()).await? {
                     chosen.push(listed);
                 }
             }
@@ -314,18 +299,15 @@ impl References<'_> {
     }
 
     /// Withdraws what no rule of the settings shows any more.
-    async fn sweep(&self, totals: &mut Totals, each: &mut Each<'_>) -> Result<(), Error> {
+    async fn sweep(
+        &self,
+        followed: &Followed<'_>,
+        totals: &mut Totals,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
         let Some(ledger) = self.ledger else {
             return Ok(());
         };
-        let configured: BTreeSet<(&str, &str)> = self
-            .rules
-            .iter()
-            .flat_map(|rule| {
-                let collections = rule.collections.iter();
-                collections.map(|collection| (collection.as_str(), rule.name.as_str()))
-            })
-            .collect();
         let mut after = (String::new(), String::new());
         loop {
             let page = ledger
@@ -335,13 +317,20 @@ impl References<'_> {
                 let Some((rule, known)) = remembered(fact) else {
                     continue;
                 };
-                if configured.contains(&(fact.object.as_str(), rule)) {
+                if followed.has(&fact.object, rule) {
                     continue;
                 }
-                let collection = CollectionId(fact.object.clone());
+                let at_asset = match &known {
+                    Remembered::Document(_, reference) => reference.at_asset,
+                    Remembered::Waiting(_) => false,
+                };
+                let object = match at_asset {
+                    true => Object::Asset(AssetId(fact.object.clone())),
+                    false => Object::Collection(CollectionId(fact.object.clone())),
+                };
                 let at = At {
                     rule,
-                    collection: &collection,
+                    object: &object,
                 };
                 let done = match &known {
                     Remembered::Document(node, reference) if reference.shown => {
@@ -366,25 +355,6 @@ impl References<'_> {
         }
     }
 
-    /// A collection's values by field, and its title.
-    async fn values(&self, collection: &CollectionId) -> Result<BTreeMap<String, String>, Error> {
-        let found = self.systems.iconik.collection(collection).await?;
-        if found.status == crate::iconik::CollectionStatus::Deleted {
-            let what = format!("collection {collection} is in iconik's recycle bin");
-            return Err(Failure::item(Reason::Other, what).into());
-        }
-        let metadata = self.systems.iconik.collection_metadata(&found).await?;
-        let mut values: BTreeMap<String, String> = metadata
-            .flat()
-            .into_iter()
-            .filter_map(|(name, values)| Some((name.to_owned(), values.into_iter().next()?)))
-            .collect();
-        if let Some(title) = found.title {
-            values.insert("title".to_owned(), title);
-        }
-        Ok(values)
-    }
-
     /// Remembers that a rule waits, and says so; what is known already is not journalled again.
     async fn hold(
         &self,
@@ -394,12 +364,8 @@ impl References<'_> {
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let decision = Decision {
-            rule: at.rule.to_owned(),
-            collection: at.collection.clone(),
-            node: None,
-            title: String::new(),
-            outcome: Outcome::Held,
             why: failure.to_string(),
+            ..at.object.decision(at.rule, None, Outcome::Held)
         };
         count(totals, &decision, each);
         let waiting = Waiting {
@@ -429,7 +395,7 @@ impl References<'_> {
 
     async fn waiting(&self, at: &At<'_>) -> Result<Option<Waiting>, Error> {
         let field = format!("{}/", at.rule);
-        let facts = self.facts(at.collection).await?;
+        let facts = self.facts(at.object).await?;
         let open = facts.iter().find(|fact| fact.open && fact.field == field);
         Ok(open.and_then(|fact| serde_json::from_str(&fact.data).ok()))
     }
@@ -454,23 +420,4 @@ fn own_trouble(error: Error) -> Result<Failure, Error> {
 fn count(totals: &mut Totals, decision: &Decision, each: &mut Each<'_>) {
     *totals.outcomes.entry(decision.outcome).or_default() += 1;
     each(decision);
-}
-
-fn fact(at: &At<'_>, node: &str, data: &impl Serialize, open: bool) -> Fact {
-    Fact {
-        flow: FLOW.to_owned(),
-        object: at.collection.to_string(),
-        field: format!("{}/{node}", at.rule),
-        data: serde_json::to_string(data).unwrap_or_default(),
-        open,
-        at: Timestamp::now().as_millisecond(),
-    }
-}
-
-fn entry(event: &str, data: &impl Serialize) -> Entry {
-    Entry {
-        event: event.to_owned(),
-        data: serde_json::to_string(data).unwrap_or_default(),
-        ..Entry::default()
-    }
 }

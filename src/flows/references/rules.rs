@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::publish::Template;
+use super::{Copying, Object};
 use crate::content_server::{Client, Complete, Listed, ListedPage};
 use crate::sidecar::mapping::BoundField;
-use crate::types::{CollectionId, Failure, NodeId, Reason, ViewId};
+use crate::types::{AssetId, CollectionId, Failure, NodeId, Reason, ViewId};
 
 /// Most documents that one rule may choose for one collection: a reference list that nobody reads
 /// to its end is a rule that was written too wide.
@@ -21,14 +22,19 @@ pub struct Rule {
     pub name: String,
     /// The collections it is for.
     pub collections: Vec<CollectionId>,
+    /// The assets it is for.
+    pub assets: Vec<AssetId>,
+    /// Collections whose assets it is for.
+    pub assets_of: Vec<CollectionId>,
     /// Where its documents are.
     pub origin: Origin,
     /// Names of folders below, to the one that is listed.
     pub path: Vec<Template>,
     /// Whether folders below are looked into.
     pub deep: bool,
-    /// Only documents with one of these values of an attribute.
-    pub only: Option<(BoundField, Vec<String>)>,
+    /// Only documents with one of these values of an attribute; a value that the object lacks
+    /// chooses nothing.
+    pub only: Option<(BoundField, Vec<Template>)>,
     /// How they are shown.
     pub show: Show,
     /// What a link is called, from the document's facts.
@@ -56,8 +62,24 @@ pub enum Origin {
 pub enum Show {
     /// As links, in the collection itself or in another one.
     Links(Option<CollectionId>),
-    /// As addresses in a field of the collection.
+    /// As addresses in a field of the collection or asset.
     Field(ViewId, String),
+    /// As links that the asset has a relation of this kind to, in a collection or in none.
+    Related(String, Option<CollectionId>),
+    /// As assets with a copy of the content.
+    Copies(Option<CollectionId>, Copying),
+    /// As such assets that the asset has a relation of this kind to.
+    RelatedCopies(String, Option<CollectionId>, Copying),
+}
+
+impl Show {
+    /// How content is copied, where it is.
+    pub(super) fn copying(&self) -> Option<&Copying> {
+        match self {
+            Self::Copies(_, copying) | Self::RelatedCopies(_, _, copying) => Some(copying),
+            _ => None,
+        }
+    }
 }
 
 /// Where a document is shown, as it is remembered.
@@ -68,18 +90,69 @@ pub enum Place {
     Links(CollectionId),
     /// In a view's field.
     Field(ViewId, String),
+    /// As a link that the asset is related to, by this kind of relation.
+    Related(String, Option<CollectionId>),
+    /// As an asset with a copy, in this collection.
+    Copies(CollectionId),
+    /// As an asset with a copy that the asset is related to, by this kind of relation.
+    RelatedCopies(String, Option<CollectionId>),
 }
 
-impl Rule {
-    /// Where its documents are shown for a collection.
-    pub(super) fn place(&self, collection: &CollectionId) -> Place {
-        match &self.show {
-            Show::Links(into) => Place::Links(into.clone().unwrap_or_else(|| collection.clone())),
-            Show::Field(view, field) => Place::Field(view.clone(), field.clone()),
+impl Place {
+    /// Whether the asset there has the content.
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self, Self::Copies(_) | Self::RelatedCopies(..))
+    }
+
+    /// The collection of the asset there.
+    pub(super) fn collection(&self) -> Option<&CollectionId> {
+        match self {
+            Self::Links(collection) | Self::Copies(collection) => Some(collection),
+            Self::Related(_, collection) | Self::RelatedCopies(_, collection) => {
+                collection.as_ref()
+            }
+            Self::Field(..) => None,
         }
     }
 
-    /// The documents that it chooses for a collection with these values.
+    /// The kind of relation to the asset there.
+    pub(super) fn relation(&self) -> Option<&str> {
+        match self {
+            Self::Related(kind, _) | Self::RelatedCopies(kind, _) => Some(kind),
+            _ => None,
+        }
+    }
+}
+
+impl Rule {
+    /// Where its documents are shown for an object.
+    ///
+    /// # Errors
+    ///
+    /// A way of showing that the object does not have; settings do not allow it.
+    pub(super) fn place(&self, object: &Object) -> Result<Place, Failure> {
+        let into = |into: &Option<CollectionId>| match (into, object) {
+            (Some(into), _) => Ok(into.clone()),
+            (None, Object::Collection(own)) => Ok(own.clone()),
+            (None, Object::Asset(_)) => Err(Failure::defect("a link at an asset needs a relation")),
+        };
+        Ok(match &self.show {
+            Show::Links(to) => Place::Links(into(to)?),
+            Show::Field(view, field) => Place::Field(view.clone(), field.clone()),
+            Show::Related(kind, into) => Place::Related(kind.clone(), into.clone()),
+            Show::Copies(to, _) => Place::Copies(into(to)?),
+            Show::RelatedCopies(kind, into, _) => Place::RelatedCopies(kind.clone(), into.clone()),
+        })
+    }
+
+    /// The values of the attribute that documents need one of; `None` where they need none.
+    pub(super) fn wanted(&self, values: &BTreeMap<String, String>) -> Option<Vec<String>> {
+        let (_, wanted) = self.only.as_ref()?;
+        let fill = |wanted: &Template| wanted.fill(|name| values.get(name).cloned()).ok();
+        Some(wanted.iter().filter_map(fill).collect())
+    }
+
+    /// The documents that it chooses for an object with these values.
     ///
     /// # Errors
     ///
@@ -90,6 +163,11 @@ impl Rule {
         values: &BTreeMap<String, String>,
     ) -> Result<Vec<Listed>, Failure> {
         let mut chosen = Vec::new();
+        let wanted = self.wanted(values);
+        if wanted.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(chosen);
+        }
+        let wanted = wanted.as_ref();
         match &self.origin {
             Origin::Search(words) => {
                 let words = fill(words, values)?;
@@ -98,18 +176,22 @@ impl Rule {
                 loop {
                     let found = server.searched(&words, page).await?;
                     let next = complete.take(&found)?;
-                    self.take(server, found, &mut chosen).await?;
+                    self.take(server, found, wanted, &mut chosen).await?;
                     match next {
                         Some(next) => page = next,
                         None => return Ok(chosen),
                     }
                 }
             }
-            Origin::Folder(folder) => self.below(server, *folder, values, &mut chosen).await?,
+            Origin::Folder(folder) => {
+                let from = (*folder, values, wanted);
+                self.below(server, from, &mut chosen).await?;
+            }
             Origin::Workspace { kind, name } => {
                 let name = fill(name, values)?;
                 let workspace = workspace(server, kind, &name).await?;
-                self.below(server, workspace, values, &mut chosen).await?;
+                let from = (workspace, values, wanted);
+                self.below(server, from, &mut chosen).await?;
             }
         }
         Ok(chosen)
@@ -118,8 +200,7 @@ impl Rule {
     async fn below(
         &self,
         server: &Client,
-        base: NodeId,
-        values: &BTreeMap<String, String>,
+        (base, values, wanted): (NodeId, &BTreeMap<String, String>, Option<&Vec<String>>),
         chosen: &mut Vec<Listed>,
     ) -> Result<(), Failure> {
         let names = self.path.iter().map(|name| fill(name, values));
@@ -146,7 +227,7 @@ impl Rule {
                             .filter(|node| looked_into.insert(*node)),
                     );
                 }
-                self.take(server, found, chosen).await?;
+                self.take(server, found, wanted, chosen).await?;
                 match next {
                     Some(next) => page = next,
                     None => break,
@@ -160,6 +241,7 @@ impl Rule {
         &self,
         server: &Client,
         page: ListedPage,
+        wanted: Option<&Vec<String>>,
         chosen: &mut Vec<Listed>,
     ) -> Result<(), Failure> {
         for row in page.rows.into_iter().filter(|row| row.document) {
@@ -169,7 +251,7 @@ impl Rule {
                     format!("chooses more than {MOST} documents; narrow it down"),
                 ));
             }
-            if self.fits(server, row.node).await? {
+            if self.fits(server, row.node, wanted).await? {
                 chosen.push(row);
             }
         }
@@ -177,8 +259,13 @@ impl Rule {
     }
 
     /// Whether a document has one of the wanted values.
-    pub(super) async fn fits(&self, server: &Client, node: NodeId) -> Result<bool, Failure> {
-        let Some((field, wanted)) = &self.only else {
+    pub(super) async fn fits(
+        &self,
+        server: &Client,
+        node: NodeId,
+        wanted: Option<&Vec<String>>,
+    ) -> Result<bool, Failure> {
+        let (Some((field, _)), Some(wanted)) = (&self.only, wanted) else {
             return Ok(true);
         };
         let categories = server.categories(node).await?;
@@ -211,7 +298,7 @@ async fn workspace(server: &Client, kind: &str, name: &str) -> Result<NodeId, Fa
     }
 }
 
-/// A template with a collection's values.
+/// A template with an object's values.
 fn fill(template: &Template, values: &BTreeMap<String, String>) -> Result<String, Failure> {
     template
         .fill(|name| values.get(name).cloned())
@@ -219,7 +306,7 @@ fn fill(template: &Template, values: &BTreeMap<String, String>) -> Result<String
             Failure::item(
                 Reason::Other,
                 format!(
-                    "{:?} needs a value of `{name}`, and the collection has none",
+                    "{:?} needs a value of `{name}`, and there is none here",
                     template.to_string()
                 ),
             )

@@ -1,16 +1,19 @@
 //! Showing a document and taking it away, each looked up before it is done and remembered after.
 
+use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{At, Decision, Each, Outcome, Place, Reference, References, Remembered, Rule};
+use super::{
+    At, Copied, Decision, Each, Object, Outcome, Place, Reference, References, Remembered, Rule,
+};
 use super::{Totals, count, entry, fact, remembered};
 use crate::content_server::Listed;
 use crate::flows::Error;
-use crate::iconik::{Asset, AssetKind, AssetStatus, NewLink, WriteMode, Writing};
+use crate::iconik::{Asset, AssetKind, AssetStatus, NewLink, REFERENCE, WriteMode, Writing};
 use crate::ledger::Change;
-use crate::types::{AssetId, CollectionId, Failure, NodeId, Reason, ViewId};
+use crate::types::{AssetId, Failure, NodeId, Reason, ViewId};
 
 /// The site that links lead to, as iconik shows it.
 const SITE: &str = "OpenText Content Server";
@@ -43,7 +46,7 @@ impl References<'_> {
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let shown = before.filter(|before| before.shown);
-        let place = rule.place(at.collection);
+        let place = rule.place(at.object)?;
         let shown = match shown {
             Some(elsewhere) if elsewhere.place != place => {
                 let why = "the rule shows it in another place now";
@@ -75,25 +78,36 @@ impl References<'_> {
             title: String::new(),
             address: format!("{}{}", self.opens, listed.node),
             place,
+            at_asset: matches!(at.object, Object::Asset(_)),
             link: shown.and_then(|shown| shown.link.clone()),
+            copy: shown.and_then(|shown| shown.copy.clone()),
             shown: true,
             pending: false,
         };
         now.title = title(rule, &now, listed)?;
-        if shown == Some(&now) && (!self.full || self.as_remembered(at, listed.node, &now).await?) {
+        let copied = rule
+            .show
+            .copying()
+            .is_none_or(|copying| copying.is_done(&now));
+        let same = shown == Some(&now) && copied;
+        if same && (!self.full || self.as_remembered(at, listed.node, &now).await?) {
             return Ok(());
         }
+        if self.full && !self.is_copied(&now).await? {
+            // It is made again, in the place that it had.
+            now.copy = now.copy.map(Copied::unproved);
+        }
+        let outcome = match shown {
+            Some(_) => Outcome::Updated,
+            None => Outcome::Shown,
+        };
         let decision = Decision {
-            rule: at.rule.to_owned(),
-            collection: at.collection.clone(),
-            node: Some(listed.node),
             title: now.title.clone(),
-            outcome: if shown.is_some() {
-                Outcome::Updated
-            } else {
-                Outcome::Shown
+            why: match copied {
+                true => what_changed(shown, &now),
+                false => format!("{}; its content is copied", what_changed(shown, &now)),
             },
-            why: what_changed(shown, &now),
+            ..at.object.decision(at.rule, Some(listed.node), outcome)
         };
         if self.dry_run {
             count(totals, &decision, each);
@@ -110,20 +124,31 @@ impl References<'_> {
             ..now.clone()
         };
         let node = listed.node.to_string();
-        let change = Change::new()
-            .journal(entry("reference-shown", &intent))
-            .fact(fact(at, &node, &begun, false));
-        self.apply(change).await?;
-        match now.place.clone() {
-            Place::Links(collection) => {
-                now.link = Some(self.put_link(at, listed.node, &now, collection).await?);
+        // What was begun before, and could not be ended, is journalled once.
+        if shown != Some(&begun) {
+            let change = Change::new()
+                .journal(entry("reference-shown", &intent))
+                .fact(fact(at, &node, &begun, false));
+            self.apply(change).await?;
+        }
+        if let Place::Field(view, field) = &now.place {
+            if !self.has(at.object, view, field, &now.address).await? {
+                let (address, mode) = (&now.address, WriteMode::Append);
+                self.write(at.object, view, field.clone(), address, mode)
+                    .await?;
             }
-            Place::Field(view, field) => {
-                if !self.has(at.collection, &view, &field, &now.address).await? {
-                    self.write(at.collection, &view, field, &now.address, WriteMode::Append)
-                        .await?;
-                }
+        } else {
+            let link = self.put_link(at, listed.node, &now).await?;
+            if let (Some(kind), Object::Asset(asset)) = (now.place.relation(), at.object)
+                && !self.is_related(at, &now.place, &link).await?
+            {
+                let iconik = &self.systems.iconik;
+                iconik.relate_assets(asset, kind, &link, &now.title).await?;
             }
+            now.link = Some(link);
+        }
+        if let Some(copying) = rule.show.copying() {
+            self.copy(at, listed, &mut now, copying).await?;
         }
         let change = Change::new().fact(fact(at, &node, &now, false));
         self.apply(change).await?;
@@ -142,12 +167,9 @@ impl References<'_> {
         each: &mut Each<'_>,
     ) -> Result<(), Error> {
         let decision = Decision {
-            rule: at.rule.to_owned(),
-            collection: at.collection.clone(),
-            node: Some(node),
             title: shown.title.clone(),
-            outcome: Outcome::Withdrawn,
             why: why.to_owned(),
+            ..at.object.decision(at.rule, Some(node), Outcome::Withdrawn)
         };
         if self.dry_run {
             count(totals, &decision, each);
@@ -157,6 +179,7 @@ impl References<'_> {
             shown: false,
             pending: false,
             link: None,
+            copy: None,
             ..shown.clone()
         };
         let intent = Intent {
@@ -168,22 +191,22 @@ impl References<'_> {
         let change = Change::new().journal(entry("reference-withdrawn", &intent));
         self.apply(change).await?;
         match &shown.place {
-            Place::Links(_) => {
-                if let Some(link) = self.own_link(at, node, shown).await? {
-                    self.systems.iconik.bin_asset(&link.id).await?;
-                }
-            }
             Place::Field(view, field) => {
                 let others = self.shown_by_another_rule(at, node, shown).await?;
-                let there = match self.has(at.collection, view, field, &shown.address).await {
-                    // With the collection the field is gone.
+                let there = match self.has(at.object, view, field, &shown.address).await {
+                    // With the object the field is gone.
                     Err(Error::Iconik(error)) if error.is_not_found() => false,
                     has => has?,
                 };
                 if there && !others {
                     let (address, mode) = (&shown.address, WriteMode::Delete);
-                    self.write(at.collection, view, field.clone(), address, mode)
+                    self.write(at.object, view, field.clone(), address, mode)
                         .await?;
+                }
+            }
+            _ => {
+                if let Some(link) = self.own_link(at, node, shown).await? {
+                    self.systems.iconik.bin_asset(&link.id).await?;
                 }
             }
         }
@@ -211,12 +234,30 @@ impl References<'_> {
         known: &Reference,
     ) -> Result<bool, Error> {
         match &known.place {
-            Place::Links(_) => {
-                let link = self.own_link(at, node, known).await?;
-                Ok(link.is_some_and(|link| fits(&link, known)))
+            Place::Field(view, field) => self.has(at.object, view, field, &known.address).await,
+            place => {
+                let Some(link) = self.own_link(at, node, known).await? else {
+                    return Ok(false);
+                };
+                let related = self.is_related(at, place, &link.id).await?;
+                let copied = self.is_copied(known).await?;
+                Ok(related && copied && fits(&link, known))
             }
-            Place::Field(view, field) => self.has(at.collection, view, field, &known.address).await,
         }
+    }
+
+    /// Whether the asset has the relation to a link that its place asks for.
+    async fn is_related(&self, at: &At<'_>, place: &Place, link: &AssetId) -> Result<bool, Error> {
+        let (Some(kind), Object::Asset(asset)) = (place.relation(), at.object) else {
+            return Ok(true);
+        };
+        let mut related = self.systems.iconik.related_assets(asset, Some(kind));
+        while let Some(other) = related.try_next().await? {
+            if other.id == *link {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The link of a document, if it is there. One that somebody else made his own is an error: it
@@ -228,8 +269,9 @@ impl References<'_> {
         known: &Reference,
     ) -> Result<Option<Asset>, Error> {
         let marker = self.marker(at, node);
+        let kind = link_kind(known);
         let Some(id) = &known.link else {
-            return Ok(self.systems.iconik.find_link(&marker).await?);
+            return Ok(self.systems.iconik.find_link(&marker, &kind).await?);
         };
         let link = match self.systems.iconik.asset(id).await {
             Ok(link) if link.status == AssetStatus::Deleted => return Ok(None),
@@ -237,7 +279,7 @@ impl References<'_> {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if link.kind != AssetKind::Link || link.external_id.as_deref() != Some(marker.as_str()) {
+        if link.kind != kind || link.external_id.as_deref() != Some(marker.as_str()) {
             let what = format!(
                 "link {id} of document {node} does not carry longhaul's external id {marker:?} any more; give it back, or delete the link"
             );
@@ -247,13 +289,7 @@ impl References<'_> {
     }
 
     /// Makes the link, or brings it up to date.
-    async fn put_link(
-        &self,
-        at: &At<'_>,
-        node: NodeId,
-        now: &Reference,
-        collection: CollectionId,
-    ) -> Result<AssetId, Error> {
+    async fn put_link(&self, at: &At<'_>, node: NodeId, now: &Reference) -> Result<AssetId, Error> {
         let iconik = &self.systems.iconik;
         let link = match self.own_link(at, node, now).await? {
             Some(link) => link,
@@ -264,7 +300,8 @@ impl References<'_> {
                         address: now.address.clone(),
                         site: SITE.to_owned(),
                         external_id: self.marker(at, node),
-                        collection: Some(collection),
+                        collection: now.place.collection().cloned(),
+                        kind: link_kind(now),
                     })
                     .await?
             }
@@ -279,27 +316,36 @@ impl References<'_> {
     fn marker(&self, at: &At<'_>, node: NodeId) -> String {
         let instance = &self.systems.instance;
         format!(
-            "longhaul:reference:{instance}:{node}:{}:{}",
-            at.collection, at.rule
+            "{REFERENCE}{instance}:{node}:{}:{}",
+            at.object.id(),
+            at.rule
         )
     }
 
-    /// Whether a collection's field has an address.
+    /// Whether an object's field has an address.
     async fn has(
         &self,
-        collection: &CollectionId,
+        object: &Object,
         view: &ViewId,
         field: &str,
         address: &str,
     ) -> Result<bool, Error> {
-        let found = self.systems.iconik.collection(collection).await?;
-        let metadata = self.systems.iconik.collection_metadata(&found).await?;
+        let iconik = &self.systems.iconik;
+        let metadata = match object {
+            Object::Collection(id) => {
+                let found = iconik.collection(id).await?;
+                iconik.collection_metadata(&found).await?
+            }
+            Object::Asset(id) => {
+                let found = iconik.asset(id).await?;
+                iconik.metadata_of(&found, None).await?
+            }
+        };
         let own = metadata.views.iter().find(|own| own.id == *view);
         let own = own.and_then(|own| own.fields.iter().find(|own| own.name == field));
         let own = own.ok_or_else(|| {
-            let what = format!(
-                "collection {collection} has no field `{field}` in a view {view} that longhaul may see"
-            );
+            let what =
+                format!("{object} has no field `{field}` in a view {view} that longhaul may see");
             Failure::item(Reason::Other, what)
         })?;
         Ok(own.values.iter().any(|value| leads_to(value, address)))
@@ -307,21 +353,22 @@ impl References<'_> {
 
     async fn write(
         &self,
-        collection: &CollectionId,
+        object: &Object,
         view: &ViewId,
         field: String,
         address: &str,
         mode: WriteMode,
     ) -> Result<(), Error> {
-        let writing = Writing {
+        let writing = [Writing {
             field,
             values: vec![address.to_owned()],
             mode,
-        };
+        }];
         let iconik = &self.systems.iconik;
-        iconik
-            .write_collection_values(collection, view, &[writing])
-            .await?;
+        match object {
+            Object::Collection(id) => iconik.write_collection_values(id, view, &writing).await?,
+            Object::Asset(id) => iconik.write_values(id, view, &writing).await?,
+        }
         Ok(())
     }
 
@@ -332,11 +379,19 @@ impl References<'_> {
         node: NodeId,
         shown: &Reference,
     ) -> Result<bool, Error> {
-        let facts = self.facts(at.collection).await?;
+        let facts = self.facts(at.object).await?;
         Ok(facts.iter().filter_map(remembered).any(|(rule, known)| {
             matches!(known, Remembered::Document(other, known)
                 if other == node && rule != at.rule && known.shown && known.place == shown.place)
         }))
+    }
+}
+
+/// What kind of asset stands for a document.
+fn link_kind(known: &Reference) -> AssetKind {
+    match known.place.is_copy() {
+        true => AssetKind::Asset,
+        false => AssetKind::Link,
     }
 }
 

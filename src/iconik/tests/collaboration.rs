@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::double::{Double, Reply, Seen};
 use crate::iconik::{
-    ArchiveStatus, Asset, Binned, Collection, Error, NewLink, NewSegment, SegmentKind, WriteMode,
-    Writing,
+    ArchiveStatus, Asset, AssetKind, Binned, Collection, Error, NewLink, NewSegment, SegmentKind,
+    WriteMode, Writing,
 };
 use crate::types::AssetId;
 
@@ -375,6 +375,7 @@ async fn a_link_is_made_once_and_put_where_people_look() {
         site: "Content Server".to_owned(),
         external_id: "m".to_owned(),
         collection: Some("c".into()),
+        kind: AssetKind::Link,
     };
     for _ in 0..2 {
         assert_eq!(client.ensure_link(&new).await.unwrap().id, id("l"));

@@ -58,6 +58,12 @@ impl Members {
         self.0.values().find(same)
     }
 
+    /// Whether a password signs for a user.
+    pub(super) fn signs(&self, id: i64, password: &str) -> bool {
+        let own = self.get(id).and_then(|member| member.password.as_deref());
+        own == Some(password)
+    }
+
     /// A name for people; the id when there is no such member.
     pub(super) fn name(&self, id: i64) -> String {
         self.get(id)

@@ -479,6 +479,17 @@ impl ContentServer {
         self.world().retention.set_schedule(code, due, action);
     }
 
+    /// Makes a node a disposition search for records of a status, with what is done with them.
+    pub fn add_disposition_search(&self, search: i64, status: &str, action: &str) {
+        let mut world = self.world();
+        world.retention.add_search(search, status, action);
+    }
+
+    /// The snapshots of a disposition search, oldest first.
+    pub fn snapshots(&self, search: i64) -> Vec<String> {
+        self.world().retention.dates(search)
+    }
+
     /// Puts a node into a snapshot of a disposition search, with the action and the reviewer's
     /// decision.
     pub fn review(&self, search: i64, date: &str, node: i64, action: &str, decision: &str) {

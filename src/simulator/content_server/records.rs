@@ -589,6 +589,17 @@ pub(super) fn items(world: &mut World, call: &Call, hold: i64) -> Outcome {
     Ok(list(&call.href, rows, page, seen.len(), None))
 }
 
+/// Nodes that are records of a status.
+pub(super) fn with_status(world: &World, status: &str) -> Vec<i64> {
+    let of =
+        |record: &Record| record.fields.get("file_status").and_then(Value::as_str) == Some(status);
+    let records = world
+        .tree
+        .iter()
+        .filter(|node| node.record.as_ref().is_some_and(of));
+    records.map(|node| node.id).collect()
+}
+
 /// `GET /v2/rsis` and `/v1/rsis`.
 pub(super) fn schedules(world: &World, call: &Call) -> Outcome {
     let codes: Vec<&str> = world.retention.codes().collect();

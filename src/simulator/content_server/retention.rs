@@ -36,9 +36,17 @@ pub(super) struct Retention {
     /// By disposition search, snapshot and node.
     snapshots: BTreeMap<(i64, String), BTreeMap<i64, Entry>>,
     late: Vec<LateHold>,
+    /// What disposition searches look for: a record's status, and what is done with it.
+    searches: BTreeMap<i64, (String, String)>,
 }
 
 impl Retention {
+    /// Makes a node a disposition search for records of a status.
+    pub(super) fn add_search(&mut self, search: i64, status: &str, action: &str) {
+        let criteria = (status.to_owned(), action.to_owned());
+        self.searches.insert(search, criteria);
+    }
+
     /// Makes or changes a schedule.
     pub(super) fn set_schedule(&mut self, code: &str, due: &str, action: &str) {
         let schedule = Schedule {
@@ -65,6 +73,12 @@ impl Retention {
             name: name.to_owned(),
             reads,
         });
+    }
+
+    /// The snapshots of a disposition search, oldest first.
+    pub(super) fn dates(&self, search: i64) -> Vec<String> {
+        let own = self.snapshots.keys().filter(|(of, _)| *of == search);
+        own.map(|(_, date)| date.clone()).collect()
     }
 
     /// The codes of all schedules.
@@ -113,6 +127,21 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Ou
         "ActionToPerform": schedule.action, "Disposition": "", "DateToUse": 94, "DateToUseValue": null,
         "RetentionYears": 0, "Permanent": false, "NumVersToKeep": 0,
     }]})))
+}
+
+/// `POST /v1/nodes/{id}/startdispsearch`: a snapshot of what is there now, all of it undecided.
+pub(super) fn start(world: &mut World, call: &Call, search: i64) -> Outcome {
+    seen(world, call, search)?;
+    let criteria = world.retention.searches.get(&search).cloned();
+    let (status, action) = criteria.ok_or_else(|| Refusal::bad("Insufficient Permissions"))?;
+    let date = call.now.strftime("D%Y%m%d%H%M%S%6f").to_string();
+    for node in records::with_status(world, &status) {
+        let at = (search, date.as_str());
+        world.retention.review(at, node, &action, "pending");
+    }
+    world.retention.snapshots.entry((search, date)).or_default();
+    world.record(call, "disposition search", Some(search), Value::Null);
+    Ok(call.done())
 }
 
 /// `GET /v2/snapshottable/{id}`.

@@ -162,6 +162,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["disposition-snapshots", "qdate", date] if !v1 && get => {
             retention::snapshot(world, &call, id, date)
         }
+        ["startdispsearch"] if v1 && post => retention::start(world, &call, id),
         ["holds"] if v1 && get => records::node_holds(world, &call, id),
         ["holds"] if v1 && post => records::apply(world, &call, id),
         ["holds", hold] if v1 && delete => {
@@ -313,6 +314,7 @@ fn process(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
             workflow::update_draft(world, call, number(id, "draftprocess_id")?)
         }
         ["workflows", "status"] if get => workflow::list(world, call),
+        ["workflows", "status", "active"] if get => workflow::active(world, call),
         ["workflows", "status", "info"] if get => workflow::info(world, call),
         ["processes", id, "subprocesses", _, "activities"] if get => {
             workflow::activities(world, call, number(id, "process_id")?)

@@ -526,15 +526,7 @@ impl World {
         if let (Some((url, _)), false, None) = (cached, fresh, attachment) {
             return Some(url.clone());
         }
-        let key = match self.keys.get(own) {
-            Some(key) => key.clone(),
-            None => {
-                let directory = text(file, "directory_path");
-                let parts = ["cloud", directory, text(file, "name")];
-                let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
-                parts.join("/")
-            }
-        };
+        let key = self.object_key(file);
         let url = self.bucket.sign("GET", &key, attachment);
         if attachment.is_none() {
             if self.links.len() >= LINKS {
@@ -543,6 +535,56 @@ impl World {
             self.links.insert(own.to_owned(), (url.clone(), now));
         }
         Some(url)
+    }
+
+    /// The object that a file row stands for.
+    fn object_key(&self, file: &Row) -> String {
+        if let Some(key) = self.keys.get(text(file, "id")) {
+            return key.clone();
+        }
+        let parts = ["cloud", text(file, "directory_path"), text(file, "name")];
+        let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+        parts.join("/")
+    }
+
+    /// Adds the addresses that the bytes of a file go to.
+    fn add_upload_addresses(&self, file: &mut Row) {
+        if text(file, "storage_method") != "S3" {
+            return;
+        }
+        let key = self.object_key(file);
+        let whole = self.bucket.sign("PUT", &key, None);
+        let parts = self.bucket.sign_with("POST", &key, &[("uploads", "")]);
+        file.insert("upload_url".into(), whole.into());
+        file.insert("upload_method".into(), "PUT".into());
+        file.insert("multipart_upload_url".into(), parts.into());
+    }
+
+    /// Addresses of an upload in parts.
+    fn multipart(&self, call: &Call<'_>, file: &Row, rest: &[&str]) -> Answer {
+        call.need("can_write_files")?;
+        let key = self.object_key(file);
+        let id = call.param("upload_id").unwrap_or_default();
+        if id.is_empty() {
+            return Err(invalid("upload_id", "Missing data for required field."));
+        }
+        if rest == ["part"] {
+            let parts = call.param("parts_num").and_then(|parts| parts.parse().ok());
+            let parts: u32 = parts.unwrap_or(0).min(10_000);
+            return call.paged(100, u64::from(parts), |offset, len| {
+                let numbers = (1..=parts).skip(super::call::to_usize(offset));
+                let row = |number: u32| {
+                    let part = [("partNumber", &*number.to_string()), ("uploadId", id)];
+                    json!({"number": number, "url": self.bucket.sign_with("PUT", &key, &part)})
+                };
+                numbers.take(super::call::to_usize(len)).map(row).collect()
+            });
+        }
+        let of = |method: &str| self.bucket.sign_with(method, &key, &[("uploadId", id)]);
+        Ok((
+            200,
+            json!({"complete_url": of("POST"), "abort_url": of("DELETE"), "list_parts_url": of("GET")}),
+        ))
     }
 
     fn create_file(&mut self, call: &Call<'_>, asset: &str) -> Answer {
@@ -583,6 +625,7 @@ impl World {
         file.insert("asset_id".into(), asset.into());
         self.dated(&mut file);
         self.adopt(Kind::File, text(&set, "id"), file.clone());
+        self.add_upload_addresses(&mut file);
         Ok((201, file.into()))
     }
 
@@ -600,8 +643,14 @@ impl World {
                 if let Some(url) = self.link(&found, fresh, attachment.then_some(&name)) {
                     found.insert("url".into(), url.into());
                 }
+                if call.flag("generate_signed_post_url", false)? {
+                    call.need("can_write_files")?;
+                    self.add_upload_addresses(&mut found);
+                }
                 Ok((200, found.into()))
             }
+            (&Method::GET, ["multipart_url", rest @ ..]) => self.multipart(call, &found, rest),
+            (&Method::POST, ["multipart", "cleanup"]) => Ok((200, json!({}))),
             (&Method::GET, ["download_url"]) => {
                 let name = text(&found, "original_name").to_owned();
                 let url = self

@@ -264,6 +264,12 @@ impl Iconik {
         self.world().relations.push(table::row(relation));
     }
 
+    /// Every relation between assets.
+    pub fn relations(&self) -> Vec<Value> {
+        let world = self.world();
+        world.relations.iter().cloned().map(Value::Object).collect()
+    }
+
     /// The bucket key of a file.
     pub fn key(&self, file: &str) -> Option<String> {
         self.world().keys.get(file).cloned()

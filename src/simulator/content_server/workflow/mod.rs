@@ -264,6 +264,38 @@ pub(super) fn list(world: &mut World, call: &Call) -> Outcome {
     Ok(call.results(rows.into()))
 }
 
+/// `GET /v2/workflows/status/active`: in spite of its name the archived ones too, when asked.
+pub(super) fn active(world: &mut World, call: &Call) -> Outcome {
+    let map = call.arguments.number("mapObjId")?;
+    let name = call.arguments.text("search_name").unwrap_or_default();
+    let archived = call.arguments.text("status").as_deref() == Some("ARCHIVED");
+    let code = |process: &Process| match process.status.as_str() {
+        "archived" => 3,
+        "completed" => 2,
+        "stopped" => 1,
+        _ => 0,
+    };
+    let rows: Vec<_> = world
+        .workflows
+        .processes
+        .iter()
+        .filter(|(_, process)| process.user == call.user && process.status != "deleted")
+        .filter(|(_, process)| (process.status == "archived") == archived)
+        .filter(|(_, process)| map.is_none_or(|map| map == process.map))
+        .map(|(id, process)| (id, process, world.workflows.title(process)))
+        .filter(|(_, _, title)| title.as_str().is_some_and(|title| title.contains(&name)))
+        .map(|(id, process, title)| {
+            json!({
+                "Work_WorkID": id, "Work_Status": code(process), "Work_OwnerID": process.user,
+                "Work_ManagerID": process.user, "Map_MapObjID": process.map, "SubWork_SubWorkID": id,
+                "SubWork_Title": title, "SubWork_Status": code(process),
+                "SubWork_DateInitiated": stamp(process.started),
+            })
+        })
+        .collect();
+    Ok(call.results(rows.into()))
+}
+
 /// `GET /v2/workflows/status/processes/{id}`. Whoever has a script acts before.
 pub(super) fn status(world: &mut World, call: &Call, id: i64) -> Outcome {
     let script = world.workflows.processes.get_mut(&id);
@@ -334,6 +366,10 @@ pub(super) fn info(world: &mut World, call: &Call) -> Outcome {
         }
         let what = format!("Step {step:?}: {}", act.action);
         audit.push(event(act.at, act.user, &act.login, what));
+        if process.steps.get(act.step).is_some_and(|own| own.signature) {
+            let what = format!("Step {step:?}: electronically signed by {}", act.login);
+            audit.push(event(act.at, act.user, &act.login, what));
+        }
     }
     if process.is_over() {
         let what = format!("Workflow {}", process.status);
@@ -373,6 +409,20 @@ pub(super) fn act(world: &mut World, call: &Call, id: i64, task: i64) -> Outcome
     let login = world.members.name(call.user);
     if task != now || !process.assignee(process.at).eq_ignore_ascii_case(&login) {
         return Err(Refusal::bad("The task is not assigned to you"));
+    }
+    let signs = process
+        .steps
+        .get(process.at)
+        .is_some_and(|own| own.signature);
+    let proof = call.arguments.object("authentication_info");
+    let password = proof.as_ref().and_then(|proof| proof.get("password"));
+    if signs
+        && call.arguments.text("action").as_deref() != Some("formUpdate")
+        && !password
+            .and_then(Value::as_str)
+            .is_some_and(|password| world.members.signs(call.user, password))
+    {
+        return Err(Refusal::bad("Authentication failed: 662306821"));
     }
     let (action, custom) = (
         call.arguments.text("action"),

@@ -38,6 +38,9 @@ pub struct WorkflowStep {
     /// What its assignee does by itself.
     #[serde(default)]
     pub script: Option<StepScript>,
+    /// Whether whoever acts has to sign with the password.
+    #[serde(default)]
+    pub signature: bool,
 }
 
 /// What somebody does at a step without being told.
@@ -87,6 +90,13 @@ impl WorkflowStep {
     #[must_use]
     pub fn due(mut self, hours: i64) -> Self {
         self.due_hours = Some(hours);
+        self
+    }
+
+    /// To be signed with the password by whoever acts.
+    #[must_use]
+    pub fn signed(mut self) -> Self {
+        self.signature = true;
         self
     }
 

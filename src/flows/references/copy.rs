@@ -1,0 +1,456 @@
+//! A document's content as a file in iconik, when a rule asks for it.
+//!
+//! The bytes come from Content Server in file order, are hashed on the way, and go straight to the
+//! storage, part by part: memory holds one part. The asset version, the upload's id and the digest
+//! are remembered before the next step; a folder that has the document's version in its name finds
+//! the file again without the ledger. A copy counts as made when iconik gives back the same bytes.
+
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
+use md5::Md5;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::remember::Reference;
+use super::{At, References, entry, fact};
+use crate::content_server::Listed;
+use crate::flows::Error;
+use crate::iconik::{NewUpload, Part, Upload};
+use crate::ledger::Change;
+use crate::telemetry::crash_point;
+use crate::types::{
+    AssetId, ByteCount, Failure, FailureClass, FileId, MIB, NodeId, Reason, Sha256Digest,
+    StorageId, VersionId, VersionNumber,
+};
+
+/// Bytes of a part unless the document has too many: S3 wants 5 MiB at least.
+const PART: ByteCount = 8 * MIB;
+/// Most parts that S3 takes.
+const PARTS: u64 = 10_000;
+/// How often an upload is begun again after a passing disturbance, in one run.
+const ATTEMPTS: u32 = 3;
+
+/// How content is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// The storage it goes to.
+    pub storage: StorageId,
+    /// Whether a new version of the document becomes a new version of the asset; else the copy
+    /// stays that of the version that was copied first.
+    pub versions: bool,
+}
+
+impl Copying {
+    /// Whether nothing is left to copy.
+    pub(super) fn is_done(&self, known: &Reference) -> bool {
+        known.copy.as_ref().is_some_and(|copy| {
+            let is_whole = copy.sha256.is_some();
+            is_whole && (copy.document_version == known.version || !self.versions)
+        })
+    }
+}
+
+/// A copy of a document's version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The document's version.
+    pub document_version: i64,
+    /// The version of the asset that has it.
+    pub version: Option<VersionId>,
+    /// The file in iconik.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
+    /// Bytes.
+    pub size: ByteCount,
+    /// The upload in parts that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<String>,
+    /// The digest, once iconik gave the same bytes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl Copied {
+    /// The same, to be made once more.
+    pub(super) fn unproved(self) -> Self {
+        Self {
+            sha256: None,
+            ..self
+        }
+    }
+}
+
+/// A document's version on its way.
+struct Way<'a> {
+    at: &'a At<'a>,
+    node: NodeId,
+    asset: AssetId,
+    upload: Upload,
+}
+
+impl References<'_> {
+    /// Copies the content of a document that is shown, as far as that is not done.
+    pub(super) async fn copy(
+        &self,
+        at: &At<'_>,
+        listed: &Listed,
+        now: &mut Reference,
+        copying: &Copying,
+    ) -> Result<(), Error> {
+        let Some(asset) = now.link.clone().filter(|_| !copying.is_done(now)) else {
+            return Ok(());
+        };
+        let versions = self.systems.destination.versions(listed.node).await?;
+        let number = match &now.copy {
+            Some(copy) if !copying.versions => copy.document_version,
+            _ => now.version,
+        };
+        let version = versions.iter().find(|version| version.number.0 == number);
+        let version = version.ok_or_else(|| {
+            let what = format!("document {} has no version {number} any more", listed.node);
+            Failure::item(Reason::Incomplete, what)
+        })?;
+        let directory = format!("longhaul/{asset}/{}-v{number}", listed.node);
+        let asset_version = self.version_for(&asset, &directory).await?;
+        let before = now.copy.take().filter(|copy| {
+            copy.document_version == number && copy.version.as_ref() == Some(&asset_version)
+        });
+        let mut copied = before.unwrap_or(Copied {
+            document_version: number,
+            version: Some(asset_version.clone()),
+            file: None,
+            size: version.size,
+            upload: None,
+            sha256: None,
+        });
+        let new = NewUpload {
+            asset: asset.clone(),
+            version: asset_version,
+            storage: copying.storage.clone(),
+            directory,
+            name: file_name(&now.name, &version.file_name),
+            mime: now.kind.clone(),
+            size: version.size,
+        };
+        let upload = self.systems.iconik.ensure_upload(&new).await?;
+        copied.file = Some(upload.file().clone());
+        let way = Way {
+            at,
+            node: listed.node,
+            asset,
+            upload,
+        };
+        self.note(&way, now, &copied, None).await?;
+        crash_point("copy-placed");
+        let mut attempt = 1;
+        let digest = loop {
+            let failure = match self.carry(&way, now, &mut copied).await {
+                Ok(digest) => break digest,
+                Err(Error::Engine(failure)) => failure,
+                Err(error) => return Err(error),
+            };
+            match failure.class {
+                FailureClass::RetryNow | FailureClass::Resign if attempt < ATTEMPTS => {
+                    tracing::debug!(node = %way.node, attempt, %failure, "copied again");
+                    attempt += 1;
+                }
+                // Each address was signed a moment before.
+                FailureClass::Resign => {
+                    let what = format!(
+                        "storage {} refuses what iconik signed for it: {failure}",
+                        copying.storage
+                    );
+                    return Err(Failure::item(Reason::Other, what).into());
+                }
+                _ => return Err(failure.into()),
+            }
+        };
+        copied.upload = None;
+        copied.sha256 = Some(digest.to_string());
+        let line = json!({
+            "rule": at.rule, "node": way.node, "version": number, "asset": way.asset,
+            "file": copied.file, "sha256": digest.to_string(), "size": copied.size,
+        });
+        self.note(&way, now, &copied, Some(("reference-copied", line)))
+            .await?;
+        now.copy = Some(copied);
+        Ok(())
+    }
+
+    /// Whether a copy is still in iconik as it was made.
+    pub(super) async fn is_copied(&self, known: &Reference) -> Result<bool, Error> {
+        let Some(copy) = &known.copy else {
+            return Ok(!known.place.is_copy());
+        };
+        let (Some(asset), Some(file)) = (&known.link, &copy.file) else {
+            return Ok(false);
+        };
+        match self.systems.iconik.file(asset, file).await {
+            Ok(row) => Ok(row.status == crate::iconik::FileStatus::Closed),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The version of the asset that the content goes to: the current one while it has none, or
+    /// has this; else a new one.
+    async fn version_for(&self, asset: &AssetId, directory: &str) -> Result<VersionId, Error> {
+        let iconik = &self.systems.iconik;
+        let none = || Failure::item(Reason::Other, format!("asset {asset} has no version"));
+        let found = iconik.asset(asset).await?;
+        let current = found.current_version().ok_or_else(none)?.id.clone();
+        let folders = iconik.content_folders(asset, &current).await?;
+        if folders.is_empty() || folders.iter().any(|own| own == directory) {
+            return Ok(current);
+        }
+        let found = iconik.add_version(asset).await?;
+        crash_point("copy-version");
+        let new = found.current_version().ok_or_else(none)?.id.clone();
+        if new == current {
+            // Nothing is put beside content that is there.
+            let what = format!("iconik does not show the new version of asset {asset}");
+            return Err(Failure::transient(what).into());
+        }
+        Ok(new)
+    }
+
+    /// Remembers how far a copy is.
+    async fn note(
+        &self,
+        way: &Way<'_>,
+        now: &Reference,
+        copied: &Copied,
+        line: Option<(&str, serde_json::Value)>,
+    ) -> Result<(), Error> {
+        let begun = Reference {
+            pending: true,
+            copy: Some(copied.clone()),
+            ..now.clone()
+        };
+        let node = way.node.to_string();
+        let mut change = Change::new().fact(fact(way.at, &node, &begun, false));
+        if let Some((event, data)) = line {
+            change = change.journal(entry(event, &data));
+        }
+        self.apply(change).await
+    }
+
+    /// Carries the bytes over, and reads them back.
+    async fn carry(
+        &self,
+        way: &Way<'_>,
+        now: &Reference,
+        copied: &mut Copied,
+    ) -> Result<Sha256Digest, Error> {
+        let iconik = &self.systems.iconik;
+        let part = PART.max(copied.size.div_ceil(PARTS));
+        // A file that is closed was put before; what it should be is hashed all the same.
+        let to = match way.upload.closed {
+            true => To::Nowhere,
+            false if copied.size <= part => To::Whole,
+            false => self.parts(way, now, copied).await?,
+        };
+        let sent = self.send(way, copied, part, &to).await?;
+        crash_point("copy-sent");
+        if let To::Parts { id, .. } = &to {
+            iconik.finish_parts(&way.upload, id, &sent.parts).await?;
+            copied.upload = None;
+        }
+        if !way.upload.closed {
+            iconik.set_closed(&way.upload, true).await?;
+        }
+        crash_point("copy-closed");
+        let back = iconik.read_back(&way.upload).await;
+        match back {
+            Ok(back) if back == sent.digest => Ok(back),
+            Err(failure)
+                if failure.reason != Reason::SourceChanged
+                    && failure.reason != Reason::NotFound =>
+            {
+                Err(failure.into())
+            }
+            _ => {
+                // Nobody may take it for whole.
+                iconik.set_closed(&way.upload, false).await?;
+                let what = format!(
+                    "the copy of document {} in iconik is not what was sent; it was opened again, and the next run sends it anew",
+                    way.node
+                );
+                Err(Failure::item(Reason::Mismatch, what).into())
+            }
+        }
+    }
+
+    /// The upload in parts: the one under way while the store knows it, else a new one.
+    async fn parts(
+        &self,
+        way: &Way<'_>,
+        now: &Reference,
+        copied: &mut Copied,
+    ) -> Result<To, Error> {
+        let iconik = &self.systems.iconik;
+        if let Some(id) = copied.upload.clone()
+            && let Some(there) = iconik.parts_there(&way.upload, &id).await?
+        {
+            return Ok(To::Parts { id, there });
+        }
+        let id = iconik.begin_parts(&way.upload).await?;
+        copied.upload = Some(id.clone());
+        self.note(way, now, copied, None).await?;
+        let there = std::collections::BTreeMap::new();
+        Ok(To::Parts { id, there })
+    }
+
+    async fn send(
+        &self,
+        way: &Way<'_>,
+        copied: &Copied,
+        part: ByteCount,
+        to: &To,
+    ) -> Result<Sent, Error> {
+        let number = VersionNumber(copied.document_version);
+        let server = &self.systems.destination;
+        let mut content = server.read(way.node, number, 0).await?;
+        let most = usize::try_from(part).unwrap_or(usize::MAX);
+        let mut sent = Sent::default();
+        let mut hasher = Sha256::new();
+        let mut buffer = BytesMut::new();
+        let mut read = 0;
+        while let Some(frame) = content.try_next().await? {
+            read += frame.len() as u64;
+            if read > copied.size {
+                break;
+            }
+            hasher.update(&frame);
+            if matches!(to, To::Nowhere) {
+                continue;
+            }
+            buffer.extend_from_slice(&frame);
+            while buffer.len() >= most && matches!(to, To::Parts { .. }) {
+                let content = buffer.split_to(most).freeze();
+                self.send_part(way, copied, part, to, content, &mut sent)
+                    .await?;
+            }
+        }
+        if read != copied.size {
+            let what = format!(
+                "document {} gave {read} bytes of version {number}, and it has {}",
+                way.node, copied.size
+            );
+            return Err(Failure::transient(what).into());
+        }
+        let rest = buffer.freeze();
+        match to {
+            To::Nowhere => {}
+            To::Whole => self.systems.iconik.put_whole(&way.upload, rest).await?,
+            To::Parts { .. } if rest.is_empty() => {}
+            To::Parts { .. } => {
+                self.send_part(way, copied, part, to, rest, &mut sent)
+                    .await?;
+            }
+        }
+        sent.digest = Sha256Digest(hasher.finalize().into());
+        Ok(sent)
+    }
+
+    /// Sends a part, unless the store has it: for all that is known, a part with the MD5 of the
+    /// same bytes as its entity tag.
+    async fn send_part(
+        &self,
+        way: &Way<'_>,
+        copied: &Copied,
+        part: ByteCount,
+        to: &To,
+        content: Bytes,
+        sent: &mut Sent,
+    ) -> Result<(), Error> {
+        let To::Parts { id, there } = to else {
+            return Ok(());
+        };
+        let number = u32::try_from(sent.parts.len() + 1).unwrap_or(u32::MAX);
+        let all = u32::try_from(copied.size.div_ceil(part)).unwrap_or(u32::MAX);
+        let tag = hex::encode(Md5::digest(&content));
+        let same = there.get(&number).filter(|there| {
+            there.size == content.len() as u64 && there.etag.trim_matches('"') == tag
+        });
+        let done = match same {
+            Some(there) => there.clone(),
+            None => {
+                let iconik = &self.systems.iconik;
+                let put = iconik
+                    .put_part(&way.upload, id, number, all, content)
+                    .await?;
+                crash_point("copy-part");
+                put
+            }
+        };
+        sent.parts.insert(number, done);
+        Ok(())
+    }
+}
+
+/// Where bytes go.
+enum To {
+    /// Nowhere: they are there, and only hashed.
+    Nowhere,
+    /// In one piece.
+    Whole,
+    /// In parts, some of which may be there.
+    Parts {
+        id: String,
+        there: std::collections::BTreeMap<u32, Part>,
+    },
+}
+
+/// What was sent.
+struct Sent {
+    parts: std::collections::BTreeMap<u32, Part>,
+    digest: Sha256Digest,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self {
+            parts: std::collections::BTreeMap::new(),
+            digest: Sha256Digest([0; 32]),
+        }
+    }
+}
+
+/// The name of a copy: the document's, with the ending of its file where it has none of its own.
+fn file_name(document: &str, file: &str) -> String {
+    let name: String = document
+        .chars()
+        .map(|c| {
+            if matches!(c, '/' | '\\') || c.is_control() {
+                '_'
+            } else {
+                c
+            }
+        })
+        .collect();
+    let ending = |name: &str| {
+        let (stem, ending) = name.rsplit_once('.')?;
+        let plain = !stem.is_empty() && (1..=5).contains(&ending.len());
+        let plain = plain && ending.chars().all(|c| c.is_ascii_alphanumeric());
+        plain.then(|| ending.to_owned())
+    };
+    match (ending(&name), ending(file)) {
+        (None, Some(ending)) => format!("{name}.{ending}"),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_named_like_its_document_and_ends_like_its_file() {
+        assert_eq!(file_name("Brief", "b.pdf"), "Brief.pdf");
+        assert_eq!(file_name("Brief.docx", "b.pdf"), "Brief.docx");
+        assert_eq!(file_name("A/B v1.2 final", "x"), "A_B v1.2 final");
+        assert_eq!(file_name("Brief", "none"), "Brief");
+    }
+}
