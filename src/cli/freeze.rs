@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         (freeze::of(&ledger).await?, unmoved, Some(ledger))
     };
     let output = &context.output;
-    let would = if arguments.dry_run { "would be " } else { "" };
+    let would = if arguments.dry_run { "would be" } else { "is" };
     let (state, freeze) = match (arguments.lift, standing) {
         (false, Some(standing)) => {
             output.say(format!("already {}; nothing is changed", said(&standing)));
@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
                 freeze::set(ledger, &mark).await?;
             }
             output.say(format!(
-                "the migration {would}{} now: `migrate` moves nothing until `longhaul freeze --lift`",
+                "the migration {would} {} now: `migrate` moves nothing until `longhaul freeze --lift`",
                 styled(GOOD, "frozen")
             ));
             ("frozen", Some(mark))
@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
                 freeze::lift(ledger, standing, &mark).await?;
             }
             output.say(format!(
-                "the freeze {would}{}: `migrate` moves what is new or changed again",
+                "the freeze {would} {}: `migrate` moves what is new or changed again",
                 styled(GOOD, "lifted")
             ));
             ("lifted", Some(mark))

@@ -161,7 +161,7 @@ pub(crate) async fn dry_run(
     selection: Selection,
     moving: &Moving,
 ) -> anyhow::Result<Exit> {
-    go(context, selection, moving, &Planning::default()).await
+    Box::pin(go(context, selection, moving, &Planning::default())).await
 }
 
 async fn go(
@@ -276,7 +276,7 @@ async fn go(
         known.probe = tokio::select! {
             biased;
             () = stop.drain.cancelled() => None,
-            probed = probe(&systems, &intake, &pace, chosen) => Some(probed?),
+            probed = Box::pin(probe(&systems, &intake, &pace, chosen)) => Some(probed?),
         };
     }
     let stated = match (&selection.from, depth) {

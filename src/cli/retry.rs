@@ -71,7 +71,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             0 => String::new(),
             unplanned => format!("; {unplanned} more could not be planned"),
         };
-        let said = format!("{} items would be tried again{more}", would.items);
+        let plural = if would.items == 1 { "" } else { "s" };
+        let said = format!("{} item{plural} would be tried again{more}", would.items);
         steer::say(context, "retry", &said);
         return Ok(Exit::Done);
     }

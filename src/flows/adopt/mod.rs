@@ -142,30 +142,52 @@ impl Matching {
         };
         let mut items = looked.items;
         let count = items.len();
-        let verdict = match (looked.left_out, items.pop()) {
-            (Some((_, why)), _) => Verdict::Unclear(why),
-            (None, None) => Verdict::Unclear("it has no master".to_owned()),
-            (None, Some((item, _))) if item.refused.is_some() => {
-                Verdict::Unclear(item.refused.map_or_else(String::new, |refused| refused.2))
+        let newest = items.pop();
+        let hindrance = match (&looked.left_out, &newest) {
+            (Some((_, why)), _) => Some(why.clone()),
+            (None, None | Some((NewItem { refused: None, .. }, None))) => {
+                Some("it has no master".to_owned())
             }
-            (None, Some(_)) if count > 1 && self.intake.all_versions => Verdict::Unclear(format!(
+            (None, Some((item, _))) if item.refused.is_some() => {
+                item.refused.as_ref().map(|refused| refused.2.clone())
+            }
+            (None, Some((item, Some(master)))) if item.kind != "document" || master.many => {
+                Some("its master is a set of files, which are not matched".to_owned())
+            }
+            (None, Some(_)) if count > 1 && self.intake.all_versions => Some(format!(
                 "it has {count} versions, and which one the document holds is not known; iconik.versions = \"current\" matches the newest alone"
             )),
-            (None, Some((item, Some(master)))) => {
-                match self
-                    .matched(&item, &master, &mut matched.node, in_hand)
-                    .await
-                {
-                    Ok(verdict) => verdict,
-                    Err(Error::Engine(failure))
-                        if failure.class == FailureClass::ItemIsWrong || is_hidden(&failure) =>
-                    {
-                        Verdict::Unclear(failure.message)
+            (None, Some(_)) => None,
+        };
+        let looked = async {
+            match (hindrance, newest) {
+                (Some(why), newest) => {
+                    // Without a document there is nothing to be unclear about.
+                    if matched.node.is_none() {
+                        matched.node = match &newest {
+                            Some((item, _)) => self.named(item).await?,
+                            None => None,
+                        };
                     }
-                    Err(error) => return Err(error),
+                    Ok(match matched.node {
+                        Some(_) => Verdict::Unclear(why),
+                        None => Verdict::Is("absent", why),
+                    })
                 }
+                (None, Some((item, Some(master)))) => {
+                    self.matched(&item, &master, &mut matched.node, in_hand)
+                        .await
+                }
+                (None, _) => Ok(Verdict::Unclear("it has no master".to_owned())),
             }
-            (None, Some((_, None))) => Verdict::Unclear("it has no master".to_owned()),
+        };
+        let verdict = match looked.await {
+            Err(Error::Engine(failure))
+                if failure.class == FailureClass::ItemIsWrong || is_hidden(&failure) =>
+            {
+                Verdict::Unclear(failure.message)
+            }
+            other => other?,
         };
         (matched.outcome, matched.detail) = match verdict {
             Verdict::Is(word, detail) => (word, detail),
@@ -185,21 +207,13 @@ impl Matching {
         let (Some(file), Some(source)) = (item.files.first(), master.files.first()) else {
             return unclear("it has no file".to_owned());
         };
-        if item.kind != "document" || master.many {
-            return unclear("its master is a set of files, which are not matched".to_owned());
-        }
         let found = match *node {
-            Some(node) => node,
-            None => {
-                let there = self.systems.destination.child(self.folder, &item.name);
-                match there.await? {
-                    Some(there) => there.id,
-                    None => {
-                        let text = format!("folder {} has no {:?}", self.folder, item.name);
-                        return Ok(Verdict::Is("absent", text));
-                    }
-                }
-            }
+            Some(node) => Some(node),
+            None => self.named(item).await?,
+        };
+        let Some(found) = found else {
+            let text = format!("folder {} has no {:?}", self.folder, item.name);
+            return Ok(Verdict::Is("absent", text));
         };
         *node = Some(found);
         if let Some(verdict) = self.known(item, &file.marker, found)? {
@@ -212,6 +226,12 @@ impl Matching {
         let verdict = self.compare(item, master, source, found).await;
         held().remove(&found);
         verdict
+    }
+
+    /// What has the name that an item would be filed under.
+    async fn named(&self, item: &NewItem) -> Result<Option<NodeId>, Error> {
+        let there = self.systems.destination.child(self.folder, &item.name);
+        Ok(there.await?.map(|there| there.id))
     }
 
     /// What the ledger says of the asset's version.
