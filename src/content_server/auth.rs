@@ -376,7 +376,7 @@ impl SignIn {
                 self.stop(format!(
                     "content server refused the sign-in of {}: {}; check the name and the secret, and that the account is not locked",
                     self.auth.who(),
-                    refusal.text
+                    refusal.text.trim_end_matches('.')
                 ))
             }
             _ => {
