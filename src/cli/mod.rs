@@ -126,7 +126,6 @@ enum Command {
     Bench(simulate::bench::Arguments),
     /// Write a settings file to fill in
     Init(init::Arguments),
-    /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
     Plan(plan::Arguments),
     Archive(archive::Arguments),
