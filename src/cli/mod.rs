@@ -127,7 +127,6 @@ enum Command {
     Bench(bench::Arguments),
     /// Write a settings file to fill in
     Init(init::Arguments),
-    /// Look at everything a run needs before it starts
     Doctor(doctor::Arguments),
     Plan(plan::Arguments),
     Archive(archive::Arguments),

@@ -453,7 +453,7 @@ async fn trouble(
         ));
         context.output.event(
             "item",
-            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message, "attempts": item.attempts, "remedy": class.map(|class| class.remedy(state))}),
+            json!({"item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason, "message": message, "attempts": item.attempts, "remedy": class.map(|class| class.remedy_for(state, item.reason.as_deref()))}),
         );
     }
     if items.len() > SHOWN {

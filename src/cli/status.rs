@@ -314,7 +314,7 @@ fn one(context: &Context, state: &str, item: &Item) {
             "item": item.id, "key": item.key, "title": item.title, "state": state, "class": item.class, "reason": item.reason,
             "message": item.message, "attempts": item.attempts, "next_at": item.next_at, "node": item.node,
             "version": item.version, "proof": item.proof, "bytes": item.bytes,
-            "remedy": class.map(|class| class.remedy(state)),
+            "remedy": class.map(|class| class.remedy_for(state, item.reason.as_deref())),
         }),
     );
 }

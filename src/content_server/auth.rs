@@ -376,11 +376,18 @@ impl SignIn {
                 self.stop(format!(
                     "content server refused the sign-in of {}: {}; check the name and the secret, and that the account is not locked",
                     self.auth.who(),
-                    refusal.text
+                    refusal.text.trim_end_matches('.')
                 ))
             }
             _ => {
+                let elsewhere = matches!(&error, Error::Refused(refusal)
+                    if refusal.status == 404 || (300..400).contains(&refusal.status));
                 let mut failure = error.into_failure(Effect::Repeatable).context(doing);
+                if elsewhere {
+                    failure.message.push_str(
+                        "; is the address right? It ends with the program, such as /otcs/cs.exe",
+                    );
+                }
                 if failure.class == FailureClass::ItemIsWrong {
                     // No single item is at fault when nobody can sign in.
                     failure.class = FailureClass::RetryLater;

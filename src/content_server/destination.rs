@@ -4,20 +4,33 @@
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 
-use super::Client;
 use super::categories::CategoryValues;
 use super::errors::{Effect, Error};
 use super::filing;
 use super::upload::session_failure;
+use super::{Client, Profile};
 use crate::transfer::{
     Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Part, PartReceipt,
     Session, Version, Window,
 };
-use crate::types::{ByteCount, Failure, NodeId, VersionNumber};
+use crate::types::{ByteCount, Failure, FailureClass, NodeId, Reason, VersionNumber};
 
 /// The failure of a call that may be repeated.
 fn plain(doing: String) -> impl FnOnce(Error) -> Failure {
     move |error| error.into_failure(Effect::Repeatable).context(doing)
+}
+
+impl Client {
+    /// A refusal of a name or a move by a server that nobody asked for its rules: how to ask.
+    fn unasked(&self, mut failure: Failure) -> Failure {
+        let refused = failure.class == FailureClass::ItemIsWrong && failure.reason == Reason::Other;
+        if refused && *self.profile() == Profile::default() {
+            failure.message.push_str(
+                "; `longhaul doctor --probe --yes` learns which names and moves this server takes, and longhaul then keeps to them",
+            );
+        }
+        failure
+    }
 }
 
 impl Destination for Client {
@@ -208,6 +221,7 @@ impl Destination for Client {
             self.put_node(node, Some(parent), Some(name))
                 .await
                 .map_err(plain(doing))
+                .map_err(|failure| self.unasked(failure))
         }
         .boxed()
     }
@@ -238,6 +252,7 @@ impl Destination for Client {
             self.put_node(node, None, Some(name))
                 .await
                 .map_err(plain(format!("renaming node {node} to {name:?}")))
+                .map_err(|failure| self.unasked(failure))
         }
         .boxed()
     }

@@ -15,6 +15,8 @@ use crate::types::{Failure, FailureClass, Reason};
 
 /// Longest quotation of the server's words in a message, in characters.
 const LONGEST_QUOTE: usize = 240;
+/// Characters kept at either end of what the server quotes.
+const QUOTED_ENDS: usize = 30;
 /// Words this long made of ticket and key letters are taken for secrets and left out.
 const SECRET_LENGTH: usize = 40;
 
@@ -91,7 +93,9 @@ pub(super) enum Error {
     #[error("{failure}")]
     Broken { failure: Failure, not_done: bool },
     /// A success that says nothing usable.
-    #[error("content server's answer cannot be used: {0}")]
+    #[error(
+        "content server's answer cannot be used: {0}; where a page came, a portal or proxy may have answered in its place"
+    )]
     Unreadable(String),
     /// Signing in was refused or impossible; the call itself was not carried out.
     #[error("{0}")]
@@ -106,6 +110,9 @@ impl Refusal {
                 "; a web server or proxy before it takes no body of that size in one request: raise \
                  its limit, or have upload sessions (Large File Upload) turned on for that size; \
                  nothing was stored"
+            }
+            Meaning::Throttled => {
+                "; too many calls for it or for a gateway before it: lower content_server.uploads, or have the limit raised for longhaul's user"
             }
             _ => "",
         }
@@ -416,6 +423,7 @@ fn without_quoted(text: &str) -> String {
 /// The server's words as they may stand in a message: one line, shortened, without anything that
 /// looks like a ticket, a key or the query of an address.
 pub(super) fn quote(text: &str) -> String {
+    let text = &shorten_quoted(text);
     let mut quoted = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         if word.is_empty() {
@@ -438,6 +446,23 @@ pub(super) fn quote(text: &str) -> String {
         Some((cut, _)) => format!("{}…", &quoted[..cut]),
         None => quoted,
     }
+}
+
+/// The text with what the server quotes of ours (a name of 300 characters) cut in its middle, so
+/// that the server's own words behind it are still there.
+fn shorten_quoted(text: &str) -> String {
+    let (Some(opening), Some(closing)) = (text.find('\''), text.rfind('\'')) else {
+        return text.to_owned();
+    };
+    let (before, rest) = text.split_at(opening);
+    let (inside, after) = rest.split_at(closing - opening);
+    let letters: Vec<char> = inside.chars().collect();
+    if letters.len() <= 2 * QUOTED_ENDS + 1 {
+        return text.to_owned();
+    }
+    let start: String = letters[..QUOTED_ENDS].iter().collect();
+    let end: String = letters[letters.len() - QUOTED_ENDS..].iter().collect();
+    format!("{before}{start}…{end}{after}")
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -785,6 +810,19 @@ mod tests {
         );
         assert!(quoted.chars().count() <= LONGEST_QUOTE + 1);
         assert!(!quoted.contains("aB3+aB3+"));
+    }
+
+    #[test]
+    fn a_long_name_does_not_hide_what_is_said_of_it() {
+        let name = "it's ".repeat(60);
+        let text = format!("the length of '{name}' is greater than the maximum length (100)");
+        let quoted = quote(&text);
+        assert!(
+            quoted.ends_with("greater than the maximum length (100)"),
+            "{quoted}"
+        );
+        assert!(quoted.starts_with("the length of 'it's it's"), "{quoted}");
+        assert_eq!(quote("name 'a' is taken"), "name 'a' is taken");
     }
 
     #[test]

@@ -303,8 +303,26 @@ async fn judge_name(resolver: &Resolver, origin: &Origin) -> Result<(), Error> {
 fn tcp_error(host: &str, error: &(dyn StdError + 'static)) -> Error {
     own(error).unwrap_or_else(|| Error::Connect {
         host: host.to_owned(),
-        cause: chain(error),
+        cause: system_words(error).unwrap_or_else(|| chain(error)),
     })
+}
+
+/// What the operating system's refusal means, where people ask what it means.
+fn system_words(error: &(dyn StdError + 'static)) -> Option<String> {
+    let system = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>())?;
+    let meaning = match system.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens at that port; is the address right, and the service up?"
+        }
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "there is no way to it from this machine; look at the network, VPN and routes"
+        }
+        io::ErrorKind::TimedOut => {
+            "nobody answers; a firewall may swallow the connection, or the service is down"
+        }
+        _ => return None,
+    };
+    Some(format!("{meaning} ({system})"))
 }
 
 /// Our own error, when it is the cause of another.

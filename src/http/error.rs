@@ -52,7 +52,9 @@ pub enum Error {
         belongs: String,
     },
     /// The name has no address. Tried again.
-    #[error("{host} has no address: {cause}")]
+    #[error(
+        "{host} has no address; check how it is spelt, and the name service of this machine ({cause})"
+    )]
     Dns {
         /// The name.
         host: String,

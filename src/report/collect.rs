@@ -232,7 +232,8 @@ impl Walk {
             let key = (row.state.clone(), class.clone(), reason.clone());
             let group = self.groups.entry(key).or_insert_with(|| Group {
                 state: row.state.clone(),
-                remedy: FailureClass::from_name(&class).map(|class| class.remedy(&row.state)),
+                remedy: FailureClass::from_name(&class)
+                    .map(|class| class.remedy_for(&row.state, row.reason.as_deref())),
                 class,
                 reason,
                 items: 0,

@@ -236,6 +236,7 @@ fn next_state(shared: &Shared, item: &Item, failure: &Failure) -> (&'static str,
             let wait = failure
                 .retry_after
                 .unwrap_or(Duration::from_secs(60))
+                .max(shared.config.first_backoff)
                 .min(longest(shared));
             ("waiting", item.attempts, wait)
         }

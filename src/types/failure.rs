@@ -111,6 +111,25 @@ impl FailureClass {
         }
     }
 
+    /// What helps when an item of this class is in `state` for `reason`, by the reason's name.
+    pub fn remedy_for(self, state: &str, reason: Option<&str>) -> &'static str {
+        match (self, state, reason) {
+            (Self::RetryLater, "waiting", Some("full")) => {
+                "make room: Content Server's storage or the folder's quota is full; each is tried again at its time, `longhaul retry --class retry-later` tries at once"
+            }
+            (Self::RetryLater, "waiting", Some("locked")) => {
+                "whoever reserved it gives it back; each is tried again at its time, `longhaul retry --class retry-later` tries at once"
+            }
+            (Self::RetryLater, "waiting", Some("cold-storage")) => {
+                "nothing to do: the storage is bringing it back, which takes hours; it is looked at again by itself, `longhaul retry --class retry-later` looks at once"
+            }
+            (Self::ItemIsWrong, "parked", Some("inaccessible")) => {
+                "see that it is still there and that longhaul's user may see it, then `longhaul retry --class item-is-wrong`; or settle one for good: `longhaul decide KEY --decline --because TEXT`"
+            }
+            _ => self.remedy(state),
+        }
+    }
+
     /// What helps when items of this class are in `state`.
     pub fn remedy(self, state: &str) -> &'static str {
         match state {
@@ -306,6 +325,11 @@ mod tests {
                 );
             }
             assert_eq!(class.title().replace(' ', "-"), class.as_str());
+        }
+        for reason in ["full", "locked", "cold-storage"] {
+            let remedy = FailureClass::RetryLater.remedy_for("waiting", Some(reason));
+            assert!(remedy.contains("`longhaul "), "{reason}");
+            assert_ne!(remedy, FailureClass::RetryLater.remedy("waiting"));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::content_server::{WorkflowMap, WorkflowStep};
 use longhaul::types::KIB;
 use serde_json::Value;
 
@@ -124,4 +125,73 @@ fn a_written_settings_file_is_private_and_checked_once_it_is_filled_in() {
     std::fs::write(&path, filled).expect("a file");
     let (code, lines) = run(&["settings", "check"]);
     assert_eq!(code, 0, "{lines:#?}");
+}
+
+const FLOWS: &str = r#"
+[references]
+audience = 987654
+[references.rules.briefs]
+collections = ["COLLECTION"]
+folder = 987655
+[lifecycle]
+expiry = "expires_on"
+destroy = true
+cross_reference = "None such"
+attribute = { category = "Media record", attribute = "No such attribute", values = { obsolete = "x" } }
+[exchange]
+comments = { category = "Media record", attribute = "No such attribute" }
+[schedule]
+flows = ["metadata", "dance"]
+[[approval.routes]]
+name = "legal"
+map = "Legal review"
+[[approval.routes]]
+name = "gone"
+map = "No such map"
+"#;
+
+#[test]
+fn what_the_flows_are_configured_with_is_looked_at() {
+    let file = FileSpec::generated("master.mxf", 1, KIB);
+    let campaign = Campaign::new()
+        .asset(AssetSpec::new("Master", vec![file]))
+        .workflow(WorkflowMap::new(
+            "Legal review",
+            vec![WorkflowStep::new("Legal", "lena")],
+        ));
+    let systems = Systems::start(Options::with(campaign));
+    let collection = systems.simulator.collection();
+    let sections = FLOWS.replace("COLLECTION", &collection);
+    systems.configure(Extra {
+        sections: &sections,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 2, "{lines:#?}");
+    let maps = check(&lines, "approval");
+    assert_eq!(maps["verdict"], "unknown", "nothing is filed yet: {maps}");
+    for (what, verdict) in [
+        ("references' audience", "fail"),
+        ("references `briefs`", "fail"),
+        ("lifecycle", "fail"),
+        ("cross-references", "fail"),
+        ("lifecycle.destroy", "warn"),
+        ("exchange", "fail"),
+        ("schedule", "fail"),
+    ] {
+        assert_eq!(check(&lines, what)["verdict"], verdict, "{what}");
+    }
+    assert!(
+        check(&lines, "schedule")["found"]
+            .to_string()
+            .contains("dance")
+    );
+
+    systems.archive(&[]);
+    let (_, lines) = systems.run(&["doctor"]);
+    assert_eq!(check(&lines, "approval `legal`")["verdict"], "ok");
+    let gone = check(&lines, "approval `gone`");
+    assert_eq!(gone["verdict"], "fail");
+    assert!(gone["found"].to_string().contains("Legal review"), "{gone}");
+    systems.stop();
 }

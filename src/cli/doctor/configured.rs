@@ -2,7 +2,7 @@
 //! schedules that the settings name.
 
 use super::super::exit::Exit;
-use super::super::{approval, exchange, lifecycle, references, schedule};
+use super::super::{approval, exchange, explain, lifecycle, references, schedule};
 use super::{Findings, cross_reference, folder};
 use crate::content_server::Client;
 use crate::flows::approval::startable;
@@ -120,10 +120,12 @@ async fn look_at_references(
                 "references' audience",
                 format!("member {audience} is there"),
             ),
-            Err(error) => findings.error(
+            // A missing member looks like a server in trouble, which was seen to be well before.
+            Err(error) => findings.fail(
                 "references' audience",
-                &error,
+                explain(&error),
                 "name the id of a group in `references.audience`",
+                Exit::Usage,
             ),
         }
     }

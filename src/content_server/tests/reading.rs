@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 
+use super::super::Profile;
 use super::*;
 use crate::transfer::{ByteStream, Destination};
 use crate::types::{FailureClass, NodeId, Reason, VersionNumber};
@@ -390,6 +391,25 @@ async fn content_is_read_from_any_byte_whether_or_not_ranges_are_honoured() {
         }
         assert_eq!(server.seen()[0].line(), "GET v2/nodes/5/versions/2/content");
     }
+}
+
+#[tokio::test]
+async fn ranges_are_not_asked_for_where_they_are_known_to_be_passed_over() {
+    let server = Server::start(|_| download(200, CONTENT)).await;
+    let client = server.client();
+    client.learn(Profile {
+        ranges: Some(false),
+        ..Profile::default()
+    });
+    let content = client.read(NodeId(5), VersionNumber(2), 4).await.unwrap();
+    assert_eq!(collect(content).await.unwrap(), &CONTENT[4..]);
+    let seen = server.seen();
+    let reads: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.path.ends_with("content"))
+        .collect();
+    assert_eq!(reads.len(), 1);
+    assert_eq!(reads[0].header("range"), "");
 }
 
 #[tokio::test]

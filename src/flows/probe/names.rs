@@ -10,7 +10,7 @@ use crate::types::{Failure, FailureClass, NodeId, Reason};
 /// Shorter limits than this leave no room for what longhaul adds to a name.
 const LEAST: usize = 64;
 /// Characters that some servers and what stands before them refuse.
-const SUSPECTS: &str = "/\\*?<>|\"'#%&+;";
+const SUSPECTS: &str = "/\\*?<>|\"'#%&+;~";
 
 /// What came of a name.
 enum Named {
@@ -176,12 +176,20 @@ impl Asking<'_> {
                 Named::Changed(_) | Named::Refused(_) => refused.push(character),
             }
         }
+        let marks = refused.contains('~');
         let rules = NameRules {
-            refused: refused.clone(),
+            refused: refused.replace('~', ""),
             ..self.profile.names.clone()
         };
         self.profile.names = rules;
-        if refused.is_empty() {
+        if marks {
+            self.answer(
+                ASK,
+                Verdict::Fail,
+                format!("not kept: {refused}"),
+                "longhaul marks names that it had to change with ~: have the administrator look at what refuses it",
+            );
+        } else if refused.is_empty() {
             self.answer(
                 ASK,
                 Verdict::Unknown,

@@ -36,12 +36,18 @@ fn answers(text: &'static str) -> String {
 
 /// A TLS server whose certificate is for `name`, and the PEM of who issued it.
 fn tls(name: &str) -> (u16, String) {
+    tls_from(name, 2020)
+}
+
+/// The same with a certificate that is valid from a year on.
+fn tls_from(name: &str, year: i32) -> (u16, String) {
     let mut params = CertificateParams::new(Vec::new()).expect("parameters");
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -228,9 +234,18 @@ fn what_is_wrong_on_the_way_is_said_with_who_stands_in_it() {
     );
     golden.against("another host in the certificate", &systems, &archive, 69);
     golden.text = golden.text.replace(&port.to_string(), "PORT");
+    let (port, pem) = tls_from("localhost", 2090);
+    systems.place.write("ca.pem", &pem);
+    let text = own.replacen(&iconik, &format!("https://localhost:{port}"), 1);
+    systems.place.write(
+        "longhaul.toml",
+        &format!("{text}\n[network]\nca_file = \"ca.pem\"\n"),
+    );
+    golden.against("this machine's clock is behind", &systems, &archive, 69);
+    golden.text = golden.text.replace(&port.to_string(), "PORT");
     systems.place.write("ca.pem", "not a certificate");
     golden.against("a CA file that is not PEM", &systems, &archive, 2);
     golden.text = golden.text.replace(&port.to_string(), "PORT");
     systems.stop();
-    golden.check(6);
+    golden.check(7);
 }

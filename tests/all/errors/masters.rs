@@ -164,6 +164,48 @@ fn what_content_server_makes_of_a_master_is_said_with_its_node() {
     options.content_server.body_limit = Some(MIB);
     archived(&mut golden, "multipart off", systems(options), 1);
 
+    let answer = |code, body: &str| Action::Status {
+        code,
+        headers: [("retry-after".to_owned(), "0".to_owned())].into(),
+        body: body.into(),
+        applied: false,
+        read_body: true,
+    };
+    let busy = answer(429, "{\"error\":\"Rate limit exceeded\"}");
+    archived(
+        &mut golden,
+        "too many calls, all night",
+        faulty(small(), "POST", create, busy),
+        75,
+    );
+    let long = format!("{}.mxf", "a long title ".repeat(12));
+    let mut options = Options::with(Campaign::new().asset(AssetSpec::new(
+        "Master",
+        vec![FileSpec::generated(&long, 1, 5_000)],
+    )));
+    options.content_server.names.limit = 100;
+    archived(&mut golden, "name too long", systems(options), 1);
+    // The ticket ends in the middle, and the password was changed meanwhile.
+    let over = answer(401, "{\"error\":\"Authentication Required\"}");
+    let systems_of = faulty(small(), "POST", create, over);
+    let changed = Rule::new(answer(
+        401,
+        "{\"error\":\"Invalid username/password specified.\"}",
+    ));
+    let changed = changed.on(System::ContentServer).method("POST");
+    systems_of
+        .simulator
+        .faults()
+        .add(changed.path("*/v1/auth").nth(2));
+    let collection = systems_of.simulator.collection();
+    golden.against(
+        "ticket over, password changed",
+        &systems_of,
+        &["archive", &collection, "--no-wait"],
+        77,
+    );
+    systems_of.stop();
+
     let flip = Action::FlipBit {
         at: 20_000,
         request: true,
@@ -241,5 +283,5 @@ fn what_content_server_makes_of_a_master_is_said_with_its_node() {
         &said,
     );
     systems.stop();
-    golden.check(9);
+    golden.check(12);
 }
