@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn a_disposition_search_is_started_only_when_it_is_said() {
+        let of = |start: &str| {
+            let outcome = format!(
+                "[lifecycle]\noutcome = {{ from = \"disposition\", search = 7{start}, values = {{ x = \"retain\" }} }}"
+            );
+            read(&outcome).unwrap().lifecycle.outcome.unwrap().place
+        };
+        assert_eq!(of(""), OutcomePlace::Disposition(NodeId(7), false));
+        assert_eq!(
+            of(", start = true"),
+            OutcomePlace::Disposition(NodeId(7), true)
+        );
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_said_with_what_can() {
         for (text, said) in [
             (
@@ -266,6 +281,10 @@ mod tests {
             (
                 "outcome = { from = \"schedule\", search = 7, values = {} }",
                 "takes `category`",
+            ),
+            (
+                "outcome = { from = \"schedule\", start = true, values = {} }",
+                "takes `start` with a `search` only",
             ),
             (
                 "outcome = { from = \"schedule\", values = { x = \"burn\" } }",

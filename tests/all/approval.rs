@@ -658,6 +658,31 @@ fn after_the_loss_of_the_ledger_no_archived_process_is_started_again() {
 }
 
 #[test]
+fn what_others_wrote_in_the_history_decides_nothing() {
+    let systems = start(1);
+    systems.must(&["approval"]);
+    let process = id(&processes(&systems)[0]);
+    for step in ["Approve", "Approve"] {
+        act(&systems, process, step, "");
+    }
+    systems.must(&["approval"]);
+    act(&systems, process, "archive", "");
+    let iconik = systems.simulator.iconik();
+    for row in iconik.rows(Kind::History) {
+        let line = row["id"].as_str().expect("an id");
+        assert!(iconik.change(Kind::History, line, json!({"user_id": "somebody"})));
+    }
+    lose_ledger(&systems);
+    let (code, lines) = systems.run(&["approval"]);
+    assert_eq!(
+        (code, outcomes(&lines)),
+        (3, json!({"found": 1, "puzzling": 1}))
+    );
+    assert_eq!(processes(&systems).len(), 1);
+    systems.stop();
+}
+
+#[test]
 fn a_word_on_the_document_that_nobody_remembers_waits_for_a_person() {
     let systems = start(1);
     systems.must(&["approval"]);
