@@ -4,10 +4,10 @@
 //! What servers do differently (ranges, moving and renaming at once, names, descriptions, upload
 //! sessions) is asked by doing it to documents of a few bytes. Everything made carries a mark that
 //! the ledger knew before the server did, so that a probe that was killed leaves nothing that the
-//! next one does not find ([`scratch`]). What cannot be asked without harm is in [`NOT_ASKED`].
+//! next one does not find (`scratch.rs`). What cannot be asked without harm is in [`NOT_ASKED`].
 //!
 //! The answers the client goes by are a [`Profile`], kept with the address and the release that
-//! gave it ([`stored`]); another release has to be asked again.
+//! gave it ([`profiles`]); another release has to be asked again.
 //!
 //! | File | Holds |
 //! |---|---|
