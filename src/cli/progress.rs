@@ -34,7 +34,7 @@ pub(crate) struct Shown {
     /// One line for people.
     pub(crate) text: String,
     /// The type of the JSON line.
-    pub(crate) event: &'static str,
+    pub(crate) json_type: &'static str,
     /// What it holds.
     pub(crate) data: serde_json::Value,
 }
@@ -81,7 +81,7 @@ where
             bar.tick();
         } else {
             output.note(shown.text);
-            output.event(shown.event, shown.data);
+            output.event(shown.json_type, shown.data);
         }
         // Looking may take a moment; it gets a tenth of the time at most.
         tokio::time::sleep(began.elapsed() * 9).await;
@@ -96,7 +96,7 @@ impl Watch {
             let status = watch.status().await?;
             Some(Shown {
                 text: text(&status),
-                event: "progress",
+                json_type: "progress",
                 data: line(&status),
             })
         })

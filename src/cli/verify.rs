@@ -150,7 +150,7 @@ impl Tally {
         }
         Shown {
             text,
-            event: "verifying",
+            json_type: "verifying",
             data: json!({"files": files, "bytes": bytes, "bytes_total": total, "differ": differ}),
         }
     }

@@ -319,9 +319,11 @@ fn check_content(conn: &Connection, path: &Path) -> Result<(), Error> {
     if found == "ok" {
         return Ok(());
     }
+    // SQLite heads its findings with a line of its own.
+    let findings = found.lines().filter(|line| !line.starts_with("***"));
     Err(Error::Damaged {
         path: path.to_owned(),
-        detail: found,
+        detail: findings.collect::<Vec<_>>().join("; "),
     })
 }
 

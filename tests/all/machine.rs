@@ -22,8 +22,9 @@ fn printed() -> BTreeSet<String> {
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("a source file");
-            for (at, _) in text.match_indices(".event(") {
-                let rest = text[at + ".event(".len()..].trim_start();
+            let calls = text.match_indices(".event(");
+            for (at, what) in calls.chain(text.match_indices("json_type: ")) {
+                let rest = text[at + what.len()..].trim_start();
                 if let Some(rest) = rest.strip_prefix('"') {
                     found.insert(rest.split('"').next().unwrap_or_default().to_owned());
                 }
