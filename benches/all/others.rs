@@ -1,5 +1,6 @@
 //! What people use today, from the same storage: `curl | tee | curl` with `sha256sum` beside it,
-//! and rclone with its hashing overlay.
+//! and rclone, which copies without a digest: its hashing overlay records none of what `copyurl`
+//! streams.
 //!
 //! Both read the signed address that longhaul reads and put the master to a WebDAV server in this
 //! process that counts and discards, because neither speaks to Content Server. They keep no
@@ -41,10 +42,9 @@ curl --silent --show-error --fail "$FROM" | tee digest.pipe | curl --silent --sh
 wait
 cut -d' ' -f1 digest"#;
 
-/// What rclone is run as; `hashed:` is its hashing overlay over the WebDAV server.
+/// What rclone is run as.
 const RCLONE: &str = r#"set -euo pipefail
-"$RCLONE" --config rclone.conf --cache-dir . copyurl "$FROM" hashed:master.mxf
-"$RCLONE" --config rclone.conf --cache-dir . hashsum sha256 hashed:master.mxf | cut -d' ' -f1"#;
+"$RCLONE" --config rclone.conf --cache-dir . copyurl "$FROM" sink:master.mxf"#;
 
 pub(crate) async fn row(plan: &Plan) -> anyhow::Result<Row> {
     let size = plan.scaled(SIZE);
@@ -53,15 +53,9 @@ pub(crate) async fn row(plan: &Plan) -> anyhow::Result<Row> {
     for number in 0..=plan.runs {
         let a = longhaul(size).await?;
         let (b, digest) = shell(size, CURL, None).await?;
+        anyhow::ensure!(digest.len() == 64, "no SHA-256: {digest:?}");
         let c = match &rclone {
-            Some(program) => {
-                let (figures, other) = shell(size, RCLONE, Some(program)).await?;
-                anyhow::ensure!(
-                    digest == other,
-                    "sha256sum says {digest:?} and rclone {other:?}"
-                );
-                Some(figures)
-            }
+            Some(program) => Some(shell(size, RCLONE, Some(program)).await?.0),
             None => None,
         };
         plan.note(&format!(
@@ -92,7 +86,7 @@ pub(crate) async fn row(plan: &Plan) -> anyhow::Result<Row> {
         )
     } else {
         (
-            format!("curl {}; rclone {}", all(&curls), all(&rclones)),
+            format!("curl {}; rclone (no digest) {}", all(&curls), all(&rclones)),
             format!(
                 "{:.1} times curl, {:.1} times rclone",
                 rate(&ours) / rate(&curls),
@@ -101,7 +95,10 @@ pub(crate) async fn row(plan: &Plan) -> anyhow::Result<Row> {
         )
     };
     Ok(Row {
-        what: format!("One {} master with its SHA-256", display_bytes(size)),
+        what: format!(
+            "One {} master beside what people use today",
+            display_bytes(size)
+        ),
         longhaul: all(&ours),
         yardstick: theirs,
         target: String::new(),
@@ -145,10 +142,7 @@ async fn shell(size: u64, script: &str, rclone: Option<&str>) -> anyhow::Result<
     let to = format!("http://{}", listening.address);
     let from = ends::addresses(&simulator, &workload).remove(0);
     let folder = tempfile::tempdir()?;
-    let config = format!(
-        "[sink]\ntype = webdav\nurl = {to}\nvendor = other\n\n\
-         [hashed]\ntype = hasher\nremote = sink:\nhashes = sha256\nmax_age = off\n"
-    );
+    let config = format!("[sink]\ntype = webdav\nurl = {to}\nvendor = other\n");
     std::fs::write(folder.path().join("rclone.conf"), config)?;
     let (start, before) = (Instant::now(), children_cpu());
     let done = tokio::process::Command::new("bash")
@@ -174,7 +168,6 @@ async fn shell(size: u64, script: &str, rclone: Option<&str>) -> anyhow::Result<
         sink.size("/master.mxf")
     );
     let digest = String::from_utf8_lossy(&done.stdout).trim().to_owned();
-    anyhow::ensure!(digest.len() == 64, "no SHA-256: {digest:?}");
     Ok((Figures::new(size, seconds, cpu, 0), digest))
 }
 

@@ -114,6 +114,11 @@ pub(crate) async fn content_server(
     };
     let config = content_server::Config {
         request_limit: server.request_limit,
+        versioning: match server.versioning {
+            settings::Versioning::Standard => content_server::Versioning::Standard,
+            settings::Versioning::Major => content_server::Versioning::Major,
+            settings::Versioning::Minor => content_server::Versioning::Minor,
+        },
         ..content_server::Config::new(server.url.clone(), server.name.clone(), auth)
     };
     Ok(content_server::Client::new(http.clone(), config)?)

@@ -11,7 +11,6 @@ use ::http::Method;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Client;
 use super::call::Call;
 use super::categories::CategoryValues;
 use super::errors::{Effect, Error, Meaning};
@@ -19,6 +18,7 @@ use super::form::{FilePart, Form};
 use super::names::fold;
 use super::versions::description;
 use super::wire::{self, DOCUMENT, FOLDER, Properties};
+use super::{Client, Versioning};
 use crate::transfer::{Committed, Content, NewContent};
 use crate::types::{Failure, FailureClass, NodeId, Reason, UploadKey, VersionNumber};
 
@@ -78,17 +78,23 @@ impl Client {
         categories: &CategoryValues,
     ) -> Result<Committed, Error> {
         let mut parameters = new_node(DOCUMENT, parent, name, categories);
+        for (name, on) in self.counted(true) {
+            parameters[name] = on.into();
+        }
         let call = self.call(Method::POST, "v2/nodes");
         let (call, key) = match content {
             NewContent::Session(session) => {
                 let key = session.key;
                 let call = if categories.is_empty() {
-                    call.fields([
+                    let mut fields = vec![
                         ("parent_id", parent.to_string()),
                         ("type", DOCUMENT.to_string()),
                         ("name", name.to_owned()),
                         ("upload_key", key.0.clone()),
-                    ])
+                    ];
+                    let counted = self.counted(true).into_iter();
+                    fields.extend(counted.map(|(name, on)| (name, on.to_string())));
+                    call.fields(fields)
                 } else {
                     parameters["upload_key"] = key.as_str().into();
                     call.body(&parameters)
@@ -158,9 +164,13 @@ impl Client {
         let (call, key) = match content {
             NewContent::Session(session) => {
                 let key = session.key;
-                let call = call
-                    .fields([("upload_key", key.as_str()), ("description", note)])
-                    .cookies(self.jar(&key));
+                let mut fields = vec![
+                    ("upload_key", key.as_str().to_owned()),
+                    ("description", note.to_owned()),
+                ];
+                let counted = self.counted(false).into_iter();
+                fields.extend(counted.map(|(name, on)| (name, on.to_string())));
+                let call = call.fields(fields).cookies(self.jar(&key));
                 (call, Some(key))
             }
             NewContent::Body {
@@ -169,11 +179,29 @@ impl Client {
                 content,
             } => {
                 let file = file_part(&file_name, &mime, content);
-                (call.form(Form::new(&[("description", note)], file)), None)
+                let mut fields = vec![("description", note)];
+                let counted = self.counted(false).into_iter();
+                fields.extend(counted.map(|(name, on)| (name, if on { "true" } else { "false" })));
+                (call.form(Form::new(&fields, file)), None)
             }
         };
         let answer = self.commit(call, key.as_ref()).await?;
         added(&answer, node)
+    }
+
+    /// What the server is told of how a version counts, when that is not its own way: of a new
+    /// document, or of a version added to one.
+    fn counted(&self, new: bool) -> Vec<(&'static str, bool)> {
+        let major = match self.0.config.versioning {
+            Versioning::Standard => return Vec::new(),
+            Versioning::Major => true,
+            Versioning::Minor => false,
+        };
+        let mut told = vec![("add_major_version", major)];
+        if new {
+            told.push(("advanced_versioning", true));
+        }
+        told
     }
 
     /// Sends a commit: the server may work on it for as long as a request lives there.

@@ -29,7 +29,7 @@
 //!
 //! Left to others: when and how often to repeat a call, how many calls run at once, what to file
 //! where, and the proof of content by reading it back. Nothing here deletes a node or a version,
-//! but for the scratch of a probe, which must say of itself that it is one.
+//! but for the scratch of a probe or a trial, which must say of itself that it is one.
 
 mod auth;
 mod call;
@@ -119,6 +119,20 @@ pub struct Config {
     /// Rows per page of listings. The official clients ask for 100; larger pages are capped by
     /// some servers.
     pub page_size: u32,
+    /// How versions of the documents it creates are counted.
+    pub versioning: Versioning,
+}
+
+/// How versions of a document are counted. The kind is the document's: one that exists keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// One after the other.
+    #[default]
+    Standard,
+    /// Advanced, each a major version.
+    Major,
+    /// Advanced, each a minor version.
+    Minor,
 }
 
 impl Config {
@@ -131,6 +145,7 @@ impl Config {
             request_limit: Duration::from_secs(1800),
             part_limit: Duration::from_secs(300),
             page_size: 100,
+            versioning: Versioning::default(),
         }
     }
 }

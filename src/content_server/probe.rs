@@ -1,8 +1,9 @@
 //! The calls that ask a server how it behaves. They write, and only into a scratch folder.
 //!
-//! A scratch folder and everything made in it carry one mark as their description. What does not
-//! carry it is somebody else's: [`Client::delete_scratch`] looks at every node below before it
-//! deletes the folder, and leaves all of it where one is foreign.
+//! A scratch folder and what is made in it carry one mark as their description. What does not
+//! carry it, and is not known by its id to be of the trial that was made in it, is somebody
+//! else's: [`Client::delete_scratch`] looks at every node below before it deletes the folder, and
+//! leaves all of it where one is foreign.
 
 use std::collections::VecDeque;
 

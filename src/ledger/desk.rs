@@ -159,12 +159,12 @@ impl Reader {
     }
 
     /// Acknowledged parts of this run. Parts are forgotten when their file is committed, so there
-    /// are few of them.
+    /// are few of them: the cross joins begin with them, and not with all items.
     fn parts_confirmed(&self, run: RunId) -> Result<ByteCount, Error> {
         let found = self.many(
             &format!(
                 "SELECT coalesce(sum({PART_BYTES}), 0) FROM part
-                 JOIN file ON file.id = part.file JOIN item ON item.id = file.item
+                 CROSS JOIN file ON file.id = part.file CROSS JOIN item ON item.id = file.item
                  WHERE part.acked = 1 AND file.part_size IS NOT NULL AND item.run = ?1
                      AND item.state <> 'done' AND file.version IS NULL"
             ),

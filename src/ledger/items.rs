@@ -12,7 +12,7 @@ use super::change::{exists, found};
 use super::decode::{self, limit_of, stored};
 use super::rows::{Added, Entry, Item, NewFile, NewItem};
 use super::writer::Tx;
-use crate::types::{ItemId, RunId};
+use crate::types::{ByteCount, ItemId, RunId};
 
 /// States from which a person or `retry` may send an item back to the start.
 pub const STOPPED: [&str; 6] = [
@@ -171,11 +171,15 @@ pub(super) fn add(tx: &mut Tx<'_>, run: RunId, items: &[NewItem]) -> Result<Adde
 
 fn insert(tx: &mut Tx<'_>, run: RunId, item: &NewItem) -> Result<i64, Error> {
     let refused = item.refused.as_ref();
+    // Said at once: each change of a row's bytes is counted again.
+    let sizes = item.files.iter().map(|file| file.size);
+    let bytes = sizes.fold(0, ByteCount::saturating_add);
     tx.conn
         .prepare_cached(
             "INSERT INTO item (run, key, kind, title, parent, name, folded, marker, kin,
-                 fingerprint, source, state, class, reason, message, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 fingerprint, source, state, class, reason, message, record, files, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+                 ?17, ?18)",
         )?
         .execute(params![
             run.0,
@@ -194,6 +198,8 @@ fn insert(tx: &mut Tx<'_>, run: RunId, item: &NewItem) -> Result<i64, Error> {
             refused.map(|refused| &refused.1),
             refused.map(|refused| &refused.2),
             item.record,
+            item.files.len() as i64,
+            stored("an item's size", bytes)?,
         ])?;
     let id = tx.conn.last_insert_rowid();
     let (files, bytes) = insert_files(tx.conn, ItemId(id), &item.files)?;
@@ -542,8 +548,10 @@ fn insert_files<'a>(
         count += 1;
     }
     let (files, bytes) = (count, stored("an item's size", bytes)?);
-    conn.prepare_cached("UPDATE item SET files = ?2, bytes = ?3 WHERE id = ?1")?
-        .execute([item.0, files, bytes])?;
+    conn.prepare_cached(
+        "UPDATE item SET files = ?2, bytes = ?3 WHERE id = ?1 AND (files <> ?2 OR bytes <> ?3)",
+    )?
+    .execute([item.0, files, bytes])?;
     Ok((files, bytes))
 }
 

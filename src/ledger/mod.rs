@@ -352,10 +352,16 @@ impl Ledger {
         self.read(move |reader| reader.item_by_key(&key)).await
     }
 
-    /// Up to `limit` items whose key begins with `prefix`.
-    pub async fn items_below(&self, prefix: &str, limit: usize) -> Result<Vec<Item>, Error> {
-        let prefix = prefix.to_owned();
-        self.read(move |reader| reader.items_below(&prefix, limit))
+    /// Up to `limit` items whose key begins with `prefix` and is behind `after`, by key; an empty
+    /// `after` gives the first page.
+    pub async fn items_below_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Item>, Error> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.read(move |reader| reader.items_below_after(&prefix, &after, limit))
             .await
     }
 

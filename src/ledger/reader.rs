@@ -141,13 +141,23 @@ impl Reader {
     /// Up to `limit` items whose key begins with `prefix`, which does not end in the last
     /// character there is.
     pub fn items_below(&self, prefix: &str, limit: usize) -> Result<Vec<Item>, Error> {
+        self.items_below_after(prefix, "", limit)
+    }
+
+    /// The same, from the first key behind `after` on: the next page of a long list.
+    pub fn items_below_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Item>, Error> {
         self.many(
             &format!(
-                "SELECT {} FROM item WHERE key >= ?1 AND key < ?1 || char(0x10FFFF)
-                 ORDER BY key LIMIT ?2",
+                "SELECT {} FROM item WHERE key >= ?1 AND key > ?2 AND key < ?1 || char(0x10FFFF)
+                 ORDER BY key LIMIT ?3",
                 decode::ITEM
             ),
-            params![prefix, limit_of(limit)],
+            params![prefix, after, limit_of(limit)],
             decode::item,
         )
     }

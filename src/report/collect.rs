@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::record::{KINDS, Record};
 use super::{
     ChainState, Count, Deviation, Error, Group, Mark, Open, Repeated, Report, Row, Same, Setting,
     Speed, Standing, moment, shown,
@@ -149,6 +150,7 @@ fn repeated(reader: &Reader, run: RunId) -> Result<Repeated, Error> {
 struct Walk {
     states: BTreeMap<String, Count>,
     proofs: BTreeMap<String, Count>,
+    records: BTreeMap<String, Count>,
     groups: BTreeMap<(String, String, String), Group>,
     open: Vec<Open>,
     open_items: u64,
@@ -173,6 +175,7 @@ impl Walk {
         Self {
             states: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            records: BTreeMap::new(),
             groups: BTreeMap::new(),
             open: Vec::new(),
             open_items: 0,
@@ -197,6 +200,9 @@ impl Walk {
         run: RunId,
         each: &mut dyn FnMut(&Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let rights = !reader
+            .remembered_page("rights", ("", ""), false, 1)?
+            .is_empty();
         let mut after = ItemId(0);
         loop {
             let items = reader.items(run, None, after, PAGE)?;
@@ -210,7 +216,8 @@ impl Walk {
             after = last.id;
             for item in &items {
                 let own = totals.next_if(|totals| totals.item == item.id);
-                let row = row(item, own);
+                let mut row = row(item, own);
+                row.record = Record::of(item, &row.asset, rights, reader)?;
                 self.item(&row);
                 each(&row)?;
             }
@@ -221,6 +228,9 @@ impl Walk {
         add(&mut self.states, &row.state, row.bytes);
         if row.state == "done" {
             add(&mut self.proofs, &row.proof, row.bytes);
+            for kind in row.record.kinds() {
+                add(&mut self.records, kind, row.bytes);
+            }
         }
         self.sent += row.bytes_sent;
         self.again += row.bytes_again;
@@ -391,6 +401,7 @@ impl Walk {
     fn report(self, run: &Run, chain: ChainState, settings: Vec<Setting>) -> Report {
         let states = ordered(self.states, &STATES);
         let proofs = ordered(self.proofs, &LEVELS);
+        let records = ordered(self.records, &KINDS.map(|(kind, _)| kind));
         let planned = states.iter().fold(
             Count {
                 name: "planned".into(),
@@ -423,6 +434,7 @@ impl Walk {
             planned,
             states,
             proofs,
+            records,
             already_done: run.already_done,
             left_out: run.left_out,
             left_out_why: self.left_out_why.into_iter().collect(),
@@ -577,6 +589,7 @@ fn row(item: &Item, totals: Option<FileTotals>) -> Row {
         class: item.class.clone(),
         reason: item.reason.clone(),
         message: item.message.as_deref().map(shown),
+        record: Record::default(),
     }
 }
 

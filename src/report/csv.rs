@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{Error, Row};
 
 /// The columns, by their names in JSON.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 28] = [
     "run",
     "item",
     "key",
@@ -28,6 +28,12 @@ const COLUMNS: [&str; 22] = [
     "class",
     "reason",
     "message",
+    "place",
+    "records_class",
+    "marks",
+    "access",
+    "papers",
+    "licence_ends",
 ];
 
 /// Writes rows.
@@ -76,6 +82,12 @@ impl<W: Write> Writer<W> {
             optional(&row.class),
             optional(&row.reason),
             optional(&row.message),
+            optional(&row.record.place),
+            number(row.record.records_class),
+            optional(&row.record.marks),
+            optional(&row.record.access),
+            row.record.papers.to_string(),
+            optional(&row.record.licence_ends),
         ])?;
         Ok(())
     }

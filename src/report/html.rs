@@ -5,6 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::record::KINDS;
 use super::{Count, Open, Report, Standing, moment, plot, shown};
 use crate::types::{FailureClass, display_bytes};
 
@@ -46,6 +47,7 @@ pub fn page(report: &Report) -> String {
                 main {
                     (reconciliation(report))
                     (proof(report))
+                    (records(report))
                     (failures(report))
                     (open(report))
                     (speed(report))
@@ -147,6 +149,26 @@ fn proof(report: &Report) -> Markup {
             }
             @if let Some((first, last)) = report.verified_between {
                 p { (number(report.verified)) " later checks of files found them as recorded, from " (moment(first)) " to " (moment(last)) "." }
+            }
+        }
+    }
+}
+
+/// Nothing when nothing was filed as a record.
+fn records(report: &Report) -> Markup {
+    let means = |kind: &str| {
+        let known = KINDS.iter().find(|(known, _)| *known == kind);
+        known.map_or("", |(_, means)| *means)
+    };
+    html! {
+        @if !report.records.is_empty() {
+            section {
+                h2 { "Records" }
+                p.lead { "What filed items are beyond their bytes, as it was asked for when they were filed. An item counts in each line that it is." }
+                div.scroll { table {
+                    thead { tr { th { "What" } th.n { "Items" } th.n { "Bytes" } } }
+                    tbody { @for count in &report.records { (counted(count, "record", means(&count.name))) } }
+                } }
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod csv;
 pub mod html;
 pub mod json;
 mod plot;
+mod record;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub mod trail;
 use serde::Serialize;
 
 pub use collect::collect;
+pub use record::Record;
 pub use speed::Speed;
 
 use crate::types::ByteCount;
@@ -91,6 +93,9 @@ pub struct Row {
     pub reason: Option<String>,
     /// Its message.
     pub message: Option<String>,
+    /// What it is beyond its bytes.
+    #[serde(flatten)]
+    pub record: Record,
 }
 
 /// Items and bytes of one line of a table.
@@ -255,6 +260,8 @@ pub struct Report {
     pub states: Vec<Count>,
     /// Done items by proof level, strongest first.
     pub proofs: Vec<Count>,
+    /// Done items by what they are as records; an item counts in each that it is.
+    pub records: Vec<Count>,
     /// Found filed already by an earlier run.
     pub already_done: u64,
     /// Assets that were left out.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::ledger::{
@@ -31,6 +31,8 @@ struct Case {
     level: usize,
     bytes: u64,
     sent: u64,
+    /// Marks of a record, if it is one.
+    marks: Option<(bool, u8)>,
 }
 
 fn cases() -> impl Strategy<Value = Vec<Case>> {
@@ -46,13 +48,15 @@ fn cases() -> impl Strategy<Value = Vec<Case>> {
         0..LEVELS.len(),
         0u64..1 << 40,
         0u64..1 << 41,
+        prop::option::of((any::<bool>(), 0u8..3)),
     );
-    let case = case.prop_map(|(title, state, level, bytes, sent)| Case {
+    let case = case.prop_map(|(title, state, level, bytes, sent, marks)| Case {
         title,
         state,
         level,
         bytes,
         sent,
+        marks,
     });
     prop::collection::vec(case, 0..12)
 }
@@ -76,6 +80,11 @@ fn ledger(path: &std::path::Path, cases: &[Case]) {
             title: case.title.clone(),
             name: case.title.clone(),
             source: format!("{{\"asset\":\"a{n}\"}}"),
+            record: case.marks.map(|(official, papers)| {
+                let papers: Vec<u8> = (0..papers).collect();
+                let marks = json!({"official": official, "records_class": 7, "papers": papers});
+                json!({"filing": {"folders": [case.title], "marks": marks}}).to_string()
+            }),
             files: vec![NewFile {
                 role: "master".into(),
                 marker: format!("m{n}"),
@@ -192,6 +201,7 @@ proptest! {
         let told = json::report(&report);
 
         let (mut states, mut proofs, mut again) = (Sums::new(), Sums::new(), 0);
+        let mut records = Sums::new();
         let mut rows = 0;
         for record in ::csv::Reader::from_reader(&table[..]).deserialize::<BTreeMap<String, String>>() {
             let record = record.unwrap();
@@ -203,6 +213,16 @@ proptest! {
             add(&mut states, "state");
             if record["state"] == "done" {
                 add(&mut proofs, "proof");
+                let is = [
+                    ("place", !record["place"].is_empty()),
+                    ("class", record["records_class"] == "7"),
+                    ("official", record["marks"] == "official"),
+                    ("papers", record["papers"] != "0"),
+                ];
+                for (kind, _) in is.into_iter().filter(|(_, is)| *is) {
+                    let sum = records.entry(kind.to_owned()).or_default();
+                    *sum = (sum.0 + 1, sum.1 + bytes);
+                }
             }
             again += record["bytes_again"].parse::<u64>().unwrap();
             rows += 1;
@@ -217,6 +237,8 @@ proptest! {
         prop_assert_eq!(&of_json(&told, "states"), &states);
         prop_assert_eq!(&of_page(&page, "proof"), &proofs);
         prop_assert_eq!(&of_json(&told, "proofs"), &proofs);
+        prop_assert_eq!(&of_page(&page, "record"), &records);
+        prop_assert_eq!(&of_json(&told, "records"), &records);
         prop_assert_eq!(told["bytes_again"].as_u64(), Some(again));
         let moved: u64 = proofs.values().map(|(_, bytes)| bytes).sum();
         prop_assert_eq!(report.speed.total(), moved, "what is done has moved");
@@ -236,6 +258,7 @@ fn the_verdict_is_a_sentence_with_the_numbers_that_matter() {
         level,
         bytes: 5,
         sent: 5,
+        marks: None,
     };
     for (cases, verdict, standing) in [
         (

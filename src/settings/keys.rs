@@ -148,6 +148,11 @@ pub const KEYS: &[Key] = &[
         "largest file sent in one request when upload sessions do not take it; refused when unset",
     ),
     key(
+        "content_server.versioning",
+        Some("standard"),
+        "how versions are counted: `standard`, or advanced with each a `major` or a `minor` one",
+    ),
+    key(
         "source.streams",
         Some("32"),
         "most reads from the source at the same time",

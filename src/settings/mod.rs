@@ -55,8 +55,8 @@ pub use sections::{
     TransferSettings,
 };
 pub use words::{
-    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions,
-    parse_duration,
+    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versioning,
+    Versions, parse_duration,
 };
 
 use std::path::PathBuf;

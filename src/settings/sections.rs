@@ -22,8 +22,8 @@ use super::references::{self, ReferenceSettings};
 use super::rights::{self, RightsSettings};
 use super::secret::SecretRef;
 use super::words::{
-    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versions,
-    parse_days, parse_duration, parse_time, parse_window_rate, parse_zone,
+    CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versioning,
+    Versions, parse_days, parse_duration, parse_time, parse_window_rate, parse_zone,
 };
 use crate::sidecar::mapping::FieldMap;
 use crate::types::{ByteCount, MIB, NodeId, StorageId, parse_size};
@@ -64,6 +64,8 @@ pub struct ContentServerSettings {
     pub request_limit: Duration,
     /// Largest file sent in one request when sessions do not take it.
     pub single_post_max: Option<ByteCount>,
+    /// How versions are counted.
+    pub versioning: Versioning,
 }
 
 /// How to sign in to Content Server.
@@ -310,6 +312,7 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
     let commit_quiet = reader.get("content_server.commit_quiet", duration);
     let request_limit = reader.get("content_server.request_limit", duration);
     let single_post_max = reader.optional("content_server.single_post_max", size);
+    let versioning = reader.get("content_server.versioning", word::<Versioning>);
     // A marker takes 26 characters of a name, a suffix and an extension the rest.
 
     let (commit_quiet, request_limit) = (commit_quiet?, request_limit?);
@@ -332,8 +335,8 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
         ));
     }
     quiet_enough?;
-    let (url, name, auth, uploads, single_post_max) =
-        (url?, name?, auth?, uploads?, single_post_max?);
+    let (url, name, auth, uploads, single_post_max, versioning) =
+        (url?, name?, auth?, uploads?, single_post_max?, versioning?);
     let (Some(url), Some(auth), Some(folder), Some(staging)) = (url, auth, folder, staging) else {
         return Ok(None);
     };
@@ -346,6 +349,7 @@ fn content_server(reader: &mut Reader) -> Result<Option<ContentServerSettings>, 
         commit_quiet,
         request_limit,
         single_post_max,
+        versioning,
     }))
 }
 

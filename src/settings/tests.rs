@@ -139,6 +139,7 @@ fn every_setting_of_the_full_fixture_arrives() {
         }
     );
     assert_eq!(server.commit_quiet.as_secs(), 20 * 60);
+    assert_eq!(server.versioning, Versioning::Major);
     assert_eq!(server.single_post_max, Some(4 * GIB));
     assert_eq!(
         resolved.ledger.path,

@@ -212,6 +212,17 @@ choice!(
     }
 );
 choice!(
+    /// How versions of a document are counted.
+    Versioning {
+        /// One after the other: 1, 2, 3.
+        Standard = "standard",
+        /// Each is a major one: 1.0, 2.0, 3.0.
+        Major = "major",
+        /// Each is a minor one: 0.1, 0.2, 0.3.
+        Minor = "minor",
+    }
+);
+choice!(
     /// Whether the bytes are compared with an MD5 of the source.
     SourceMd5 {
         /// Where the source quotes one.

@@ -2,6 +2,7 @@
 //! nothing else and can be printed.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use maud::{DOCTYPE, html};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,36 @@ pub struct Campaign {
     pub source_references: Vec<SourceReference>,
     /// Who released what.
     pub approvals: Vec<Approval>,
+    /// What may be done with what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<PackedRights>,
     /// What was left out on purpose or failed.
     pub exceptions: Vec<Exception>,
+}
+
+/// The licence of an asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PackedRights {
+    /// The asset in iconik.
+    pub asset: String,
+    /// Path of its rights sidecar.
+    pub sidecar: String,
+    /// What it says, in words.
+    pub says: String,
+    /// The last day on which anything is permitted, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Date>,
+    /// The papers that prove it.
+    pub papers: Vec<ProvingPaper>,
+}
+
+/// A paper that proves a licence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProvingPaper {
+    /// What it is: `licence`, `talent-release`, …
+    pub role: String,
+    /// Its path; none when it could not be read, which is a gap.
+    pub path: Option<String>,
 }
 
 /// Sums.
@@ -185,9 +214,6 @@ pub struct Exception {
     pub reason: String,
 }
 
-/// What is said of the rights of a file, in a few words, when something is known.
-pub type Rights = Vec<(String, String)>;
-
 impl Campaign {
     /// The document: indented JSON ending in a line feed.
     pub fn to_json(&self) -> Vec<u8> {
@@ -205,7 +231,7 @@ impl Campaign {
     }
 
     /// The page for people.
-    pub fn to_html(&self, rights: &Rights) -> String {
+    pub fn to_html(&self) -> String {
         let unresolved = self.unresolved();
         let gaps = unresolved + self.exceptions.len();
         html! {
@@ -265,10 +291,18 @@ impl Campaign {
                         }
                     }
                     h2 { "Rights" }
-                    @if rights.is_empty() { p { "No rights sidecar is in this package." } } @else {
+                    @if self.rights.is_empty() { p { "No rights sidecar is in this package." } } @else {
                         table {
-                            thead { tr { th { "File" } th { "Rights" } } }
-                            tbody { @for (path, words) in rights { tr { td { (path) } td { (words) } } } }
+                            thead { tr { th { "Sidecar" } th { "What it says" } th { "Last day" } th { "Proved by" } } }
+                            tbody {
+                                @for rights in &self.rights {
+                                    tr {
+                                        td { (rights.sidecar) } td { (rights.says) }
+                                        td class="n" { @if let Some(day) = rights.ends { (day) } }
+                                        td { @for paper in &rights.papers { div { (paper.role) ": " (paper.path.as_deref().unwrap_or("not in the package")) } } }
+                                    }
+                                }
+                            }
                         }
                     }
                     h2 { "Source references" }
@@ -342,6 +376,7 @@ mod tests {
                 iconik_asset: None,
             }],
             approvals: vec![],
+            rights: vec![],
             exceptions: vec![],
         }
     }
@@ -365,7 +400,7 @@ mod tests {
 
     #[test]
     fn the_page_escapes_names_loads_nothing_and_shows_the_gap() {
-        let page = campaign().to_html(&Vec::new());
+        let page = campaign().to_html();
         assert!(page.contains("&lt;b&gt;TV30.mov") && !page.contains("<b>TV30"));
         assert!(page.contains("A002C006.MOV") && page.contains("no asset of the campaign"));
         assert!(!page.contains("http://") && !page.contains("https://"));

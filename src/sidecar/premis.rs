@@ -1,6 +1,7 @@
 //! PREMIS 3.0: what was preserved and what happened to it, from facts like a journal's.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::xml::Xml;
 use crate::types::{ByteCount, Sha256Digest};
@@ -68,6 +69,25 @@ pub struct Event {
     pub object: Option<(String, String)>,
 }
 
+/// What may be done with files, and what says so.
+#[derive(Clone, Debug)]
+pub struct Licence {
+    /// Its name: type and value.
+    pub id: (String, String),
+    /// Papers that prove it: type and value of each, and its role.
+    pub papers: Vec<(String, String, String)>,
+    /// The terms in words.
+    pub terms: String,
+    /// Whether anything is permitted.
+    pub permits: bool,
+    /// What is not, in words.
+    pub restrictions: Vec<String>,
+    /// First and last day.
+    pub days: (Option<Date>, Option<Date>),
+    /// The objects it is about: type and value of their identifiers.
+    pub objects: Vec<(String, String)>,
+}
+
 /// The whole record.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
@@ -75,6 +95,8 @@ pub struct Record {
     pub objects: Vec<Object>,
     /// Events.
     pub events: Vec<Event>,
+    /// Rights.
+    pub licences: Vec<Licence>,
     /// The program's version.
     pub version: String,
 }
@@ -90,7 +112,7 @@ impl Record {
         for event in &self.events {
             text.push_str(&writer.event_of(event, &self.version));
         }
-        text.push_str(&writer.finish(&self.version));
+        text.push_str(&writer.finish_with(&self.version, &self.licences));
         text
     }
 }
@@ -138,6 +160,10 @@ impl Writer {
 
     /// The end of the record, with the program that made it.
     pub fn finish(self, version: &str) -> String {
+        self.finish_with(version, &[])
+    }
+
+    fn finish_with(self, version: &str, licences: &[Licence]) -> String {
         let Self(mut xml) = self;
         xml.open("agent", &[]);
         xml.open("agentIdentifier", &[]);
@@ -147,8 +173,63 @@ impl Writer {
         xml.leaf("agentName", "longhaul");
         xml.leaf("agentType", "software");
         xml.leaf("agentVersion", version);
+        xml.close();
+        if !licences.is_empty() {
+            xml.open("rights", &[]);
+            for licence in licences {
+                write_licence(&mut xml, licence);
+            }
+            xml.close();
+        }
         xml.finish()
     }
+}
+
+fn write_licence(xml: &mut Xml, licence: &Licence) {
+    xml.open("rightsStatement", &[]);
+    xml.open("rightsStatementIdentifier", &[]);
+    xml.leaf("rightsStatementIdentifierType", &licence.id.0);
+    xml.leaf("rightsStatementIdentifierValue", &licence.id.1);
+    xml.close();
+    xml.leaf("rightsBasis", "license");
+    xml.open("licenseInformation", &[]);
+    for (kind, value, role) in &licence.papers {
+        xml.open("licenseDocumentationIdentifier", &[]);
+        xml.leaf("licenseDocumentationIdentifierType", kind);
+        xml.leaf("licenseDocumentationIdentifierValue", value);
+        xml.leaf("licenseDocumentationRole", role);
+        xml.close();
+    }
+    xml.leaf("licenseTerms", &licence.terms);
+    days(xml, "licenseApplicableDates", licence.days);
+    xml.close();
+    if licence.permits {
+        xml.open("rightsGranted", &[]);
+        xml.leaf("act", "use");
+        for restriction in &licence.restrictions {
+            xml.leaf("restriction", restriction);
+        }
+        days(xml, "termOfGrant", licence.days);
+        xml.close();
+    }
+    for (kind, value) in &licence.objects {
+        xml.open("linkingObjectIdentifier", &[]);
+        xml.leaf("linkingObjectIdentifierType", kind);
+        xml.leaf("linkingObjectIdentifierValue", value);
+        xml.close();
+    }
+    xml.close();
+}
+
+/// A span of days. The schema wants a first one: without it the terms alone say the last.
+fn days(xml: &mut Xml, name: &'static str, (first, last): (Option<Date>, Option<Date>)) {
+    let Some(first) = first else { return };
+    xml.open(name, &[]);
+    xml.leaf("startDate", &first.to_string());
+    if let Some(last) = last {
+        xml.leaf("endDate", &last.to_string());
+    }
+    xml.close();
 }
 
 fn write_object(xml: &mut Xml, object: &Object) {
@@ -250,6 +331,19 @@ mod tests {
                     object: None,
                 },
             ],
+            licences: vec![Licence {
+                id: ("odrl".into(), "urn:longhaul:policy:a".into()),
+                papers: vec![(
+                    "URI".into(),
+                    "urn:otcs:prod:node:7".into(),
+                    "licence".into(),
+                )],
+                terms: "use when date until 2027-03-02".into(),
+                permits: true,
+                restrictions: vec!["distribute".into()],
+                days: ("2026-03-02".parse().ok(), "2027-03-02".parse().ok()),
+                objects: vec![("otcs-node".into(), "urn:otcs:prod:node:3:version:1".into())],
+            }],
             version: "1.0.0".into(),
         };
         let text = record.to_xml();
@@ -269,6 +363,18 @@ mod tests {
             "<linkingObjectIdentifierValue>7d1f",
             "<eventType>approval</eventType>",
             "<agent>",
+            "<rights>",
+            "<rightsStatementIdentifierValue>urn:longhaul:policy:a",
+            "<rightsBasis>license",
+            "<licenseDocumentationIdentifierType>URI",
+            "<licenseDocumentationIdentifierValue>urn:otcs:prod:node:7",
+            "<licenseDocumentationRole>licence",
+            "<licenseTerms>use when date until 2027-03-02",
+            "<licenseApplicableDates>",
+            "<act>use",
+            "<restriction>distribute",
+            "<termOfGrant>",
+            "<linkingObjectIdentifierValue>urn:otcs:prod:node:3:version:1",
         ];
         let places: Vec<usize> = order
             .iter()

@@ -3,9 +3,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::content_server::Multipart;
 use longhaul::simulator::{Options, campaign};
+use longhaul::types::{KIB, MIB};
 
-use crate::support::{Systems, items, of_type};
+use crate::support::{Extra, Systems, items, of_type, replace};
 
 #[test]
 fn a_campaign_is_archived_verified_exported_and_not_filed_twice() {
@@ -39,6 +42,46 @@ fn a_campaign_is_archived_verified_exported_and_not_filed_twice() {
     assert_eq!(of_type(&lines, "summary")["already_done"], 17);
     assert_eq!(systems.versions().len(), filed);
     systems.stop();
+}
+
+#[test]
+fn versions_are_counted_as_configured() {
+    for (versioning, counted) in [
+        ("standard", [(0, 1), (0, 2)]),
+        ("major", [(1, 0), (2, 0)]),
+        ("minor", [(0, 1), (0, 2)]),
+    ] {
+        // One goes in a single request, the other through an upload session.
+        let names = ["small.mxf", "large.mxf"];
+        let sizes = [5 * KIB, 3 * MIB];
+        let file = |at: usize| vec![FileSpec::generated(names[at], at as u64 + 1, sizes[at])];
+        let campaign = Campaign::new()
+            .asset(AssetSpec::new("Small", file(0)))
+            .asset(AssetSpec::new("Large", file(1)));
+        let content_server = format!("versioning = \"{versioning}\"");
+        let extra = Extra {
+            content_server: &content_server,
+            ..Extra::default()
+        };
+        let mut options = Options::with(campaign);
+        options.content_server.multipart = Multipart {
+            min_size: MIB,
+            part_size: MIB,
+            ..Multipart::default()
+        };
+        let systems = Systems::with(options, extra);
+        systems.archive(&[]);
+        for (at, name) in names.into_iter().enumerate() {
+            replace(&systems, name, at as u64 + 9, sizes[at]);
+        }
+        systems.archive(&[]);
+        for name in names {
+            let versions = systems.named(name);
+            let are: Vec<_> = versions.iter().map(|version| version.counted).collect();
+            assert_eq!(are, counted, "{name}, {versioning}");
+        }
+        systems.stop();
+    }
 }
 
 #[test]

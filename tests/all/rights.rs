@@ -6,6 +6,7 @@ use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::types::{KIB, NodeId};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{Extra, Systems, items, of_type};
 
@@ -267,6 +268,78 @@ fn licences_that_are_about_to_end_are_listed_from_what_was_filed() {
     assert_eq!(of_type(&lines, "rights_ending_summary")["licences"], 0);
     let (code, _) = systems.run(&["rights", "test", &teaser, "--use", wanted, "--filed"]);
     assert_eq!(code, 0);
+}
+
+#[test]
+fn a_plan_counts_masters_whose_papers_the_same_run_files() {
+    let systems = start();
+    let list = ids(&systems, &["Spot", "Loner"]);
+    let lines = systems.run(&["plan", "publish", "--ids", &list]).1;
+    let of = |title: &str| {
+        let planned = |line: &&Value| line["type"] == "plan_item" && line["title"] == title;
+        let found = lines.iter().find(planned);
+        found.unwrap_or_else(|| panic!("{title} in {lines:#?}"))
+    };
+    assert_eq!(of("Spot")["verdict"], "in", "{}", of("Spot"));
+    let versions = of("Spot")["versions"].as_array().expect("versions");
+    let master = versions.iter().find(|one| one["why"] == "after-its-papers");
+    let master = master.unwrap_or_else(|| panic!("{versions:#?}"));
+    assert_eq!(master["bytes"], 40 * KIB);
+    assert_eq!(master["action"], "new-document");
+    assert!(master["detail"].to_string().contains("release.pdf"));
+    // What lacks a paper that is nowhere stays with a person.
+    assert_eq!(of("Loner")["verdict"], "blocked");
+    systems.stop();
+}
+
+#[test]
+fn a_package_holds_the_papers_once_and_says_what_they_prove() {
+    let systems = start();
+    let collection = systems.simulator.collection();
+    let archive = ["archive", &collection, "--package"];
+    let pack = || of_type(&systems.run(&archive).1, "package").clone();
+    assert_eq!(pack()["complete"], true);
+    let lines = systems.must(&["package", "export", "--to", "out"]);
+    let to = of_type(&lines, "package_exported")["to"].as_str();
+    let bag = systems.place.path().join(to.expect("a directory"));
+    let read = |name: &str| std::fs::read(bag.join(name)).expect("a file of the package");
+    let campaign: Value = serde_json::from_slice(&read("campaign.json")).expect("JSON");
+    let rights = campaign["rights"].as_array().expect("rights");
+    let of = |master: &str| {
+        let sidecar = format!("data/masters/{master}.rights.jsonld");
+        let found = rights.iter().find(|one| one["sidecar"] == sidecar);
+        found.unwrap_or_else(|| panic!("{sidecar} in {rights:#?}"))
+    };
+    let release = json!([{"role": "talent-release", "path": "data/rights/release.pdf"}]);
+    assert_eq!(of("spot.mov")["papers"], release);
+    assert_eq!(of("teaser.mov")["papers"], release, "one paper for both");
+    assert_eq!(of("spot.mov")["ends"], "2099-12-31");
+    assert!(
+        of("spot.mov")["says"]
+            .to_string()
+            .contains("media one of web")
+    );
+    let items = campaign["items"].as_array().expect("items");
+    let papers: Vec<&Value> = items
+        .iter()
+        .filter(|item| item["path"].to_string().contains("data/rights/"))
+        .collect();
+    assert_eq!(papers.len(), 1, "{papers:#?}");
+    let digest = hex::encode(Sha256::digest(read("data/rights/release.pdf")));
+    assert_eq!(papers[0]["sha256"], digest);
+    let premis = String::from_utf8(read("premis.xml")).expect("a text");
+    let proved = format!(
+        ":node:{}</licenseDocumentationIdentifierValue>",
+        papers[0]["otcs"]["node"]
+    );
+    assert!(premis.contains(&proved), "{premis}");
+    let page = String::from_utf8(read("summary.html")).expect("a text");
+    assert!(page.contains("talent-release: data/rights/release.pdf"));
+
+    let before = effects(&systems);
+    assert_eq!(pack()["written"], 0);
+    assert_eq!(effects(&systems), before, "nothing new writes nothing");
+    systems.stop();
 }
 
 #[test]

@@ -130,13 +130,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             "this longhaul was built without simulators: name masters of the configured iconik with --asset or --collection",
         ));
     }
-    let bench = Box::new(real::Bench::prepare(context, &arguments).await?);
-    let ends = Ends::Real(bench);
-    let Ends::Real(bench) = &ends else {
-        return Ok(Exit::Done);
-    };
+    let bench = real::Bench::prepare(context, &arguments).await?;
     output.note(styled(DIM, bench.said()));
-    measure(context, &arguments, before, ends).await
+    measure(context, &arguments, before, Ends::Real(Box::new(bench))).await
 }
 
 /// Runs it as often as asked, and says what it came to.

@@ -146,7 +146,7 @@ async fn examine(
         .asset
         .current_version()
         .map(|version| version.id.clone());
-    let gathered = match (licensing, &current_metadata) {
+    let mut gathered = match (licensing, &current_metadata) {
         (Some(licensing), Some(metadata)) if !plan.masters.is_empty() => {
             let source = values_of(metadata);
             let value = |field: &str| word_of(&plan.asset, source.get(field), field);
@@ -156,7 +156,7 @@ async fn examine(
         _ => Gathered::default(),
     };
     let papers: Vec<NodeId> = gathered.nodes.iter().map(|(node, _)| *node).collect();
-    looked.items.extend(gathered.items);
+    looked.items.append(&mut gathered.items);
     for master in plan.masters.into_iter().skip(wanted) {
         let is_newest = newest.as_ref() == Some(&master.version);
         let mut item = item(systems, &master, &kin);
@@ -177,7 +177,7 @@ async fn examine(
             continue;
         }
         if !gathered.waits_for.is_empty() {
-            let item = papers::waiting(item, &gathered.waits_for);
+            let item = papers::waiting(item, &gathered);
             looked.items.push((item, Some(master)));
             continue;
         }
@@ -315,6 +315,8 @@ fn compare(intake: &Intake, planned: &Decision, looked: &mut Looked) {
                 changes.push(("new-version", item.key.clone(), detail));
                 false
             }
+            // The plan knew that it would come after its papers; they are filed by now.
+            Some(then) if papers::waits(&then.fingerprint) => true,
             Some(then) if then.fingerprint != item.fingerprint => {
                 let detail = if item.refused.is_some() {
                     "it can no longer be filed".to_owned()

@@ -24,7 +24,7 @@ use serde_json::json;
 pub(super) use item::{is_missing, master_bytes};
 pub(super) use look::Looked;
 use look::look;
-pub(super) use papers::{asset_of, is_paper};
+pub(super) use papers::{asset_of, comes_after_papers, is_paper};
 pub(super) use twins::{is_settled, quoted};
 
 use super::drive::Scan;
@@ -176,7 +176,7 @@ pub async fn scan_waiting(
         after = last.id;
         let mut waiting: Vec<AssetId> = items
             .iter()
-            .filter(|item| item.fingerprint == papers::WAITS)
+            .filter(|item| papers::waits(&item.fingerprint))
             .map(|item| AssetId(asset_of(&item.key).to_owned()))
             .collect();
         waiting.dedup();

@@ -15,8 +15,10 @@ use crate::types::NodeId;
 
 /// What the keys of papers begin with.
 const PAPER: &str = "paper/";
-/// The fingerprint of a master that waits for its papers.
-pub(super) const WAITS: &str = "refused until its papers are filed";
+/// The fingerprint of a master that waits for papers which are filed before it.
+const WAITS: &str = "refused until its papers are filed";
+/// The fingerprint of one whose papers could not be filed as they are.
+const STUCK: &str = "refused until its papers can be filed";
 
 /// The papers of an asset.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(super) struct Gathered {
     pub(super) items: Vec<(NewItem, Option<Master>)>,
     /// Those that are not filed yet, and why, for people.
     pub(super) waits_for: Vec<String>,
+    /// Whether one of these stopped when it was to be filed.
+    pub(super) is_stuck: bool,
     /// What is missing, for people.
     pub(super) missing: Vec<String>,
 }
@@ -73,6 +77,7 @@ pub(super) fn gather(
                 }
                 ("failed" | "parked" | "held" | "conflict" | "quarantined", _) => {
                     let why = known.message.unwrap_or_default();
+                    gathered.is_stuck = true;
                     gathered
                         .waits_for
                         .push(format!("{} is not filed: {why}", own.name));
@@ -120,12 +125,22 @@ fn paper_item(
     own
 }
 
+/// Whether a fingerprint says that a master waits for its papers.
+pub(super) fn waits(fingerprint: &str) -> bool {
+    [WAITS, STUCK].contains(&fingerprint)
+}
+
+/// Whether an item is only held until the run that plans it has filed its papers.
+pub(in crate::flows) fn comes_after_papers(item: &NewItem) -> bool {
+    item.fingerprint == WAITS
+}
+
 /// A master that waits for its papers.
-pub(super) fn waiting(item: NewItem, papers: &[String]) -> NewItem {
-    let papers = papers.join("; ");
+pub(super) fn waiting(item: NewItem, gathered: &Gathered) -> NewItem {
+    let papers = gathered.waits_for.join("; ");
     held(
         item,
-        WAITS,
+        if gathered.is_stuck { STUCK } else { WAITS },
         format!(
             "its papers come first ({papers}); once they are filed, the same run or the next files it"
         ),

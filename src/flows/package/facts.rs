@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
@@ -70,6 +71,40 @@ pub struct Comment {
     pub resolved: bool,
 }
 
+/// The licence of an asset, as its rights sidecar says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Licence {
+    /// The policy's name.
+    pub policy: String,
+    /// The asset in iconik.
+    pub asset: String,
+    /// The sidecar's path in the bag.
+    pub sidecar: String,
+    /// What it says, in words.
+    pub says: String,
+    /// What is forbidden, in words.
+    pub forbidden: Vec<String>,
+    /// Whether anything is permitted.
+    pub permits: bool,
+    /// The first day on which anything is.
+    pub begins: Option<Date>,
+    /// The last.
+    pub ends: Option<Date>,
+    /// The papers that prove it.
+    pub papers: Vec<Proof>,
+}
+
+/// A paper that proves a licence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it is: `licence`, `talent-release`, …
+    pub role: String,
+    /// Its IRI.
+    pub id: String,
+    /// Its path in the bag; none when it could not be read.
+    pub path: Option<String>,
+}
+
 /// Everything that is said of a campaign, apart from when and by which run it is said.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -85,6 +120,9 @@ pub struct Facts {
     pub approvals: Vec<Approval>,
     /// What people said about it.
     pub comments: Vec<Comment>,
+    /// What may be done with it.
+    #[serde(default)]
+    pub licences: Vec<Licence>,
     /// What is missing.
     pub exceptions: Vec<Exception>,
     /// Items that failed.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::facts::{Comment, Facts, Happened, Payload};
+use super::proving;
 use crate::flows::{Error, Systems, archive, intake};
 use crate::iconik::{self, Asset, Locator, Segment, SegmentKind, Vote};
 use crate::ledger::{File, Item, Ledger, Line};
@@ -25,7 +26,7 @@ const PAGE: usize = 500;
 const LINES: usize = 5_000;
 /// The largest edit decision record that is read for its references.
 const EDIT_MAX: u64 = 32 << 20;
-const ATTEMPTS: u32 = 6;
+pub(super) const ATTEMPTS: u32 = 6;
 
 /// What a collection's package is made of now. `known` is what the package holds already.
 pub(super) async fn gather(
@@ -51,7 +52,8 @@ pub(super) async fn gather(
         assets.insert(id.0.clone(), id);
     }
     for id in assets.into_values() {
-        let items = ledger.items_below(&format!("{id}/"), PAGE).await?;
+        let prefix = format!("{id}/");
+        let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
         if items.is_empty() {
             continue;
         }
@@ -63,10 +65,15 @@ pub(super) async fn gather(
             Err(error) if error.is_not_found() || error.is_forbidden() => {}
             Err(error) => return Err(error.into()),
         }
-        for item in items {
-            item_of(ledger, &item, &mut facts, &mut paths, &mut names).await?;
+        // Page by page: an asset may have any number of versions.
+        while let Some(last) = items.last().map(|item| item.key.clone()) {
+            for item in &items {
+                item_of(ledger, item, &mut facts, &mut paths, &mut names).await?;
+            }
+            items = ledger.items_below_after(&prefix, &last, PAGE).await?;
         }
     }
+    proving::papers(systems, pace, known, &mut facts, &mut paths).await?;
     // What was in the package stays in it: its versions stay in Content Server.
     let places: HashMap<String, usize> = facts
         .payload
@@ -89,6 +96,7 @@ pub(super) async fn gather(
     facts.payload.sort_by(|a, b| a.path.cmp(&b.path));
     facts.events.extend(known.events.iter().cloned());
     references(systems, pace, &names, &mut facts).await?;
+    facts.licences.sort_by(|a, b| a.sidecar.cmp(&b.sidecar));
     facts.exceptions.sort();
     facts.exceptions.dedup();
     facts
@@ -102,7 +110,7 @@ pub(super) async fn gather(
 }
 
 /// Which paths are taken by what content.
-struct Paths {
+pub(super) struct Paths {
     taken: BTreeMap<String, Sha256Digest>,
     now: HashSet<String>,
 }
@@ -119,7 +127,7 @@ impl Paths {
     }
 
     /// A path for this content: its own, or one with a number when that holds another content.
-    fn take(&mut self, wanted: &str, sha256: Sha256Digest) -> String {
+    pub(super) fn take(&mut self, wanted: &str, sha256: Sha256Digest) -> String {
         let wanted = plain(wanted);
         let mut number = 1;
         let mut path = wanted.clone();
@@ -301,6 +309,11 @@ async fn item_of(
                     names.add(&file.name, &asset);
                 }
                 happened(&payload, file, &lines, facts);
+                if payload.kind == Kind::Rights
+                    && let Some(content) = &file.content
+                {
+                    proving::licence(&payload, content, facts);
+                }
                 facts.payload.push(payload);
             }
         }

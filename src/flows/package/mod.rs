@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `facts` | what is kept of a package |
 //! | `gather` | where that comes from |
+//! | `proving` | rights, and the papers that prove them |
 //! | `papers` | the documents made of it |
 //! | `place` | the folders they go to |
 //! | `check` | looking at a package again |
@@ -23,9 +24,10 @@ mod facts;
 mod gather;
 mod papers;
 mod place;
+mod proving;
 
 pub use check::{Checked, Look, check};
-pub use facts::{Comment, Facts, Generation, Happened, Kept, Payload, key_of};
+pub use facts::{Comment, Facts, Generation, Happened, Kept, Licence, Payload, Proof, key_of};
 pub use papers::{Paper, papers};
 
 use serde_json::json;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::facts::{Facts, Kept, Payload};
 use crate::sidecar::campaign::{
-    Campaign, FORMAT, IconikIds, Kind, OtcsIds, PackedItem, Rights, Totals,
+    Campaign, FORMAT, IconikIds, Kind, OtcsIds, PackedItem, PackedRights, ProvingPaper, Totals,
 };
 use crate::sidecar::{bagit, mhl, premis};
 use crate::types::{NodeId, ProofLevel, Sha256Digest, VersionNumber};
@@ -73,7 +73,7 @@ pub fn papers(instance: &str, kept: &Kept) -> Vec<Paper> {
         Paper {
             path: "summary.html".to_owned(),
             mime: "text/html",
-            content: campaign.to_html(&rights(&kept.facts)).into_bytes(),
+            content: campaign.to_html().into_bytes(),
         },
     ];
     let listed = tags
@@ -91,6 +91,7 @@ pub(super) fn fingerprint(instance: &str, kept: &Kept) -> String {
     let campaign = serde_json::to_vec(&json!({
         "title": facts.title, "payload": facts.payload, "references": facts.references,
         "approvals": facts.approvals, "comments": facts.comments, "exceptions": facts.exceptions,
+        "licences": facts.licences,
         "organization": kept.organization, "address": kept.address,
         "version": env!("CARGO_PKG_VERSION"), "failed": facts.failed, "held": facts.held,
     }));
@@ -244,6 +245,7 @@ fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
         items,
         source_references: facts.references.clone(),
         approvals: facts.approvals.clone(),
+        rights: rights(facts),
         exceptions: facts.exceptions.clone(),
     }
 }
@@ -258,16 +260,57 @@ fn approvals(kept: &Kept) -> Vec<u8> {
     text
 }
 
-/// What is said of rights: which files have a sidecar.
-fn rights(facts: &Facts) -> Rights {
-    let sidecars = facts
-        .payload
+/// What is said of rights.
+fn rights(facts: &Facts) -> Vec<PackedRights> {
+    let licences = facts.licences.iter();
+    licences
+        .map(|licence| PackedRights {
+            asset: licence.asset.clone(),
+            sidecar: licence.sidecar.clone(),
+            says: licence.says.clone(),
+            ends: licence.ends,
+            papers: licence
+                .papers
+                .iter()
+                .map(|paper| ProvingPaper {
+                    role: paper.role.clone(),
+                    path: paper.path.clone(),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The same for PREMIS, with the objects that each licence is about.
+fn licences(instance: &str, facts: &Facts) -> Vec<premis::Licence> {
+    let masters = |asset: &str| {
+        let about = facts.payload.iter().filter(move |file| {
+            file.asset == asset && matches!(file.kind, Kind::Master | Kind::EditDecisionRecord)
+        });
+        about
+            .map(|file| {
+                (
+                    "otcs-node".to_owned(),
+                    urn(instance, file.node, file.version),
+                )
+            })
+            .collect()
+    };
+    facts
+        .licences
         .iter()
-        .filter(|file| file.kind == Kind::Rights);
-    sidecars
-        .map(|file| {
-            let about = file.path.trim_end_matches(".rights.jsonld").to_owned();
-            (about, format!("ODRL agreement in {}", file.path))
+        .map(|licence| premis::Licence {
+            id: ("odrl".to_owned(), licence.policy.clone()),
+            papers: licence
+                .papers
+                .iter()
+                .map(|paper| ("URI".to_owned(), paper.id.clone(), paper.role.clone()))
+                .collect(),
+            terms: licence.says.clone(),
+            permits: licence.permits,
+            restrictions: licence.forbidden.clone(),
+            days: (licence.begins, licence.ends),
+            objects: masters(&licence.asset),
         })
         .collect()
 }
@@ -313,6 +356,7 @@ fn record(instance: &str, facts: &Facts) -> premis::Record {
                 object: by_path.get(event.path.as_str()).map(|file| node(file)),
             })
             .collect(),
+        licences: licences(instance, facts),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -416,6 +416,7 @@ impl Inner {
                 "quarantined" => Some((Action::Blocked, "quarantined", said(known))),
                 // Whether it still waits for that the policy says.
                 "held" if same && known.reason.as_deref() == Some("duplicate") => None,
+                "held" if same && intake::comes_after_papers(item) => None,
                 "held" | "conflict" if same => {
                     Some((Action::Blocked, "held-or-conflict", said(known)))
                 }
@@ -425,6 +426,15 @@ impl Inner {
                 (version.action, version.why, version.detail) = (action, why.to_owned(), detail);
                 return Ok((version, Claims::default()));
             }
+        }
+        if let (Some((_, _, message)), Some(master)) = (&item.refused, master)
+            && intake::comes_after_papers(item)
+        {
+            version.why = "after-its-papers".to_owned();
+            version.detail.clone_from(message);
+            version.bytes = master.files.iter().map(|file| file.size).sum();
+            version.files = master.files.len() as u64;
+            return Ok((version, Claims::default()));
         }
         if let Some((_, _, message)) = &item.refused {
             version.action = Action::Blocked;

@@ -561,6 +561,17 @@ async fn items_of_one_asset_are_found_by_what_their_keys_begin_with() {
     assert_eq!(found("a/", 10), ["a/1", "a/2", "a/\u{10fffe}"]);
     assert_eq!(found("a/", 2), ["a/1", "a/2"]);
     assert!(found("c/", 10).is_empty());
+    // Page by page nothing is missed, said twice or taken from another asset.
+    let (mut pages, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = reader.items_below_after("a/", &after, 1).unwrap();
+        let Some(last) = page.into_iter().next_back() else {
+            break;
+        };
+        after = last.key;
+        pages.push(after.clone());
+    }
+    assert_eq!(pages, ["a/1", "a/2", "a/\u{10fffe}"]);
 }
 
 #[tokio::test]

@@ -132,6 +132,27 @@ impl Policy {
         }
     }
 
+    /// The first day on which anything is permitted; `None` when that is not said.
+    pub fn begins(&self) -> Option<Date> {
+        let first = |rule: &Rule| {
+            let days = rule.constraints.iter().filter_map(|one| match &one.right {
+                Operand::Day(day) if one.left == "dateTime" && one.operator == "gteq" => Some(*day),
+                _ => None,
+            });
+            days.max()
+        };
+        self.permissions.iter().filter_map(first).min()
+    }
+
+    /// Everything in it in a few words, for people.
+    pub fn words(&self) -> String {
+        let permitted = self.permissions.iter().map(Rule::words);
+        let forbidden = self.prohibitions.iter();
+        let forbidden = forbidden.map(|rule| format!("forbidden: {}", rule.words()));
+        let all: Vec<String> = permitted.chain(forbidden).collect();
+        all.join("; ")
+    }
+
     /// The last day on which anything is permitted; `None` when there is none, or nothing is.
     pub fn ends(&self) -> Option<Date> {
         let last = |rule: &Rule| {

@@ -76,6 +76,8 @@ pub struct VisibleVersion {
     pub name: String,
     /// Version number.
     pub version: i64,
+    /// Its major and its minor number; no major one with standard versioning.
+    pub counted: (i64, i64),
     /// The version's description.
     pub description: String,
     /// The marker in the description, else the name when it is one.
@@ -193,6 +195,7 @@ mod tests {
             node,
             name: "a".into(),
             version: 1,
+            counted: (0, 1),
             description: description.into(),
             marker: VisibleVersion::marker_of(description, "a"),
             size: 1,

@@ -209,6 +209,7 @@ impl World {
                     node: node.id,
                     name: node.name.clone(),
                     version: version.number,
+                    counted: (version.major, version.minor),
                     description: version.description.clone(),
                     marker: VisibleVersion::marker_of(&version.description, &node.name),
                     size: version.blob.len(),
