@@ -108,7 +108,7 @@ impl Client {
 
 impl CrossReference {
     /// Whether it is the one that is wanted; the server may spell a kind in another case.
-    fn is(&self, kind: &str, to: NodeId) -> bool {
+    pub(super) fn is(&self, kind: &str, to: NodeId) -> bool {
         self.to == to && self.kind.eq_ignore_ascii_case(kind)
     }
 }

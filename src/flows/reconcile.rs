@@ -363,7 +363,8 @@ impl<'a> Looked<'a> {
         Ok(finding)
     }
 
-    /// What of an item's record is not as it was filed: place, values, rights, marks.
+    /// What of an item's record is not as it was filed: place, values, rights, marks, papers, and
+    /// place and rights of the sidecars beside it.
     async fn record(&self, item: &Item) -> Result<Option<String>, Error> {
         let (Some(node), Some(record)) = (item.node, &item.record) else {
             return Ok(None);
@@ -372,8 +373,22 @@ impl<'a> Looked<'a> {
             .and_then(|record| serde_json::from_value(record.filing))
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
         let server = &self.of.systems.content_server;
-        let found = server.filing_differences(node, &filing).await?;
+        let companions = self.companions(item, node)?;
+        let found = server
+            .filing_differences(node, &companions, &filing)
+            .await?;
         Ok((!found.is_empty()).then(|| format!("node {node}: {}", found.join("; "))))
+    }
+
+    /// The documents beside an item's own; what lies inside a folder is in the folder's care.
+    fn companions(&self, item: &Item, node: NodeId) -> Result<Vec<NodeId>, Error> {
+        if item.kind != "document" {
+            return Ok(Vec::new());
+        }
+        // A document has few files: itself and its sidecars.
+        let files = self.read(|ledger| ledger.files(item.id, 0, PAGE))?;
+        let nodes = files.into_iter().filter_map(|file| file.node);
+        Ok(nodes.filter(|other| *other != node).collect())
     }
 
     /// What is wrong with what is stored of an item, the worst first.

@@ -488,6 +488,38 @@ fn reconcile_finds_what_somebody_changed_about_a_record() {
 }
 
 #[test]
+fn reconcile_looks_at_what_lies_beside_a_record_too() {
+    let systems = start(SETTINGS);
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let sidecar = node_of(&systems, "spot.mov.metadata.json");
+    systems.person(|server| async move {
+        let grant = Grant {
+            holder: Holder::Public,
+            rights: [Right::See].into(),
+        };
+        server
+            .set_permissions(sidecar, &grant, ApplyTo::ThisItem)
+            .await
+    });
+    let spot = |lines: &[Value]| {
+        let found = lines
+            .iter()
+            .find(|line| line["type"] == "reconciled_item" && line["title"] == "Spot");
+        found.expect("the record").clone()
+    };
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!((code, &spot(&lines)["class"]), (65, &json!("differs")));
+    let detail = spot(&lines)["detail"].as_str().expect("a text").to_owned();
+    let beside = format!("beside it, node {sidecar}: Public has other rights");
+    assert!(detail.contains(&beside), "{detail}");
+    systems.run(&["publish", &collection, "--again"]);
+    let (_, lines) = systems.run(&["reconcile"]);
+    assert_eq!(spot(&lines)["class"], "equal", "it is mended: {lines:#?}");
+    systems.stop();
+}
+
+#[test]
 fn iconik_is_told_in_its_metadata_and_that_makes_no_news() {
     let systems = start("");
     let views = systems.simulator.iconik().rows(Kind::View);

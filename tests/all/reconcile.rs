@@ -1,7 +1,8 @@
 //! Source, destination and ledger side by side, from outside.
 
 use longhaul::simulator::Options;
-use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, faulty};
+use longhaul::simulator::iconik::Quirks;
 use longhaul::transfer::{Content, Destination, NewContent};
 use longhaul::types::{KIB, MIB, NodeId};
 use serde_json::Value;
@@ -118,6 +119,99 @@ fn every_kind_of_difference_is_named() {
         "{lines:#?}"
     );
     assert_eq!(of_type(&lines, "reconciliation")["differences"], 4);
+    systems.stop();
+}
+
+#[test]
+fn what_should_be_there_and_is_not_is_missing() {
+    let systems = Systems::start(masters());
+    systems.archive(&[]);
+    let server = systems.simulator.content_server();
+    // One document is deleted; of another only the sidecar.
+    assert!(server.delete(systems.named("master-2.mxf")[0].node));
+    let sidecar = systems.named("master-3.mxf.metadata.json")[0].node;
+    assert!(server.delete(sidecar));
+    let before = server.history().len();
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    assert_eq!(
+        findings(&lines),
+        pairs(&[("Master 2", "missing"), ("Master 3", "missing")])
+    );
+    let detail = |title: &str| {
+        let mut found = lines
+            .iter()
+            .filter(|line| line["type"] == "reconciled_item" && line["title"] == title);
+        let found = found.next().expect("the finding");
+        found["detail"].as_str().expect("a text").to_owned()
+    };
+    assert!(detail("Master 2").contains("is gone"), "{lines:#?}");
+    let gone = format!("node {sidecar} version 1 is gone");
+    assert!(detail("Master 3").contains(&gone), "{lines:#?}");
+    let (_, lines) = systems.run(&["reconcile", "--level", "read-back"]);
+    assert_eq!(of_type(&lines, "reconciliation")["differences"], 2);
+    let (code, lines) = systems.run(&["reconcile", "--sample", "4", "--seed", "1"]);
+    assert_eq!(code, 65);
+    assert_eq!(of_type(&lines, "reconciliation")["differences"], 2);
+    assert_eq!(server.history().len(), before, "it changes nothing");
+    systems.stop();
+}
+
+#[test]
+fn what_the_selection_has_now_and_the_ledger_never_saw_is_missing() {
+    let asset = |title: &str, seed: u64, region: &str| {
+        let file = FileSpec::generated(&format!("{title}.mxf"), seed, 20 * KIB);
+        AssetSpec::new(title, vec![file]).value("region", &[region])
+    };
+    let campaign = Campaign::new()
+        .asset(asset("north", 1, "emea"))
+        .asset(asset("south", 2, "apac"));
+    let systems = Systems::start(Options::with(campaign));
+    systems.archive(&["--where", "region=emea"]);
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 0, "{lines:#?}");
+    assert_eq!(findings(&lines), pairs(&[("south", "excluded")]));
+
+    // It comes to fit the filter after the run.
+    let south = systems.assets(&["south"]).remove(0);
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.set_values(&south, "region", &["emea"]));
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    assert_eq!(findings(&lines), pairs(&[("south", "missing")]));
+    let told = lines.iter().find(|line| line["class"] == "missing");
+    let told = told.expect("the finding");
+    let detail = told["detail"].as_str().expect("a text");
+    assert!(detail.contains("not in the ledger"), "{detail}");
+    assert_eq!(told["bytes"], 20 * KIB);
+
+    // What it says helps does.
+    systems.archive(&["--where", "region=emea"]);
+    assert_eq!(systems.named("south.mxf").len(), 1);
+    let (_, lines) = systems.run(&["reconcile", "--run", "1"]);
+    assert!(findings(&lines).is_empty(), "{lines:#?}");
+    systems.stop();
+}
+
+#[test]
+fn what_still_waits_is_missing_until_it_is_filed() {
+    let mut campaign = faulty();
+    campaign.assets.retain(|asset| asset.title == "In Glacier");
+    let systems = Systems::start(Options {
+        quirks: Quirks {
+            thaw_ms: 600_000,
+            ..Quirks::default()
+        },
+        ..Options::with(campaign)
+    });
+    let collection = systems.simulator.collection();
+    let (code, _) = systems.run(&["archive", &collection, "--no-wait"]);
+    assert_eq!(code, 75);
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    assert_eq!(findings(&lines), pairs(&[("In Glacier", "missing")]));
+    let told = of_type(&lines, "reconciled_item");
+    assert_eq!(told["detail"], "not filed yet: waiting");
     systems.stop();
 }
 

@@ -107,6 +107,38 @@ fn effects(systems: &Systems) -> usize {
 }
 
 #[test]
+fn reconcile_misses_a_paper_and_the_way_to_it() {
+    let systems = start();
+    let list = ids(&systems, &["Spot"]);
+    systems.must(&["publish", "--ids", &list]);
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 0, "{lines:#?}");
+    let form = systems.named("release.pdf")[0].node;
+    assert!(systems.simulator.content_server().delete(form));
+    let before = effects(&systems);
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    let found = |class: &str| -> Vec<String> {
+        let found = lines
+            .iter()
+            .filter(|line| line["type"] == "reconciled_item" && line["class"] == class);
+        found
+            .map(|line| format!("{}: {}", line["title"], line["detail"]))
+            .collect()
+    };
+    let (missing, differs) = (found("missing"), found("differs"));
+    assert_eq!((missing.len(), differs.len()), (1, 1), "{lines:#?}");
+    assert!(missing[0].contains(&format!("node {form} version 1 is gone")));
+    let lacks = format!("to node {form}");
+    assert!(
+        differs[0].contains("Spot") && differs[0].contains(&lacks),
+        "{differs:?}"
+    );
+    assert_eq!(effects(&systems), before, "it changes nothing");
+    systems.stop();
+}
+
+#[test]
 fn papers_come_first_and_the_sidecar_names_them() {
     let systems = start();
     let list = ids(&systems, &["Spot", "Teaser", "Loner", "Muddle"]);

@@ -9,6 +9,8 @@ use crate::types::{Failure, NodeId, Reason};
 
 impl Client {
     /// Everything about a record that is not as it was filed, for people; nothing is changed.
+    /// `companions` are the documents beside it, such as its sidecars: they have its place and its
+    /// rights, and are no records of their own.
     ///
     /// # Errors
     ///
@@ -16,18 +18,15 @@ impl Client {
     pub async fn filing_differences(
         &self,
         node: NodeId,
+        companions: &[NodeId],
         filing: &Filing,
     ) -> Result<Vec<String>, Failure> {
         let mut found = Vec::new();
-        match self.place_now(filing).await? {
-            Some(place) => {
-                let at = self.node(node).await?.parent;
-                if at != place {
-                    found.push(format!("it is in node {at}, its place is node {place}"));
-                }
-            }
-            None => found.push("its place is not there any more".to_owned()),
+        let place = self.place_now(filing).await?;
+        if place.is_none() {
+            found.push("its place is not there any more".to_owned());
         }
+        found.extend(self.around(node, place, filing).await?);
         let there: BTreeMap<_, _> = if filing.categories.is_empty() {
             BTreeMap::new()
         } else {
@@ -49,6 +48,35 @@ impl Client {
                 found.push(format!("{name} {key} says {now}, filed was {value}"));
             }
         }
+        match self.missing_marks(node, filing).await {
+            Ok(marks) => found.extend(marks),
+            Err(failure) if failure.reason == Reason::Unsupported => {}
+            Err(failure) => return Err(failure),
+        }
+        for companion in companions {
+            let own = self.around(*companion, place, filing).await?;
+            found.extend(
+                own.into_iter()
+                    .map(|what| format!("beside it, node {companion}: {what}")),
+            );
+        }
+        Ok(found)
+    }
+
+    /// What of a node's place and rights is not as it was filed.
+    async fn around(
+        &self,
+        node: NodeId,
+        place: Option<NodeId>,
+        filing: &Filing,
+    ) -> Result<Vec<String>, Failure> {
+        let mut found = Vec::new();
+        if let Some(place) = place {
+            let at = self.node(node).await?.parent;
+            if at != place {
+                found.push(format!("it is in node {at}, its place is node {place}"));
+            }
+        }
         if let Some(rights) = &filing.rights {
             let (set, gone) = rights.changes(&self.permissions(node).await?);
             for grant in set {
@@ -57,11 +85,6 @@ impl Client {
             for id in gone {
                 found.push(format!("user or group {id} has rights of its own"));
             }
-        }
-        match self.missing_marks(node, filing).await {
-            Ok(marks) => found.extend(marks),
-            Err(failure) if failure.reason == Reason::Unsupported => {}
-            Err(failure) => return Err(failure),
         }
         Ok(found)
     }
@@ -77,9 +100,25 @@ impl Client {
                 }
             }
         }
+        if let Some(kind) = &marks.cross_reference
+            && !marks.papers.is_empty()
+        {
+            let there = self.cross_references(node).await?;
+            for paper in &marks.papers {
+                if there.iter().all(|there| !there.is(kind, *paper)) {
+                    found.push(format!(
+                        "it lacks the cross-reference {kind:?} to node {paper}"
+                    ));
+                }
+            }
+        }
         if let Some(class) = marks.records_class {
-            let record = self.record_state(node).await?.record;
-            match record {
+            let state = self.record_state(node).await?;
+            // A server that does not say whether it could be made final is not doubted.
+            if marks.finalise && state.can_finalise == Some(true) {
+                found.push("it is not final".to_owned());
+            }
+            match state.record {
                 None => found.push("it is no record".to_owned()),
                 Some(record) => {
                     if record.class != Some(class) {
