@@ -339,7 +339,24 @@ fn killed_at_random_moments_no_process_is_started_twice() {
     child.wait().unwrap();
     systems.simulator.faults().clear();
     let (code, lines) = systems.run(&["approval"]);
-    assert_eq!(code, 0, "{lines:#?}");
+    // A kill between the record of a start and its request leaves what only a person can tell.
+    let unclear: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["outcome"] == "unclear")
+        .map(|line| line["asset"].as_str().unwrap())
+        .collect();
+    assert_eq!(code, if unclear.is_empty() { 0 } else { 3 }, "{lines:#?}");
+    for asset in unclear {
+        systems.must(&[
+            "approval",
+            "decide",
+            asset,
+            "--start-again",
+            "--because",
+            "no process has its marker",
+        ]);
+    }
+    systems.must(&["approval"]);
     let all = processes(&systems);
     assert_eq!(all.len(), 8, "{all:#?}");
     for process in &all {
