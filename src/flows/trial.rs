@@ -148,17 +148,12 @@ pub async fn plan(
     Ok(ledger.summary(run).await?)
 }
 
-/// Moves what was planned; the bytes that arrived. `before` is how the run stood when it was.
+/// Moves what was planned; the bytes that arrived. What cannot be moved counts for nothing.
 ///
 /// # Errors
 ///
-/// What stopped the run; planned masters that did not arrive, with the message of one.
-pub async fn run(
-    engine: &Engine,
-    ledger: &Ledger,
-    run: RunId,
-    before: &[StateCount],
-) -> Result<ByteCount, Error> {
+/// What stopped the run; nothing that arrived, with the message of a master that did not.
+pub async fn run(engine: &Engine, ledger: &Ledger, run: RunId) -> Result<ByteCount, Error> {
     match engine.run(run, || false).await {
         Outcome::Finished => {}
         Outcome::Failed(failure) => return Err(failure.into()),
@@ -166,25 +161,23 @@ pub async fn run(
             return Err(Failure::transient("the trial was stopped").into());
         }
     }
-    let mut bytes = 0;
-    for count in ledger.summary(run).await? {
-        let known = before.iter().find(|known| known.state == count.state);
-        if count.state == "done" {
-            bytes += count.bytes;
-        } else if known.is_none_or(|known| known.items < count.items) {
-            let stopped = ledger.items(run, Some(&count.state), ItemId(0), 1).await?;
-            let said = stopped.first().and_then(|item| item.message.clone());
-            return Err(Failure::item(
-                Reason::Unsupported,
-                format!(
-                    "{} masters came no further than {:?}: {}",
-                    count.items,
-                    count.state,
-                    said.unwrap_or_else(|| "no message".to_owned())
-                ),
-            )
-            .into());
-        }
+    let states = ledger.summary(run).await?;
+    let done = states.iter().filter(|count| count.state == "done");
+    let bytes = done.map(|count| count.bytes).sum();
+    if bytes > 0 {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    let mut said = None;
+    for count in states {
+        let stopped = ledger.items(run, Some(&count.state), ItemId(0), 1).await?;
+        said = stopped.into_iter().find_map(|item| item.message).or(said);
+    }
+    Err(Failure::item(
+        Reason::Unsupported,
+        format!(
+            "no master arrived: {}",
+            said.unwrap_or_else(|| "no message".to_owned())
+        ),
+    )
+    .into())
 }

@@ -37,10 +37,10 @@ pub(super) struct Bench {
     selection: Selection,
     intake: Intake,
     scratch: Scratch,
-    /// The ledgers are in it.
-    folder: tempfile::TempDir,
     /// What ran, each with a ledger of its own, as if nothing had been filed before.
     runs: Vec<(Ledger, RunId)>,
+    /// The ledgers are in it, and closed before it goes.
+    folder: tempfile::TempDir,
     most: ByteCount,
     /// What is measured, for a comparison.
     masters: Value,
@@ -175,7 +175,7 @@ impl Bench {
             false,
         )?;
         let (start, before) = (Instant::now(), Resources::now());
-        let bytes = trial::run(&engine, &ledger, run, &planned).await?;
+        let bytes = trial::run(&engine, &ledger, run).await?;
         let seconds = start.elapsed().as_secs_f64().max(f64::EPSILON);
         let used = Resources::now();
         let cpu = used.cpu.saturating_sub(before.cpu).as_secs_f64();
