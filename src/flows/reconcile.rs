@@ -369,6 +369,11 @@ impl<'a> Looked<'a> {
         let (Some(node), Some(record)) = (item.node, &item.record) else {
             return Ok(None);
         };
+        // A later version of the same document has made another record of it since.
+        let is_latest = item.version.map(|version| version.0) >= self.highest(node);
+        if !is_latest {
+            return Ok(None);
+        }
         let filing = serde_json::from_str::<Record>(record)
             .and_then(|record| serde_json::from_value(record.filing))
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
