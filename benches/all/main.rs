@@ -29,7 +29,8 @@
 //! parts written beside the hash instead of between its chunks, MD5 on its own thread, hashing on the
 //! thread that has the bytes once there are as many files as cores, one ledger record less before a
 //! small file's POST, no compilation of a statement for every other LIMIT. Not kept: reading further
-//! ahead than the streams need, because what waits is out of the cache when it is hashed.
+//! ahead than the streams need on a fast line, because what waits is out of the cache when it is
+//! hashed; with many streams, which must be slow ones, twice as many parts are kept ahead.
 
 #![allow(
     clippy::print_stdout,

@@ -17,7 +17,7 @@
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
 //! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
 //! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow
-//! would do; [`probe`] asks the destination how it behaves.
+//! would do; [`probe`] asks the destination how it behaves; [`trial`] moves masters into a scratch to be measured.
 
 pub mod adopt;
 pub mod approval;

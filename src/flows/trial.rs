@@ -7,7 +7,6 @@
 //! it holds can no longer be told from what somebody may have put there.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -143,8 +142,7 @@ pub async fn plan(
     intake: &Intake,
     assets: &Enumerate,
 ) -> Result<Vec<StateCount>, Error> {
-    let scan = Arc::new(Scan::default());
-    intake::scan(systems, ledger, run, intake, assets, &scan).await?;
+    intake::scan(systems, ledger, run, intake, assets, &Scan::default()).await?;
     Ok(ledger.summary(run).await?)
 }
 

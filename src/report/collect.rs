@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::record::{KINDS, Record};
+use super::record::{KINDS, RIGHTS, Record};
 use super::{
     ChainState, Count, Deviation, Error, Group, Mark, Open, Repeated, Report, Row, Same, Setting,
     Speed, Standing, moment, shown,
@@ -201,7 +201,7 @@ impl Walk {
         each: &mut dyn FnMut(&Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let rights = !reader
-            .remembered_page("rights", ("", ""), false, 1)?
+            .remembered_page(RIGHTS, ("", ""), false, 1)?
             .is_empty();
         let mut after = ItemId(0);
         loop {

@@ -9,7 +9,7 @@ use super::shown;
 use crate::ledger::{self, Item, Reader};
 
 /// The name under which each asset's last day is remembered.
-const RIGHTS: &str = "rights";
+pub(super) const RIGHTS: &str = "rights";
 
 /// The kinds that a report counts, in order, and what they mean.
 pub(super) const KINDS: [(&str, &str); 8] = [

@@ -359,31 +359,29 @@ impl Asking<'_> {
 
     /// Makes a document of a few bytes.
     async fn document(&self, name: &str, with: serde_json::Value) -> Result<NodeId, Failure> {
-        let made = self
-            .client
-            .create_in_scratch(ScratchNode {
-                parent: self.scratch.node,
-                name,
-                mark: &self.scratch.mark,
-                content: Some(body(name, bytes::Bytes::from_static(SAMPLE))),
-                with,
-            })
-            .await?;
-        Ok(made.node)
+        let content = body(name, bytes::Bytes::from_static(SAMPLE));
+        self.make(name, Some(content), with).await
     }
 
     async fn folder(&self, name: &str) -> Result<NodeId, Failure> {
-        let made = self
-            .client
-            .create_in_scratch(ScratchNode {
-                parent: self.scratch.node,
-                name,
-                mark: &self.scratch.mark,
-                content: None,
-                with: serde_json::Value::Null,
-            })
-            .await?;
-        Ok(made.node)
+        self.make(name, None, serde_json::Value::Null).await
+    }
+
+    /// Makes a node in the scratch; without content it is a folder.
+    async fn make(
+        &self,
+        name: &str,
+        content: Option<NewContent>,
+        with: serde_json::Value,
+    ) -> Result<NodeId, Failure> {
+        let node = ScratchNode {
+            parent: self.scratch.node,
+            name,
+            mark: &self.scratch.mark,
+            content,
+            with,
+        };
+        Ok(self.client.create_in_scratch(node).await?.node)
     }
 }
 

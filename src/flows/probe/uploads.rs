@@ -2,12 +2,12 @@
 //! ones are announced and given up before their content.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::Value;
 
 use super::{Asking, Verdict};
-use crate::content_server::{Announced, ScratchNode};
+use crate::content_server::Announced;
 use crate::transfer::{Content, Destination as _, NewContent, PartReceipt, Session, Window};
-use crate::types::{ByteCount, Failure, FailureClass, GIB, MIB, NodeId, Reason, display_bytes};
+use crate::types::{ByteCount, Failure, FailureClass, GIB, MIB, Reason, display_bytes};
 
 /// Bodies that are announced: the stock limit of a common web server and what lies above.
 const ANNOUNCED: [ByteCount; 4] = [30_000_001, 100 * MIB, GIB, 4 * GIB];
@@ -34,11 +34,12 @@ impl Asking<'_> {
         let sent = self
             .make(
                 "body.bin",
-                NewContent::Body {
+                Some(NewContent::Body {
                     file_name: "body.bin".to_owned(),
                     mime: MIME.to_owned(),
                     content: filling(size),
-                },
+                }),
+                Value::Null,
             )
             .await;
         let taken = match sent {
@@ -85,20 +86,6 @@ impl Asking<'_> {
             "no limit showed, which does not mean that there is none: some refuse only after the content",
         );
         Ok(())
-    }
-
-    async fn make(&self, name: &str, content: NewContent) -> Result<NodeId, Failure> {
-        let made = self
-            .client
-            .create_in_scratch(ScratchNode {
-                parent: self.scratch.node,
-                name,
-                mark: &self.scratch.mark,
-                content: Some(content),
-                with: json!({}),
-            })
-            .await?;
-        Ok(made.node)
     }
 
     pub(super) async fn ask_sessions(&mut self) -> Result<(), Failure> {
@@ -274,14 +261,15 @@ impl Asking<'_> {
         let committed = async {
             self.client.close_session(&session).await?;
             let content = NewContent::Session(session.clone());
-            self.make("session.bin", content).await
+            self.make("session.bin", Some(content), Value::Null).await
         };
         if let Err(failure) = committed.await {
             self.give_up(&session).await;
             return self.unanswered(&BOTH[1..], failure);
         }
         let content = NewContent::Session(session.clone());
-        match self.make("session again.bin", content).await {
+        let again = self.make("session again.bin", Some(content), Value::Null);
+        match again.await {
             Ok(_) => self.answer(
                 BOTH[1],
                 Verdict::Warn,
