@@ -7,6 +7,7 @@ use super::connect::Connected;
 use super::exit::Ended;
 use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
 use crate::flows::approval::Rejections;
+use crate::flows::package::{Mark, Place};
 use crate::flows::publish::{Policy, Template, Workspace};
 use crate::flows::rights::{Filed, Licensing};
 use crate::flows::write_back::{Fact, Told};
@@ -39,7 +40,11 @@ pub(crate) async fn policy(
         base: connected.systems.target,
         again: again.then(|| jiff::Timestamp::now().to_string()),
         place,
-        workspace: publish.workspace.as_ref().map(workspace).transpose()?,
+        workspace: publish
+            .workspace
+            .as_ref()
+            .map(|given| workspace("publish.workspace", given))
+            .transpose()?,
         rights: publish.permissions.clone(),
         access: publish.access.clone(),
         marks: Marks {
@@ -110,13 +115,76 @@ fn template(key: &str, text: &str) -> anyhow::Result<Template> {
     Template::parse(text).map_err(|error| Ended::usage(format!("`{key}`: {error}")))
 }
 
-fn workspace(workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
+/// Where packages go.
+///
+/// # Errors
+///
+/// Everything in the settings that does not fit the server's definitions.
+pub(crate) async fn package_place(
+    settings: &Resolved,
+    connected: &Connected,
+) -> anyhow::Result<Place> {
+    let package = &settings.package;
+    let workspace = match &package.workspace {
+        Some(given) => Some(workspace("package.workspace", given)?),
+        None => None,
+    };
+    let binding = match &workspace {
+        Some(workspace) if !workspace.fields.is_empty() => {
+            let server = &connected.systems.content_server;
+            binding(&settings.map, server, connected.systems.target).await?
+        }
+        _ => Binding::default(),
+    };
+    Ok(Place {
+        container: package.container,
+        workspace,
+        binding,
+    })
+}
+
+/// What a collection is told once its package is complete.
+pub(crate) fn package_mark(settings: &Resolved) -> anyhow::Result<Option<Mark>> {
+    let Some(mark) = &settings.package.mark else {
+        return Ok(None);
+    };
+    let mut values = Vec::new();
+    for (field, text) in &mark.values {
+        let template = template("package.mark", text)?;
+        let known = |name: &str| Mark::PLACEHOLDERS.contains(&name).then(|| "x".to_owned());
+        if let Err(name) = template.fill(known) {
+            return Err(Ended::usage(format!(
+                "`package.mark`: {{{name}}} in the text for {field:?} stands for nothing; there are {}",
+                Mark::PLACEHOLDERS
+                    .map(|name| format!("{{{name}}}"))
+                    .join(", ")
+            )));
+        }
+        values.push((field.clone(), template));
+    }
+    Ok(Some(Mark {
+        view: ViewId(mark.view.clone()),
+        values,
+        link: page_link(settings.content_server()?),
+    }))
+}
+
+/// What stands before a node's id in the address of its page.
+fn page_link(server: &ContentServerSettings) -> String {
+    let mut link = server.url.clone();
+    if let Ok(mut path) = link.path_segments_mut() {
+        path.pop_if_empty().extend(["app", "nodes", ""]);
+    }
+    link.into()
+}
+
+fn workspace(key: &'static str, workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
     let object = match &workspace.external {
         None => None,
         Some((system, kind, id)) => Some((
             system.clone(),
             kind.clone(),
-            template("publish.workspace.external_id", id)?,
+            template(&format!("{key}.external_id"), id)?,
         )),
     };
     Ok(Workspace {
@@ -128,8 +196,9 @@ fn workspace(workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
             create: workspace.create,
             categories: std::collections::BTreeMap::new(),
             participants: workspace.participants.clone(),
+            setting: Some(key),
         },
-        name: template("publish.workspace.name", &workspace.name)?,
+        name: template(&format!("{key}.name"), &workspace.name)?,
         object,
         fields: workspace.fields.clone(),
     })
@@ -143,16 +212,12 @@ pub(crate) fn told(
     let Some(write_back) = &settings.publish.write_back else {
         return Ok(None);
     };
-    let mut link = server.url.clone();
-    if let Ok(mut path) = link.path_segments_mut() {
-        path.pop_if_empty().extend(["app", "nodes", ""]);
-    }
     let fields = write_back.fields.iter();
     Ok(Some(Arc::new(Told {
         view: ViewId(write_back.view.clone()),
         fields: fields
             .filter_map(|(fact, field)| Some((Fact::from_name(fact)?, field.clone())))
             .collect(),
-        link: link.into(),
+        link: page_link(server),
     })))
 }

@@ -113,10 +113,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         None => Intake::default(),
     };
     let told: serde_json::Value = serde_json::from_str(&run.arguments).unwrap_or_default();
-    let package = selection
-        .as_ref()
-        .filter(|_| told["package"] == true)
-        .and_then(|selection| run::ordered(&settings, selection, true));
+    let package = match selection.as_ref().filter(|_| told["package"] == true) {
+        Some(selection) => Some(run::ordered(&settings, &connected, selection).await?),
+        None => None,
+    };
     let prepared = Prepared {
         intake,
         collection: selection.and_then(|selection| selection.collections().into_iter().next()),

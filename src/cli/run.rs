@@ -12,12 +12,12 @@ use super::progress::Watch;
 use super::select::Selection;
 use super::signals;
 use super::when;
-use super::{Context, freeze};
+use super::{Context, freeze, record};
 use crate::control::{self, Bounds, Live, Means};
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
 use crate::flows::migrate;
-use crate::flows::package::{Order, Packed};
+use crate::flows::package::{Order, Packed, Told};
 use crate::flows::{self};
 use crate::ledger::{Ledger, NewRun, STOPPED, StateCount};
 use crate::settings::Resolved;
@@ -128,8 +128,8 @@ pub(crate) async fn start(
     let settings = moving.settings(context)?;
     settings.systems()?;
     let mut told = selection.told();
-    let package = ordered(&settings, &selection, package);
-    if package.is_some() {
+    let package = package || (selection.command == "archive" && settings.package.enabled);
+    if package {
         told["package"] = true.into();
     }
     let ledger = connect::open_ledger(&settings.ledger.path, selection.command)?;
@@ -144,6 +144,10 @@ pub(crate) async fn start(
         told[freeze::DESPITE] = true.into();
     }
     let connected = connect::connect(&settings).await?;
+    let package = match package {
+        true => Some(ordered(&settings, &connected, &selection).await?),
+        false => None,
+    };
     selection.check(&connected.systems).await?;
     let assets = selection.enumerate(&connected.systems);
     let intake = selection.intake(&settings, &connected).await?;
@@ -170,14 +174,18 @@ pub(crate) async fn start(
     drive(context, prepared, Some(assets)).await
 }
 
-/// The packages of a run: those of its collections, when they are asked for.
-pub(crate) fn ordered(settings: &Resolved, selection: &Selection, asked: bool) -> Option<Order> {
-    let wanted = asked || (selection.command == "archive" && settings.package.enabled);
-    let address = settings.content_server().ok()?.url.to_string();
-    wanted.then(|| Order {
+/// The packages of a run: those of its collections.
+pub(crate) async fn ordered(
+    settings: &Resolved,
+    connected: &Connected,
+    selection: &Selection,
+) -> anyhow::Result<Order> {
+    Ok(Order {
         collections: selection.collections(),
-        address,
+        address: settings.content_server()?.url.to_string(),
         organization: settings.package.organization.clone(),
+        place: record::package_place(settings, connected).await?,
+        mark: record::package_mark(settings)?,
     })
 }
 
@@ -281,7 +289,9 @@ pub(crate) async fn drive(
     .await?;
     recorded?;
     let packed = std::mem::take(&mut *drive.packed.lock().unwrap_or_else(PoisonError::into_inner));
-    let gaps = packed.iter().any(|packed| packed.gaps > 0);
+    let gaps = packed
+        .iter()
+        .any(|packed| packed.gaps > 0 || matches!(packed.told, Some(Told::Refused(_))));
     for packed in &packed {
         say_packed(context, packed);
     }
@@ -317,6 +327,11 @@ pub(crate) fn say_packed(context: &Context, packed: &Packed) {
             "collection": packed.collection, "title": packed.title, "folder": packed.folder,
             "files": packed.files, "bytes": packed.bytes, "gaps": packed.gaps,
             "written": packed.written, "complete": packed.complete,
+            "collection_marked": packed.told.as_ref().map(|told| match told {
+                Told::Before => "before",
+                Told::Now => "now",
+                Told::Refused(_) => "refused",
+            }),
         }),
     );
     let state = match (packed.complete, packed.written) {
@@ -331,6 +346,14 @@ pub(crate) fn say_packed(context: &Context, packed: &Packed) {
         packed.files,
         display_bytes(packed.bytes)
     ));
+    match &packed.told {
+        Some(Told::Now) => context.output.say("  the collection in iconik says so now"),
+        Some(Told::Refused(why)) => context.output.say(styled(
+            BAD,
+            format!("  the collection could not be marked: {why}; see `package.mark`"),
+        )),
+        Some(Told::Before) | None => {}
+    }
     if packed.gaps > 0 {
         context.output.say(styled(
             BAD,

@@ -14,10 +14,11 @@ use tracing::warn;
 use super::call::Call;
 use super::categories::CategoryValues;
 use super::errors::{Effect, Error, Meaning};
+use super::folders::Container;
 use super::form::{FilePart, Form};
 use super::names::fold;
 use super::versions::description;
-use super::wire::{self, DOCUMENT, FOLDER, Properties};
+use super::wire::{self, COMPOUND, DOCUMENT, FOLDER, Properties};
 use super::{Client, Versioning};
 use crate::transfer::{Committed, Content, NewContent};
 use crate::types::{Failure, FailureClass, NodeId, Reason, UploadKey, VersionNumber};
@@ -34,17 +35,33 @@ impl Client {
         name: &str,
         categories: &CategoryValues,
     ) -> Result<NodeId, Failure> {
+        self.create_holder(Container::Folder, parent, name, categories)
+            .await
+    }
+
+    /// Creates something that holds documents.
+    pub(super) async fn create_holder(
+        &self,
+        kind: Container,
+        parent: NodeId,
+        name: &str,
+        categories: &CategoryValues,
+    ) -> Result<NodeId, Failure> {
+        let (subtype, what) = match kind {
+            Container::Folder => (FOLDER, "folder"),
+            Container::CompoundDocument => (COMPOUND, "compound document"),
+        };
         let create = async {
             let call = self
                 .call(Method::POST, "v2/nodes")
-                .body(&new_node(FOLDER, parent, name, categories));
+                .body(&new_node(subtype, parent, name, categories));
             let answer = self.commit(call, None).await?;
             Ok(NodeId(created(&answer, name)?.id))
         };
         create.await.map_err(|error: Error| {
             error
                 .into_failure(Effect::Commit)
-                .context(format!("creating folder {name:?} in node {parent}"))
+                .context(format!("creating {what} {name:?} in node {parent}"))
         })
     }
 

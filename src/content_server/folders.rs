@@ -3,8 +3,19 @@
 use tracing::debug;
 
 use super::Client;
+use super::categories::CategoryValues;
 use crate::transfer::Destination as _;
 use crate::types::{Failure, NodeId, Reason};
+
+/// What is made to hold documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Container {
+    /// A folder.
+    #[default]
+    Folder,
+    /// A compound document, which takes documents and compound documents but no folders.
+    CompoundDocument,
+}
 
 impl Client {
     /// The container at the end of `path` below `base`; folders that are missing are made. Names
@@ -18,7 +29,7 @@ impl Client {
     pub async fn folder_at(&self, base: NodeId, path: &[String]) -> Result<NodeId, Failure> {
         let mut at = base;
         for name in path {
-            at = self.folder_in(at, name).await?;
+            at = self.container_in(at, name, Container::Folder).await?;
         }
         Ok(at)
     }
@@ -47,7 +58,17 @@ impl Client {
         Ok(Some(at))
     }
 
-    async fn folder_in(&self, parent: NodeId, name: &str) -> Result<NodeId, Failure> {
+    /// The container of that name, made as `kind` when it is missing. Safe to repeat.
+    ///
+    /// # Errors
+    ///
+    /// As [`folder_at`](Self::folder_at).
+    pub async fn container_in(
+        &self,
+        parent: NodeId,
+        name: &str,
+        kind: Container,
+    ) -> Result<NodeId, Failure> {
         let mut made = false;
         loop {
             if let Some(node) = self.child(parent, name).await? {
@@ -56,7 +77,8 @@ impl Client {
                 }
                 return Err(no_folder(parent, name));
             }
-            match self.create_container(parent, name).await {
+            let plain = CategoryValues::default();
+            match self.create_holder(kind, parent, name, &plain).await {
                 Ok(node) => return Ok(node),
                 Err(failure)
                     if !made && matches!(failure.reason, Reason::NameTaken | Reason::Ambiguous) =>

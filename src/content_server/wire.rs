@@ -14,6 +14,8 @@ use crate::types::{NodeId, VersionNumber};
 
 /// Subtype of a folder.
 pub(super) const FOLDER: i64 = 0;
+/// Subtype of a compound document.
+pub(super) const COMPOUND: i64 = 136;
 /// Subtype of a document.
 pub(super) const DOCUMENT: i64 = 144;
 

@@ -203,6 +203,7 @@ impl Drive {
             engine: &self.engine,
             pace: &self.pace,
             run: self.run,
+            place: &order.place,
         };
         let (outcome, packed) = package::pack(bench, order).await?;
         *self.packed.lock().unwrap_or_else(PoisonError::into_inner) = packed;

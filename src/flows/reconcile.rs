@@ -14,8 +14,9 @@ use serde::Serialize;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::intake::{self, Intake};
+use super::package::retire;
 use super::{Enumerate, Error, Systems, Wanted};
-use crate::ledger::{File, Item, Reader};
+use crate::ledger::{File, Item, NewItem, Reader};
 use crate::pace::Pace;
 use crate::transfer::{Record, read_back};
 use crate::types::{
@@ -115,6 +116,19 @@ pub struct Comparison<'a> {
 }
 
 type Each<'a> = dyn FnMut(Finding) + 'a;
+
+/// What an item keeps of its source when longhaul has written it itself.
+const OWN: &str = "{}";
+
+/// What the source has of an item now.
+enum Source<'a> {
+    /// What was filed; it was not looked at.
+    AsFiled,
+    /// Nothing under its key.
+    Gone,
+    /// This.
+    Now(&'a NewItem),
+}
 
 /// What the walk keeps in mind of the ledger.
 struct Looked<'a> {
@@ -251,7 +265,7 @@ impl<'a> Looked<'a> {
         for (new, _) in looked.items {
             let row = self.read(|ledger| ledger.item_by_key(&new.key))?;
             match row {
-                Some(item) => found.push(self.item(&item, Some(&new.fingerprint)).await?),
+                Some(item) => found.push(self.item(&item, Source::Now(&new)).await?),
                 None => found.push(Finding {
                     class: Class::Missing,
                     bytes: intake::master_bytes(&new),
@@ -270,10 +284,10 @@ impl<'a> Looked<'a> {
     async fn items(&self, items: Vec<Item>, each: &mut Each<'_>) -> Result<(), Error> {
         let mut assets: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for item in items {
-            if intake::is_paper(&item.key) {
-                // It is found by the rules of whoever needs it: only its document is looked at.
-                let now = Some(item.fingerprint.as_str());
-                each(self.item(&item, now).await?);
+            if intake::is_paper(&item.key) || item.source == OWN {
+                // A paper is found by the rules of whoever needs it, and what a flow has written
+                // itself is nowhere else: only the document is looked at.
+                each(self.item(&item, Source::AsFiled).await?);
                 continue;
             }
             let asset = intake::asset_of(&item.key).to_owned();
@@ -294,7 +308,7 @@ impl<'a> Looked<'a> {
                     let mut found = Vec::new();
                     for item in &items {
                         let now = looked.items.iter().find(|(new, _)| new.key == item.key);
-                        let now = now.map(|(new, _)| new.fingerprint.as_str());
+                        let now = now.map_or(Source::Gone, |(new, _)| Source::Now(new));
                         found.push(self.item(item, now).await?);
                     }
                     Ok::<_, Error>(found)
@@ -308,7 +322,7 @@ impl<'a> Looked<'a> {
     }
 
     /// One item against the source as it is now and the destination.
-    async fn item(&self, item: &Item, now: Option<&str>) -> Result<Finding, Error> {
+    async fn item(&self, item: &Item, now: Source<'_>) -> Result<Finding, Error> {
         let mut finding = Finding {
             class: Class::Equal,
             key: item.key.clone(),
@@ -349,16 +363,29 @@ impl<'a> Looked<'a> {
             (finding.class, finding.detail) = (Class::Differs, detail);
             return Ok(finding);
         }
-        match now {
-            None => {
-                finding.class = Class::ChangedSince;
-                finding.detail = "the source no longer has this version".into();
+        let changed = match now {
+            Source::AsFiled => None,
+            Source::Gone => Some("the source no longer has this version".to_owned()),
+            Source::Now(now) => match &now.refused {
+                Some((.., why)) if now.files.is_empty() && now.fingerprint != item.fingerprint => {
+                    Some(format!(
+                        "the source no longer has it as it was filed: {why}"
+                    ))
+                }
+                _ if self.read(|ledger| ledger.is_content_of(item, now))? => None,
+                _ => Some("the source's size, checksum or date is not what was filed".to_owned()),
+            },
+        };
+        if let Some(changed) = changed {
+            // What longhaul itself took away after it was filed is missing by intention.
+            let asset = intake::asset_of(&item.key);
+            match self.read(|ledger| retire::retired(ledger, asset))? {
+                Some(retired) => finding.detail = retired.to_string(),
+                None => {
+                    finding.class = Class::ChangedSince;
+                    finding.detail = changed;
+                }
             }
-            Some(now) if now != item.fingerprint => {
-                finding.class = Class::ChangedSince;
-                finding.detail = "the source's size, checksum or date is not what was filed".into();
-            }
-            Some(_) => {}
         }
         Ok(finding)
     }

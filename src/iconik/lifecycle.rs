@@ -12,8 +12,10 @@ use serde_json::json;
 
 use super::call::Call;
 use super::pages::{Rows, Style};
-use super::{ArchiveStatus, Asset, AssetKind, AssetStatus, Client, Error, FormatStatus};
-use crate::types::{AssetId, CollectionId, FormatId, StorageId};
+use super::{
+    ArchiveStatus, Asset, AssetKind, AssetStatus, Client, Error, FileSetStatus, FormatStatus,
+};
+use crate::types::{AssetId, CollectionId, FileSetId, FormatId, StorageId};
 
 /// How external ids begin of the links and copies that longhaul makes for documents.
 pub const REFERENCE: &str = "longhaul:reference:";
@@ -166,6 +168,64 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Puts a copy of a format into the recycle bin; iconik purges it, and its bytes where the
+    /// storage allows it, once the account's grace period is over. Its state is read just before.
+    /// Safe to repeat. `true` when it was done now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] where the token's user may not.
+    pub async fn bin_file_set(
+        &self,
+        asset: &AssetId,
+        format: &FormatId,
+        file_set: &FileSetId,
+    ) -> Result<bool, Error> {
+        if !self.has_file_set(asset, format, file_set).await? {
+            return Ok(false);
+        }
+        let call = Call::new(
+            Method::DELETE,
+            &[
+                "files",
+                "v1",
+                "assets",
+                asset.as_str(),
+                "file_sets",
+                file_set.as_str(),
+            ],
+            "can_delete_files",
+            format!("putting a copy of asset {asset} into the recycle bin"),
+        );
+        match self.done(&call).await {
+            Ok(()) => Ok(true),
+            // The reply may be what was lost, not the call.
+            Err(error) if error.is_not_found() || error.is_passing() => {
+                match self.has_file_set(asset, format, file_set).await {
+                    Ok(false) => Ok(true),
+                    _ => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a copy is there and not in the recycle bin.
+    async fn has_file_set(
+        &self,
+        asset: &AssetId,
+        format: &FormatId,
+        file_set: &FileSetId,
+    ) -> Result<bool, Error> {
+        let mut sets = self.file_sets(asset, format);
+        while let Some(set) = sets.try_next().await? {
+            if set.id == *file_set {
+                return Ok(set.status != FileSetStatus::Deleted);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes an asset out of the recycle bin. Safe to repeat.

@@ -240,6 +240,25 @@ impl Client {
         Ok(metadata)
     }
 
+    /// The values that a collection has in one view, as texts by field.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer. A view without values is empty.
+    pub async fn collection_values(
+        &self,
+        collection: &CollectionId,
+        view: &ViewId,
+    ) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        let owner = Owner::Collection(collection);
+        let values = self.values(owner, view).await?;
+        let read = values.iter().map(|(field, held)| {
+            let texts = values_in(held).iter().map(as_text).collect();
+            (field.clone(), texts)
+        });
+        Ok(read.collect())
+    }
+
     /// How many views the asset's metadata is in: as many calls reading it takes.
     ///
     /// # Errors

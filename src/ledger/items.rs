@@ -3,6 +3,8 @@
 //! There is one row per key, ever. What adding a key again means depends on how far its row has
 //! come; the cases are in [`add`] and, as a table, in [`Ledger::add_items`](super::Ledger::add_items).
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
@@ -12,7 +14,7 @@ use super::change::{exists, found};
 use super::decode::{self, limit_of, stored};
 use super::rows::{Added, Entry, Item, NewFile, NewItem};
 use super::writer::Tx;
-use crate::types::{ByteCount, ItemId, RunId};
+use crate::types::{ByteCount, ItemId, Role, RunId};
 
 /// States from which a person or `retry` may send an item back to the start.
 pub const STOPPED: [&str; 6] = [
@@ -90,6 +92,14 @@ impl Known {
         self.state == "done" || (self.is_incomplete() && has_content && self.node.is_some())
     }
 
+    /// Whether what was filed is still what the source says, or all that it ever had: the same
+    /// fingerprint, another copy of the same files, or nothing any more.
+    fn is_content_of(&self, conn: &Connection, item: &NewItem) -> Result<bool, Error> {
+        Ok(self.fingerprint == item.fingerprint
+            || says_only_why(item)
+            || is_same_content(conn, self.id, item)?)
+    }
+
     /// Whether its files must stay as they are: the engine is at work on them, a commit of them
     /// may still arrive, or they are evidence.
     fn is_fixed(&self) -> bool {
@@ -129,19 +139,17 @@ pub(super) fn add(tx: &mut Tx<'_>, run: RunId, items: &[NewItem]) -> Result<Adde
                     None
                 }
             }
-            Some(known)
-                if known.state == "done"
-                    && known.fingerprint == item.fingerprint
-                    && touch(tx, run, &known, item)? =>
-            {
-                added.reopened += 1;
-                Some(known.id)
-            }
-            Some(known) if known.state == "done" && known.fingerprint == item.fingerprint => {
-                added.already_done += 1;
-                // A page that is added twice finds its own items; they were not done before.
-                already_done_elsewhere += i64::from(known.run != run.0);
-                None
+            Some(known) if known.state == "done" && known.is_content_of(tx.conn, item)? => {
+                // What the source has lost by now was filed all the same.
+                if !says_only_why(item) && touch(tx, run, &known, item)? {
+                    added.reopened += 1;
+                    Some(known.id)
+                } else {
+                    added.already_done += 1;
+                    // A page that is added twice finds its own items; they were not done before.
+                    already_done_elsewhere += i64::from(known.run != run.0);
+                    None
+                }
             }
             Some(known) if known.state == "done" => {
                 added.reopened += 1;
@@ -284,6 +292,59 @@ fn take_over(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Resu
     Ok(())
 }
 
+/// Whether an item has no content and only says why.
+fn says_only_why(item: &NewItem) -> bool {
+    item.fingerprint.starts_with(REFUSED)
+}
+
+/// Whether an item's masters are another copy of those that the row `id` has: other ids, the same
+/// names and sizes, and the same checksums. A checksum that is the same beside the same id proves
+/// nothing, because the date is another; where none is quoted, an archived copy alone counts.
+pub(super) fn is_same_content(conn: &Connection, id: i64, item: &NewItem) -> Result<bool, Error> {
+    let masters = || item.files.iter().filter(|file| file.content.is_none());
+    let master = Role::Master.name();
+    let mut filed: HashMap<(String, String), (i64, Option<String>, String)> = HashMap::new();
+    let mut pieces: i64 = 0;
+    {
+        let mut statement = conn.prepare_cached(
+            "SELECT role, dir, name, size, md5, marker FROM file WHERE item = ?1 AND content IS NULL",
+        )?;
+        let mut rows = statement.query([id])?;
+        while let Some(row) = rows.next()? {
+            let size: i64 = row.get(3)?;
+            if row.get::<_, String>(0)? == master {
+                let of = (row.get(1)?, row.get(2)?);
+                filed.insert(of, (size, row.get(4)?, row.get(5)?));
+            } else {
+                pieces += size;
+            }
+        }
+    }
+    if masters().next().is_none() {
+        return Ok(false);
+    }
+    if filed.is_empty() {
+        // The segments of a master that was split.
+        let size: u64 = masters().map(|file| file.size).sum();
+        return Ok(item.archived && pieces > 0 && i64::try_from(size) == Ok(pieces));
+    }
+    if filed.len() != masters().count() {
+        return Ok(false);
+    }
+    Ok(masters().all(|file| {
+        let key = (file.dir.clone(), file.name.clone());
+        filed.get(&key).is_some_and(|(size, md5, marker)| {
+            let same = i64::try_from(file.size) == Ok(*size);
+            let checked = match (md5, &file.md5) {
+                (Some(then), Some(now)) if !then.eq_ignore_ascii_case(now) => return false,
+                (Some(_), Some(_)) => *marker != file.marker,
+                _ => false,
+            };
+            same && (checked || item.archived)
+        })
+    }))
+}
+
 /// Whether an item is only there to say what its source lacks.
 fn is_incomplete(item: &NewItem) -> bool {
     let refused = item.refused.as_ref();
@@ -332,16 +393,21 @@ fn release(tx: &mut Tx<'_>, known: &Known) -> Result<(), Error> {
 fn touch(tx: &mut Tx<'_>, run: RunId, known: &Known, item: &NewItem) -> Result<bool, Error> {
     // Plain filing takes no record away.
     let record = item.record.is_some() && known.record != item.record;
+    let moved = known.fingerprint != item.fingerprint;
     let (mut documents, mut added) = (Vec::new(), Vec::new());
     for file in item.files.iter().filter(|file| file.content.is_some()) {
+        // By its role too: another copy of the content has other ids, and so other markers.
         let other: Option<(i64, bool)> = tx
             .conn
             .prepare_cached(
-                "SELECT id, content IS NOT ?3 FROM file WHERE item = ?1 AND marker = ?2",
+                "SELECT id, content IS NOT ?3 FROM file
+                 WHERE item = ?1 AND (marker = ?2 OR (?5 AND role = ?4 AND content IS NOT NULL))
+                 ORDER BY marker <> ?2 LIMIT 1",
             )?
-            .query_row(params![known.id, file.marker, file.content], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                params![known.id, file.marker, file.content, file.role, moved],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()?;
         match other {
             None => added.push(file),

@@ -352,6 +352,14 @@ impl Ledger {
         self.read(move |reader| reader.item_by_key(&key)).await
     }
 
+    /// Whether an item is filed and is still what the source says of it, its content perhaps in
+    /// another copy there.
+    pub async fn is_content_of(&self, known: &Item, now: &NewItem) -> Result<bool, Error> {
+        let (known, now) = (known.clone(), now.clone());
+        self.read(move |reader| reader.is_content_of(&known, &now))
+            .await
+    }
+
     /// Up to `limit` items whose key begins with `prefix` and is behind `after`, by key; an empty
     /// `after` gives the first page.
     pub async fn items_below_after(

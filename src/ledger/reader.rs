@@ -9,11 +9,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
 
 use super::decode::{self, limit_of};
-use super::items::DUE;
+use super::items::{self, DUE};
 use super::journal::{self, Chain};
 use super::lock::{self, Owner};
 use super::place::{self, Found};
-use super::rows::{Doubled, Fact, File, Item, Line, Part, Post, Run, StateCount};
+use super::rows::{Doubled, Fact, File, Item, Line, NewItem, Part, Post, Run, StateCount};
 use super::{Error, adopted, facts, meta, open, outbox};
 use crate::types::{ItemId, NodeId, RunId, TransferId};
 
@@ -136,6 +136,13 @@ impl Reader {
             [key],
             decode::item,
         )
+    }
+
+    /// Whether an item is filed and is still what the source says of it, its content perhaps in
+    /// another copy there.
+    pub fn is_content_of(&self, known: &Item, now: &NewItem) -> Result<bool, Error> {
+        Ok(known.fingerprint == now.fingerprint
+            || items::is_same_content(&self.conn, known.id.0, now)?)
     }
 
     /// Up to `limit` items whose key begins with `prefix`, which does not end in the last

@@ -72,6 +72,9 @@ pub struct NewItem {
     pub refused: Option<(String, String, String)>,
     /// Its files.
     pub files: Vec<NewFile>,
+    /// Whether the source keeps the content in an archive by now, where its files may have other
+    /// ids. A done item whose files have the same names and sizes stays done.
+    pub archived: bool,
 }
 
 /// A file to plan.

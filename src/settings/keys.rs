@@ -206,6 +206,26 @@ pub const KEYS: &[Key] = &[
         "whose campaigns they are, as packages say it",
     ),
     key(
+        "package.container",
+        Some("folder"),
+        "what a package is in Content Server: \"folder\", \"compound\" (a compound document) or \"workspace\" (the business workspace itself)",
+    ),
+    key(
+        "package.workspace",
+        None,
+        "business workspace that a package is in, or is: a table as `publish.workspace`, with {title} and the collection's fields",
+    ),
+    key(
+        "package.mark",
+        None,
+        "what the collection's metadata is told once its package is complete: { view, values = { FIELD = \"text with {day}, {node}, {link}\" } }",
+    ),
+    key(
+        "package.originals",
+        Some("keep"),
+        "what `package retire` does with the originals in iconik: \"keep\", \"status\" (shown as archived), { storage = \"archive storage id\" }, or \"remove\" (into the recycle bin)",
+    ),
+    key(
         "migrate.duplicates",
         Some("file"),
         "masters whose content another asset has too: \"file\" them as well, or \"hold\" them for a person",

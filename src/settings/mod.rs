@@ -25,6 +25,7 @@ pub(crate) mod fuzz;
 mod keys;
 mod layers;
 mod lifecycle;
+mod package;
 mod price;
 mod problem;
 mod raw;
@@ -41,6 +42,7 @@ pub use exchange::{ExchangeSettings, ShowAs};
 pub use keys::{KEYS, Key, Kind, find};
 pub use layers::{Flag, Shown, Sources};
 pub use lifecycle::{AttributeSettings, DispositionSettings, LifecycleSettings, OutcomePlace};
+pub use package::{PackageMark, PackageSettings};
 pub use price::Price;
 pub use problem::{Origin, Problem, Problems};
 pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSettings};
@@ -51,8 +53,7 @@ pub use rights::RightsSettings;
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, MigrateSettings,
-    NetworkSettings, PaceSettings, PackageSettings, PriceSettings, SourceSettings, Target,
-    TransferSettings,
+    NetworkSettings, PaceSettings, PriceSettings, SourceSettings, Target, TransferSettings,
 };
 pub use words::{
     CalendarRule, Duplicates, Expected, Oversize, Proxy, Rate, SourceMd5, Verify, Versioning,

@@ -198,7 +198,7 @@ pub(super) fn approved(raw: &Raw) -> Parsed<Approved> {
     })
 }
 
-fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
+pub(super) fn workspace(raw: &Raw) -> Parsed<WorkspaceSettings> {
     let mut entries = Entries::of(
         raw,
         "a table { type, template, name, external_system, external_type, external_id, create, fields, participants }",

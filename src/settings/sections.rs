@@ -15,6 +15,7 @@ use super::exchange::{self, ExchangeSettings};
 use super::keys;
 use super::layers::{Reader, Reported, Wrong};
 use super::lifecycle::{self, LifecycleSettings};
+use super::package::{self, PackageSettings};
 use super::price::Price;
 use super::raw::{Located, Raw};
 use super::record::{self, PublishSettings};
@@ -131,17 +132,6 @@ pub struct TransferSettings {
     pub tune: bool,
 }
 
-/// `[package]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackageSettings {
-    /// Whether `archive` ends with a package.
-    pub enabled: bool,
-    /// Whether the digests of a fixity history are computed.
-    pub mhl: bool,
-    /// Whose campaigns they are.
-    pub organization: Option<String>,
-}
-
 /// `[migrate]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrateSettings {
@@ -219,7 +209,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<Sections, Reported> {
     let source = reader.get("source.streams", whole(1, 1024));
     let ledger = reader.path("ledger.path");
     let transfer = transfer(reader);
-    let package = package(reader);
+    let package = package::package(reader);
     let duplicates = reader.get("migrate.duplicates", word::<Duplicates>);
     let network = network(reader);
     let pace = pace(reader);
@@ -413,17 +403,6 @@ fn transfer(reader: &mut Reader) -> Result<TransferSettings, Reported> {
         items: items?,
         sidecar: sidecar?,
         tune: tune?,
-    })
-}
-
-fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> {
-    let enabled = reader.get("package.enabled", yes_or_no);
-    let mhl = reader.get("package.mhl", yes_or_no);
-    let organization = reader.optional("package.organization", text);
-    Ok(PackageSettings {
-        enabled: enabled?,
-        mhl: mhl?,
-        organization: organization?,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The folder reads as the pipeline: [`fetch`](self) reads ranges ahead of the hash, pinned to
 //! one generation; `hash` digests them in file order off the reactor; `send` hands over parts, or
-//! one streamed body; `commit` makes the version exactly once, as `decide` says; `verify` proves what is stored;
+//! one streamed body; `commit` makes the version exactly once, as `decide` says; `verify` proves what is stored, `join` finds a split master's pieces;
 //! `mover` takes one file through these
 //! steps; `item` takes all files of one and publishes them; `run` keeps as many items in hand as the settings allow. `state` is the one
 //! place that says which step may follow which, `budget` bounds the bytes in memory, `hold` keeps
@@ -29,6 +29,7 @@ pub(crate) mod fuzz;
 mod hash;
 mod hold;
 mod item;
+mod join;
 mod mover;
 mod pieces;
 mod plan;
@@ -58,6 +59,7 @@ pub use ends::{
 pub use hash::{BadState, HashState};
 pub use hold::{End, Outage};
 pub use item::suffixed;
+pub use join::Whole;
 pub use plan::{JoinManifest, JoinSegment, pieces};
 pub use progress::{Progress, Waiting, limiting_stage};
 pub use run::Outcome;

@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::simulator::Options;
-use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, StorageKind};
 use longhaul::simulator::faults::{Action, Rule, System};
-use longhaul::simulator::iconik::Kind;
+use longhaul::simulator::iconik::{Kind, storage_id};
 use longhaul::types::{KIB, NodeId};
 use serde_json::{Value, json};
 
@@ -377,9 +377,10 @@ fn the_outcome_of_a_schedule_or_a_review_counts_once_it_is_clear() {
 
 #[test]
 fn originals_move_to_the_archive_storage_that_is_named() {
+    let tape = storage_id(StorageKind::Archive);
     let systems = start(
         1,
-        &format!("{BY_ATTRIBUTE}archive = {{ storage = \"tape\" }}\n"),
+        &format!("{BY_ATTRIBUTE}archive = {{ storage = \"{tape}\" }}\n"),
     );
     let desk = Desk(&systems);
     desk.set(0, "obsolete", &["true"]);
@@ -396,7 +397,7 @@ fn originals_move_to_the_archive_storage_that_is_named() {
         .filter(|write| write.path.trim_end_matches('/').ends_with("/archive"))
         .collect();
     assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].body["destination_storage_id"], "tape");
+    assert_eq!(asked[0].body["destination_storage_id"], *tape);
     desk.quiet(0);
     systems.stop();
 }

@@ -72,6 +72,8 @@ when = "any"
 expiry = "expires_on"
 [references]
 audience = 999
+[package]
+originals = "remove"
 "#;
 
 #[test]
@@ -178,6 +180,7 @@ fn every_command_prints_what_the_schema_says() {
     runs(&["archive", &collection, "--package"], 1);
     runs(&["package", "export", "--to", "packages"], 0);
     runs(&["package", "check"], 0);
+    runs(&["package", "retire", "--dry-run"], 0);
     assert!(
         systems
             .simulator

@@ -8,11 +8,12 @@ use std::process::Stdio;
 use longhaul::sidecar::bagit;
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, edits};
-use longhaul::types::{Sha256Digest, VersionNote};
+use longhaul::simulator::iconik::view_id;
+use longhaul::types::{MIB, NodeId, Sha256Digest, VersionNote};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Systems, of_type, replace};
+use crate::support::{Extra, Systems, of_type, replace};
 
 fn start(campaign: Campaign) -> Systems {
     Systems::start(Options::with(campaign))
@@ -310,5 +311,160 @@ fn a_check_finds_what_rotted_and_adds_a_generation_that_says_so() {
         .collect();
     assert_eq!(text.matches("action=\"failed\"").count(), 2, "both digests");
     assert!(text.contains("action=\"verified\"") && text.contains("action=\"original\""));
+    systems.stop();
+}
+
+#[test]
+fn a_package_can_be_a_compound_document_or_a_business_workspace() {
+    for container in ["compound", "workspace", "folder"] {
+        let systems = start(edits());
+        systems.configure(Extra {
+            sections: &format!(
+                "[package]\ncontainer = \"{container}\"\n\
+                 workspace = {{ type = \"Campaign\", name = \"Campaign {{title}}\" }}\n"
+            ),
+            ..Extra::default()
+        });
+        let (code, packed) = pack(&systems);
+        assert_eq!(
+            (code, &packed["complete"]),
+            (1, &json!(true)),
+            "{container}"
+        );
+        let folder = NodeId(packed["folder"].as_i64().expect("a node"));
+        let (inside, listed) = systems.person(|server| async move {
+            let around = server.workspace_around(folder).await?;
+            let workspace = around.expect("it is in a workspace, or is one");
+            let listed = server.listed_in(folder, 1).await?;
+            Ok((server.workspace(workspace).await?, listed))
+        });
+        assert_eq!(inside.name, "Campaign BRANDX-Q1");
+        assert_eq!(inside.id == folder, container == "workspace");
+        let data = listed.rows.iter().find(|node| node.name == "data");
+        let kind = match container {
+            "compound" => "Compound Document",
+            _ => "Folder",
+        };
+        assert_eq!(data.expect("the payload").kind, kind, "{container}");
+        // Nothing twice, and it is checked and written like any other.
+        let effects = systems.simulator.content_server().history().len();
+        assert_eq!(pack(&systems).1["written"], 0);
+        assert_eq!(systems.simulator.content_server().history().len(), effects);
+        systems.must(&["package", "check", "--read-back"]);
+        is_whole(&export(&systems));
+        systems.stop();
+    }
+}
+
+#[test]
+fn a_workspace_that_cannot_be_found_or_made_is_said_and_the_masters_stay_filed() {
+    let systems = start(edits());
+    for (workspace, said) in [
+        (
+            "{ type = \"Campaing\", name = \"x\" }",
+            "`package.workspace.type` names",
+        ),
+        (
+            "{ type = \"Campaign\", name = \"{region}\" }",
+            "needs a value of `region` for its workspace",
+        ),
+        (
+            "{ type = \"Campaign\", name = \"x\", create = false }",
+            "`package.workspace.create` is false",
+        ),
+    ] {
+        systems.configure(Extra {
+            sections: &format!("[package]\nworkspace = {workspace}\n"),
+            ..Extra::default()
+        });
+        let collection = systems.simulator.collection();
+        let (code, lines) = systems.run(&["archive", &collection, "--package"]);
+        let message = of_type(&lines, "exit")["message"].to_string();
+        assert!(code != 0 && message.contains(said), "{code}: {message}");
+    }
+    assert!(!systems.named("TV30.mxf").is_empty());
+    systems.configure(Extra::default());
+    assert_eq!(pack(&systems).1["complete"], true);
+    systems.stop();
+}
+
+#[test]
+fn a_packed_collection_says_so_in_iconik_once() {
+    let file = |name: &str, seed| FileSpec::generated(name, seed, 7_000);
+    let systems = start(Campaign::new().asset(AssetSpec::new("One", vec![file("one.mxf", 1)])));
+    let view = view_id(1);
+    let mark = |values: &str| {
+        systems.configure(Extra {
+            sections: &format!(
+                "[package]\nmark = {{ view = \"{view}\", values = {{ {values} }} }}\n"
+            ),
+            ..Extra::default()
+        });
+    };
+    mark("archive_state = \"kept\", archive_date = \"{day}\", archive_link = \"{link}\"");
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["collection_marked"]), (0, &json!("now")));
+    let collection = systems.simulator.collection();
+    let iconik = systems.simulator.iconik();
+    let says = iconik.values("collections", &collection, &view);
+    let says = says.expect("values").to_string();
+    let link = format!("/app/nodes/{}", packed["folder"]);
+    assert!(says.contains("kept") && says.contains(&link), "{says}");
+    let values = || {
+        let writes = iconik.writes().into_iter();
+        writes
+            .filter(|write| write.path.contains("/views/"))
+            .count()
+    };
+    let before = values();
+    assert_eq!(pack(&systems).1["collection_marked"], "before");
+    assert_eq!(values(), before);
+    // What iconik does not take is said, and is no success.
+    mark("nowhere = \"x\"");
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["collection_marked"]), (1, &json!("refused")));
+    mark("archive_state = \"{when}\"");
+    let (code, lines) = systems.run(&["archive", &collection, "--package"]);
+    assert_eq!(code, 2);
+    let message = of_type(&lines, "exit")["message"].to_string();
+    assert!(
+        message.contains("{when}") && message.contains("{day}"),
+        "{message}"
+    );
+    systems.stop();
+}
+
+#[test]
+fn a_split_master_is_in_the_package_with_its_events_and_is_checked() {
+    let mut options = Options::with(Campaign::new().asset(AssetSpec::new(
+        "Long",
+        vec![FileSpec::generated("long.mxf", 1, 20 * MIB + 5)],
+    )));
+    options.content_server.multipart.max_size = 9 * MIB;
+    let systems = Systems::with(
+        options,
+        Extra {
+            sections: "[transfer]\noversize = \"split\"",
+            ..Extra::default()
+        },
+    );
+    assert_eq!(pack(&systems).0, 0);
+    let bag = export(&systems);
+    assert!(is_whole(&bag).contains(&"data/masters/long.mxf".to_owned()));
+    let premis = std::fs::read_to_string(bag.join("premis.xml")).expect("PREMIS");
+    assert!(
+        premis.contains("iconik-file") && premis.contains("application/mxf"),
+        "{premis}"
+    );
+    assert!(premis.matches("<event>").count() >= 6, "{premis}");
+    let lines = systems.must(&["package", "check", "--read-back"]);
+    assert_eq!(of_type(&lines, "package_checked")["bad"], json!([]));
+    let segment = systems.named("long.mxf.002").remove(0);
+    let server = systems.simulator.content_server();
+    assert!(server.corrupt(segment.node, segment.version, 7));
+    let (code, lines) = systems.run(&["package", "check", "--read-back"]);
+    assert_eq!(code, 65);
+    let bad = of_type(&lines, "package_checked")["bad"].clone();
+    assert_eq!(bad[0]["path"], "data/masters/long.mxf");
     systems.stop();
 }

@@ -37,6 +37,15 @@ pub struct WorkspacePlace {
     /// Who takes part in it: members by role.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub participants: BTreeMap<String, Vec<i64>>,
+    /// The setting that describes it, for errors; `publish.workspace` when unset.
+    #[serde(skip)]
+    pub setting: Option<&'static str>,
+}
+
+impl WorkspacePlace {
+    fn setting(&self) -> &'static str {
+        self.setting.unwrap_or("publish.workspace")
+    }
 }
 
 /// Places found lately, by their description. Held while one is looked for, so that several
@@ -46,7 +55,11 @@ pub(in super::super) struct Places(tokio::sync::Mutex<BTreeMap<String, (Instant,
 
 impl Client {
     /// The container that a record belongs in, found or made.
-    pub(in super::super) async fn place_of(&self, filing: &Filing) -> Result<NodeId, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// A workspace type, template or role that the server does not have; a name that is taken.
+    pub async fn place_of(&self, filing: &Filing) -> Result<NodeId, Failure> {
         if filing.workspace.is_none() && filing.folders.is_empty() {
             return Ok(filing.base);
         }
@@ -99,8 +112,8 @@ impl Client {
                 Failure::item(
                     Reason::Incomplete,
                     format!(
-                        "there is no workspace {:?} of type {:?}, and `publish.workspace.create` is false; create it, then run it again",
-                        place.name, place.kind
+                        "there is no workspace {:?} of type {:?}, and `{}.create` is false; create it, then run it again",
+                        place.name, place.kind, place.setting()
                     ),
                 )
             })?
@@ -166,7 +179,8 @@ fn named(types: &[WorkspaceType], place: &WorkspacePlace) -> Result<(i64, i64), 
         .ok_or_else(|| {
             let names = types.iter().map(|kind| kind.name.as_str()).collect();
             Failure::stop(format!(
-                "`publish.workspace.type` names {:?}; the server has {}",
+                "`{}.type` names {:?}; the server has {}",
+                place.setting(),
                 place.kind,
                 listed(names)
             ))
@@ -182,7 +196,8 @@ fn named(types: &[WorkspaceType], place: &WorkspacePlace) -> Result<(i64, i64), 
     let template = template.ok_or_else(|| {
         let names = kind.templates.iter().map(|t| t.name.as_str()).collect();
         Failure::stop(format!(
-            "`publish.workspace.template` must name a template of type {:?}: {}",
+            "`{}.template` must name a template of type {:?}: {}",
+            place.setting(),
             kind.name,
             listed(names)
         ))
@@ -225,6 +240,7 @@ mod tests {
             create: true,
             categories: BTreeMap::new(),
             participants: BTreeMap::new(),
+            setting: None,
         }
     }
 

@@ -110,6 +110,7 @@ pub(super) fn item(systems: &Systems, master: &Master, kin: &[String]) -> NewIte
         fingerprint: hex::encode(&fingerprint.finalize()[..16]),
         source: serde_json::to_string(&source).unwrap_or_default(),
         files,
+        archived: master.archived,
         ..Default::default()
     }
 }

@@ -7,7 +7,7 @@ use super::facts::Kept;
 use super::{Bench, Packed, begin, file, filed, papers, place, scoped};
 use crate::flows::Error;
 use crate::sidecar::mhl;
-use crate::transfer::{Outcome, read_back};
+use crate::transfer::{Outcome, Whole, read_back};
 use crate::types::{CollectionId, Failure, NodeId, ProofLevel, Reason, VersionNumber};
 
 const ATTEMPTS: u32 = 6;
@@ -30,8 +30,6 @@ pub struct Checked {
     pub bytes: u64,
     /// Those that do not, with what is wrong.
     pub bad: Vec<(String, String)>,
-    /// Those that were not looked at, because they are in segments.
-    pub skipped: Vec<String>,
     /// Digests to be added to the history.
     measured: Vec<mhl::Hashed>,
 }
@@ -100,27 +98,29 @@ pub async fn check(
     let files = kept.facts.payload.clone();
     let in_history: HashSet<String> = kept.in_history().into_iter().map(str::to_owned).collect();
     for (place, payload) in files.into_iter().enumerate() {
-        let Some(version) = payload.version else {
-            checked.skipped.push(payload.path);
-            continue;
-        };
         let wrong = match look {
-            Look::Size => stored(bench, payload.node, version, payload.size).await?,
+            Look::Size => match payload.version {
+                Some(version) => stored(bench, payload.node, version, payload.size).await?,
+                None => joined(bench, payload.node, payload.size).await?,
+            },
             Look::ReadBack => {
                 let mut hasher = mhl::Hasher::default();
-                let read = read_back(
-                    &*bench.systems.destination,
-                    bench.pace,
-                    payload.node,
-                    version,
-                    payload.size,
-                    ATTEMPTS,
-                    &mut |bytes| {
-                        hasher.update(bytes);
-                        Ok(())
-                    },
-                )
-                .await;
+                let destination = &*bench.systems.destination;
+                let mut sink = |bytes: &[u8]| {
+                    hasher.update(bytes);
+                    Ok(())
+                };
+                let pieces = match payload.version {
+                    Some(version) => Ok(Whole::version(payload.node, version, payload.size)),
+                    None => place::again(|| Box::pin(Whole::find(destination, payload.node))).await,
+                };
+                let read = match pieces {
+                    Ok(pieces) => {
+                        let pace = bench.pace;
+                        pieces.read(destination, pace, ATTEMPTS, &mut sink).await
+                    }
+                    Err(failure) => Err(failure),
+                };
                 match read {
                     Ok(sha256) => {
                         let digests = hasher.digests();
@@ -180,7 +180,7 @@ fn note(checked: &mut Checked, path: String, size: u64, wrong: Option<String>) {
 }
 
 /// What is wrong with a stored version, by its size.
-async fn stored(
+pub(super) async fn stored(
     bench: Bench<'_>,
     node: NodeId,
     version: VersionNumber,
@@ -199,6 +199,17 @@ async fn stored(
         )),
         Some(_) => None,
     })
+}
+
+/// What is wrong with the segments of a split master, by their sizes.
+async fn joined(bench: Bench<'_>, node: NodeId, size: u64) -> Result<Option<String>, Error> {
+    let destination = &*bench.systems.destination;
+    let found = match place::again(|| Box::pin(Whole::find(destination, node))).await {
+        Ok(found) => found.size(),
+        Err(failure) => return Ok(Some(lost(failure)?)),
+    };
+    Ok((found != size)
+        .then(|| format!("the segments in node {node} hold {found} bytes, filed were {size}")))
 }
 
 /// A file that is gone or cut is a finding; any other failure ends the look.

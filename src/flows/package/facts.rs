@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::place::Container;
 use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
 use crate::sidecar::mhl::{self, Digests};
 use crate::sidecar::premis::EventKind;
@@ -156,6 +157,9 @@ pub struct Generation {
 pub struct Kept {
     /// The folder in Content Server.
     pub folder: Option<NodeId>,
+    /// What that is.
+    #[serde(default)]
+    pub container: Container,
     /// Digest of what the papers say apart from times, run and journal head.
     pub fingerprint: String,
     /// When the present papers were begun.

@@ -21,9 +21,8 @@ use crate::transfer::read_back;
 use crate::types::{CollectionId, ProofLevel, Role, Sha256Digest};
 
 const PAGE: usize = 500;
-/// Journal lines of an item that are looked at; an item that was disturbed so often has its proof
-/// among the last ones.
-const LINES: usize = 5_000;
+/// The journal's lines that a package is made of.
+const TELLING: [&str; 3] = ["proved", "committed", "done"];
 /// The largest edit decision record that is read for its references.
 const EDIT_MAX: u64 = 32 << 20;
 pub(super) const ATTEMPTS: u32 = 6;
@@ -292,9 +291,9 @@ async fn item_of(
             return Ok(());
         }
     }
-    let lines = ledger.journal(None, Some(item.id), 0, LINES).await?;
+    let lines = telling(ledger, item).await?;
     let mut from = 0;
-    let mut whole: Option<(Sha256Digest, u64, Timestamp)> = None;
+    let mut segment: Option<File> = None;
     loop {
         let files = ledger.files(item.id, from, PAGE).await?;
         let Some(last) = files.last() else { break };
@@ -302,6 +301,7 @@ async fn item_of(
         for file in &files {
             let role = Role::from_name(&file.role);
             if matches!(role, Some(Role::Segment(_) | Role::Join)) {
+                segment = segment.or_else(|| Some(file.clone()));
                 continue;
             }
             if let Some(payload) = payload_of(item, file, role.as_ref(), &asset, &lines, paths) {
@@ -322,28 +322,58 @@ async fn item_of(
         && let Some(done) = lines.iter().rev().find(|line| line.event == "done")
         && let Ok(data) = serde_json::from_str::<Value>(&done.data)
         && let Some(sha256) = data["sha256"].as_str().and_then(|text| text.parse().ok())
+        && let Some(node) = item.node
     {
-        let size = split_size(ledger, item).await?;
-        whole = Some((sha256, size, at_of(done)));
-    }
-    if let (Some((sha256, size, at)), Some(node)) = (whole, item.node) {
         names.add(&item.name, &asset);
-        facts.payload.push(Payload {
+        let payload = Payload {
             path: paths.take(&format!("data/masters/{}", item.name), sha256),
             kind: Kind::Master,
-            size,
+            size: split_size(ledger, item).await?,
             sha256,
             level: level_of(&item.proof),
-            mime: "application/octet-stream".to_owned(),
+            mime: mime_guess::from_path(&item.name)
+                .first_or_octet_stream()
+                .to_string(),
             asset,
-            file: String::new(),
+            file: segment
+                .map(|segment| source_of(&segment))
+                .unwrap_or_default(),
             node,
             version: None,
             digests: None,
-            at,
-        });
+            at: at_of(done),
+        };
+        // What happened to its segments happened to it; their names are in the detail.
+        for line in lines.iter().filter(|line| line.file.is_some()) {
+            facts.events.extend(event(&payload, line));
+        }
+        facts.payload.push(payload);
     }
     Ok(())
+}
+
+/// An item's journal, as far as a package is made of it.
+async fn telling(ledger: &Ledger, item: &Item) -> Result<Vec<Line>, Error> {
+    let (mut after, mut all) = (0, Vec::new());
+    loop {
+        let lines = ledger.journal(None, Some(item.id), after, PAGE).await?;
+        let Some(last) = lines.last() else {
+            return Ok(all);
+        };
+        after = last.seq;
+        all.extend(
+            lines
+                .into_iter()
+                .filter(|line| TELLING.contains(&line.event.as_str())),
+        );
+    }
+}
+
+/// The file in iconik that a ledger's file is from.
+fn source_of(file: &File) -> String {
+    Locator::parse(&file.locator)
+        .map(|locator| locator.file.0)
+        .unwrap_or_default()
 }
 
 /// Bytes of a split master: those of its segments.
@@ -413,9 +443,7 @@ fn payload_of(
         level: level_of(&file.proof),
         mime: file.mime.clone(),
         asset: asset.to_owned(),
-        file: Locator::parse(&file.locator)
-            .map(|locator| locator.file.0)
-            .unwrap_or_default(),
+        file: source_of(file),
         node,
         version: Some(version),
         digests: digests.or_else(|| file.content.as_deref().map(Digests::of)),
@@ -440,35 +468,41 @@ fn at_of(line: &Line) -> Timestamp {
 }
 
 fn happened(payload: &Payload, file: &File, lines: &[Line], facts: &mut Facts) {
-    for line in lines.iter().filter(|line| line.file == Some(file.id)) {
-        let kind = match line.event.as_str() {
-            "proved" => EventKind::Checked,
-            "committed" => EventKind::Ingested,
-            _ => continue,
-        };
-        let data: Value = serde_json::from_str(&line.data).unwrap_or_default();
-        let mut detail: Vec<String> = ["level", "node", "version"]
-            .into_iter()
-            .filter_map(|name| match &data[name] {
-                Value::Null => None,
-                Value::String(text) => Some(format!("{name}={text}")),
-                other => Some(format!("{name}={other}")),
-            })
-            .collect();
-        detail.push(format!("journal={}", line.seq));
-        let mut bytes = [0; 16];
-        let digest = hex::decode(&line.digest).unwrap_or_default();
-        for (to, from) in bytes.iter_mut().zip(digest) {
-            *to = from;
-        }
-        facts.events.push(Happened {
-            id: uuid::Builder::from_random_bytes(bytes).into_uuid(),
-            kind,
-            at: at_of(line),
-            detail: detail.join("; "),
-            path: payload.path.clone(),
-        });
+    let own = lines.iter().filter(|line| line.file == Some(file.id));
+    facts
+        .events
+        .extend(own.filter_map(|line| event(payload, line)));
+}
+
+/// A line of the journal as something that happened to a file.
+fn event(payload: &Payload, line: &Line) -> Option<Happened> {
+    let kind = match line.event.as_str() {
+        "proved" => EventKind::Checked,
+        "committed" => EventKind::Ingested,
+        _ => return None,
+    };
+    let data: Value = serde_json::from_str(&line.data).unwrap_or_default();
+    let mut detail: Vec<String> = ["level", "node", "version"]
+        .into_iter()
+        .filter_map(|name| match &data[name] {
+            Value::Null => None,
+            Value::String(text) => Some(format!("{name}={text}")),
+            other => Some(format!("{name}={other}")),
+        })
+        .collect();
+    detail.push(format!("journal={}", line.seq));
+    let mut bytes = [0; 16];
+    let digest = hex::decode(&line.digest).unwrap_or_default();
+    for (to, from) in bytes.iter_mut().zip(digest) {
+        *to = from;
     }
+    Some(Happened {
+        id: uuid::Builder::from_random_bytes(bytes).into_uuid(),
+        kind,
+        at: at_of(line),
+        detail: detail.join("; "),
+        path: payload.path.clone(),
+    })
 }
 
 async fn references(

@@ -16,19 +16,26 @@
 //! | `gather` | where that comes from |
 //! | `proving` | rights, and the papers that prove them |
 //! | `papers` | the documents made of it |
-//! | `place` | the folders they go to |
+//! | `place` | the folder, compound document or workspace they go to |
+//! | `mark` | telling the collection that it is packed |
 //! | `check` | looking at a package again |
+//! | [`retire`] | archiving or removing the originals in iconik |
 
 mod check;
 mod facts;
 mod gather;
+mod mark;
 mod papers;
 mod place;
 mod proving;
+pub mod retire;
 
 pub use check::{Checked, Look, check};
 pub use facts::{Comment, Facts, Generation, Happened, Kept, Licence, Payload, Proof, key_of};
+pub use mark::{Mark, Told};
 pub use papers::{Paper, papers};
+pub use place::{Container, Place};
+pub use retire::Originals;
 
 use serde_json::json;
 
@@ -51,6 +58,10 @@ pub struct Order {
     pub address: String,
     /// Whose campaigns they are.
     pub organization: Option<String>,
+    /// Where packages go.
+    pub place: Place,
+    /// What a collection is told once its package is complete.
+    pub mark: Option<Mark>,
 }
 
 /// What a run works with.
@@ -66,6 +77,8 @@ pub struct Bench<'a> {
     pub pace: &'a Pace,
     /// The run.
     pub run: RunId,
+    /// Where packages go.
+    pub place: &'a Place,
 }
 
 /// A package as a run left it.
@@ -87,6 +100,8 @@ pub struct Packed {
     pub written: u64,
     /// Whether all papers are filed.
     pub complete: bool,
+    /// Whether the collection was told, when it is to be.
+    pub told: Option<Told>,
 }
 
 /// What is kept of a collection's package; nothing when it has none.
@@ -144,7 +159,16 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
             begin(bench, &mut now).await?;
             history(&mut now);
         }
-        let (outcome, packed) = file(bench, collection, now).await?;
+        let (failed, held) = (now.facts.failed, now.facts.held);
+        let (outcome, mut packed) = file(bench, collection, now).await?;
+        // A campaign with something failed or waiting is not over.
+        if let Some(mark) = order.mark.as_ref().filter(|_| packed.complete)
+            && failed + held == 0
+            && let Some(kept) = kept(bench.ledger, collection).await?
+        {
+            let told = mark.tell(bench.systems, collection, &kept, packed.folder);
+            packed.told = Some(told.await?);
+        }
         all.push(packed);
         if !matches!(outcome, Outcome::Finished) {
             return Ok((outcome, all));
@@ -224,6 +248,7 @@ async fn file(
         gaps: kept.facts.gaps() as u64,
         written: 0,
         complete: kept.complete,
+        told: None,
     };
     if kept.complete {
         return Ok((Outcome::Finished, packed));
@@ -231,7 +256,9 @@ async fn file(
     // Before the first effect: whoever goes on after a kill makes the same papers.
     save(bench.ledger, collection, &kept).await?;
     let marker = marker(bench.systems, collection, papers::LAST);
-    let folders = place::Folders::of(bench.systems, &kept, &marker).await?;
+    let (folders, container) =
+        place::Folders::of(bench.systems, bench.place, collection, &kept, &marker).await?;
+    kept.container = container;
     packed.folder = folders.top();
     kept.folder = Some(packed.folder);
     save(bench.ledger, collection, &kept).await?;

@@ -1,31 +1,151 @@
-//! The folders of a package: found again or made.
+//! Where a package is: a folder, a compound document or a business workspace, found again or made.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::facts::Kept;
+use crate::content_server::{self, Filing};
+use crate::flows::publish::{Workspace, values_of};
 use crate::flows::{Error, Systems};
+use crate::sidecar::mapping::Binding;
 use crate::sidecar::mhl;
 use crate::transfer::{Answer, suffixed};
-use crate::types::{Failure, FailureClass, NodeId, Reason, VersionNote};
+use crate::types::{CollectionId, Failure, FailureClass, NodeId, Reason, VersionNote};
 
 const ATTEMPTS: u32 = 8;
 
-/// The folders that papers go to.
+/// What a package is in Content Server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Container {
+    /// A folder with the campaign's name.
+    #[default]
+    Folder,
+    /// A compound document with the campaign's name.
+    Compound,
+    /// The business workspace itself.
+    Workspace,
+}
+
+impl Container {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Folder, Self::Compound, Self::Workspace];
+
+    /// Its name in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Compound => "compound",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// What its own containers are: a compound document takes no folders.
+    fn inside(self) -> content_server::Container {
+        match self {
+            Self::Compound => content_server::Container::CompoundDocument,
+            Self::Folder | Self::Workspace => content_server::Container::Folder,
+        }
+    }
+}
+
+/// Where packages go.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// What a new package is.
+    pub container: Container,
+    /// The business workspace that it is in, or is; the target folder when there is none.
+    pub workspace: Option<Workspace>,
+    /// The mapping, for the values of a new workspace.
+    pub binding: Binding,
+}
+
+impl Place {
+    /// The container that a collection's package is in, or is.
+    async fn base(
+        &self,
+        systems: &Systems,
+        collection: &CollectionId,
+        title: &str,
+    ) -> Result<NodeId, Error> {
+        let Some(workspace) = &self.workspace else {
+            return Ok(systems.target);
+        };
+        let read = systems.iconik.collection(collection).await?;
+        let metadata = systems.iconik.collection_metadata(&read).await?;
+        let values = values_of(&metadata);
+        let bound = self.binding.bind(&values);
+        let value = |field: &str| match field {
+            "title" => Some(title.to_owned()),
+            "collection_id" => Some(collection.to_string()),
+            _ => values.get(field)?.first().map(|value| match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            }),
+        };
+        let place = workspace
+            .fill(&bound, &self.binding, value)
+            .map_err(|field| {
+                Failure::item(
+                    Reason::Incomplete,
+                    format!(
+                        "the package of {title} needs a value of `{field}` for its workspace ({}), and the collection has none",
+                        workspace.name
+                    ),
+                )
+            })?;
+        let filing = Filing {
+            workspace: Some(place),
+            ..Filing::below(systems.target)
+        };
+        let mut attempt = 0;
+        loop {
+            match systems.content_server.place_of(&filing).await {
+                Err(failure) if passes(&failure) && attempt < ATTEMPTS => {
+                    tokio::time::sleep(wait(attempt)).await;
+                    attempt += 1;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+/// The containers that papers go to.
 pub(super) struct Folders {
     top: NodeId,
     history: NodeId,
 }
 
 impl Folders {
-    /// The package's folders. `marker` is that of the paper by which a folder is known as ours.
-    pub(super) async fn of(systems: &Systems, kept: &Kept, marker: &str) -> Result<Self, Error> {
-        let top = match kept.folder {
-            None => top(systems, &kept.facts.title, marker).await?,
-            Some(known) => known,
+    /// The package's containers, and what they are. `marker` is that of the paper by which one is
+    /// known as ours.
+    pub(super) async fn of(
+        systems: &Systems,
+        place: &Place,
+        collection: &CollectionId,
+        kept: &Kept,
+        marker: &str,
+    ) -> Result<(Self, Container), Error> {
+        // One that is begun stays what it is, whatever the settings say by now.
+        let (top, container) = match kept.folder {
+            Some(known) => (known, kept.container),
+            None => {
+                let title = &kept.facts.title;
+                let base = place.base(systems, collection, title).await?;
+                let top = match place.container {
+                    Container::Workspace => base,
+                    other => top(systems, base, title, marker, other.inside()).await?,
+                };
+                (top, place.container)
+            }
         };
-        let data = folder(systems, top, "data").await?;
-        let history = folder(systems, data, mhl::FOLDER).await?;
-        Ok(Self { top, history })
+        let inside = container.inside();
+        let data = holder(systems, top, "data", inside).await?;
+        let history = holder(systems, data, mhl::FOLDER, inside).await?;
+        Ok((Self { top, history }, container))
     }
 
     pub(super) fn top(&self) -> NodeId {
@@ -41,13 +161,19 @@ impl Folders {
     }
 }
 
-/// A folder under the campaign's name that is ours or free; under that name and a suffix when
+/// A container under the campaign's name that is ours or free; under that name and a suffix when
 /// somebody else has it.
-async fn top(systems: &Systems, title: &str, marker: &str) -> Result<NodeId, Error> {
+async fn top(
+    systems: &Systems,
+    base: NodeId,
+    title: &str,
+    marker: &str,
+    kind: content_server::Container,
+) -> Result<NodeId, Error> {
     let map = |name: &str| systems.destination.map_name(name);
     for name in [map(title), suffixed(title, marker, map)] {
-        match again(|| systems.destination.child(systems.target, &name)).await? {
-            None => return folder(systems, systems.target, &name).await,
+        match again(|| systems.destination.child(base, &name)).await? {
+            None => return holder(systems, base, &name, kind).await,
             Some(node) if node.container && is_ours(systems, node.id, marker).await? => {
                 return Ok(node.id);
             }
@@ -78,11 +204,15 @@ async fn is_ours(systems: &Systems, folder: NodeId, marker: &str) -> Result<bool
             .all(|child| child.container && child.name == "data"))
 }
 
-/// The folder of that name, made when it is not there.
-async fn folder(systems: &Systems, parent: NodeId, name: &str) -> Result<NodeId, Error> {
-    let path = [name.to_owned()];
-    let made = again(|| Box::pin(systems.content_server.folder_at(parent, &path)));
-    Ok(made.await?)
+/// The container of that name, made when it is not there.
+async fn holder(
+    systems: &Systems,
+    parent: NodeId,
+    name: &str,
+    kind: content_server::Container,
+) -> Result<NodeId, Error> {
+    let server = &systems.content_server;
+    Ok(again(|| Box::pin(server.container_in(parent, name, kind))).await?)
 }
 
 fn passes(failure: &Failure) -> bool {

@@ -274,7 +274,12 @@ impl Policy {
 }
 
 impl Workspace {
-    fn fill<'a>(
+    /// The workspace with values.
+    ///
+    /// # Errors
+    ///
+    /// The field that has none.
+    pub(in crate::flows) fn fill<'a>(
         &'a self,
         bound: &Bound,
         binding: &Binding,

@@ -147,6 +147,84 @@ async fn a_done_item_with_other_content_is_planned_again_as_a_version_of_its_nod
 }
 
 #[tokio::test]
+async fn a_done_item_stays_done_when_its_source_has_lost_it_or_keeps_another_copy() {
+    let place = Place::new();
+    let ledger = place.open();
+    let first = run(&ledger).await;
+    let quoted = |md5: Option<&str>, marker: &str| NewFile {
+        md5: md5.map(str::to_owned),
+        marker: marker.to_owned(),
+        ..new_file(10)
+    };
+    let filed = NewItem {
+        files: vec![quoted(Some("aa"), "m1")],
+        ..new_item("a")
+    };
+    add(&ledger, first, filed.clone()).await;
+    let done = bring(&ledger, "a", "done").await;
+    let second = run(&ledger).await;
+    let other = |files: Vec<NewFile>, archived: bool| NewItem {
+        fingerprint: "elsewhere".to_owned(),
+        files,
+        archived,
+        ..new_item("a")
+    };
+    let gone = NewItem {
+        fingerprint: "refused no-files".to_owned(),
+        files: Vec::new(),
+        ..refused("a")
+    };
+    for (what, same) in [
+        ("nothing is left of it", gone),
+        (
+            "a copy with the checksum",
+            other(vec![quoted(Some("AA"), "m2")], false),
+        ),
+        (
+            "an archived copy that quotes none",
+            other(vec![quoted(None, "m2")], true),
+        ),
+    ] {
+        let added = ledger.add_items(second, vec![same]).await.unwrap();
+        assert_eq!(added.already_done, 1, "{what}");
+        assert_eq!(ledger.item(done.id).await.unwrap().unwrap(), done, "{what}");
+    }
+    for (what, changed) in [
+        (
+            "another checksum",
+            other(vec![quoted(Some("bb"), "m2")], true),
+        ),
+        (
+            "no checksum, not archived",
+            other(vec![quoted(None, "m2")], false),
+        ),
+        (
+            "the same file of another date",
+            other(vec![quoted(Some("aa"), "m1")], false),
+        ),
+        (
+            "another size",
+            other(
+                vec![NewFile {
+                    size: 11,
+                    ..quoted(Some("aa"), "m2")
+                }],
+                true,
+            ),
+        ),
+        (
+            "a file more",
+            other(vec![quoted(Some("aa"), "m2"), new_file(1)], true),
+        ),
+    ] {
+        let added = ledger.add_items(second, vec![changed]).await.unwrap();
+        assert_eq!(added.reopened, 1, "{what}");
+        ledger.add_items(second, vec![filed.clone()]).await.unwrap();
+        bring(&ledger, "a", "done").await;
+    }
+}
+
+#[tokio::test]
 async fn an_unfinished_item_is_taken_over_with_its_progress() {
     let place = Place::new();
     let ledger = place.open();

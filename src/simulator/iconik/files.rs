@@ -317,11 +317,7 @@ impl World {
             }
             (&Method::POST, ["archive"]) => {
                 call.need("can_archive_formats")?;
-                self.change(Kind::Format, &own, |row| {
-                    row.insert("archive_status".into(), "ARCHIVED".into());
-                });
-                self.history(asset, &call.token.user, "ARCHIVE", "");
-                Ok((202, json!({})))
+                self.archive(call, asset, &own)
             }
             (&Method::DELETE, []) => {
                 self.change(Kind::Format, &own, |row| {
@@ -338,6 +334,70 @@ impl World {
             }
             _ => Err(refuse(404, "Not found")),
         }
+    }
+
+    /// Moves the copies of a format to an archive storage: new file sets with files of their own,
+    /// the old ones are archived and have nothing left to read.
+    fn archive(&mut self, call: &Call<'_>, asset: &str, format: &str) -> Answer {
+        let body = call.object()?;
+        demand(body, &["destination_storage_id"])?;
+        let wanted = text(body, "destination_storage_id").to_owned();
+        let storage = self
+            .row(Kind::Storage, &wanted)
+            .ok_or_else(|| invalid("destination_storage_id", "Storage does not exist"))?;
+        if text(&storage, "purpose") != "ARCHIVE" {
+            return Err(invalid(
+                "destination_storage_id",
+                "Storage must have the purpose ARCHIVE",
+            ));
+        }
+        for set in self.children(Kind::FileSet, format) {
+            let Some(mut copy) = self.row(Kind::FileSet, &set) else {
+                continue;
+            };
+            if text(&copy, "status") != "ACTIVE" || copy.get("is_archive") == Some(&json!(true)) {
+                continue;
+            }
+            let own = self.next_id(Kind::FileSet);
+            copy.insert("id".into(), own.clone().into());
+            copy.insert("is_archive".into(), true.into());
+            let before = copy.insert("storage_id".into(), wanted.clone().into());
+            copy.insert("original_storage_id".into(), before.unwrap_or_default());
+            self.dated(&mut copy);
+            self.adopt(Kind::FileSet, format, copy);
+            for file in self.children(Kind::File, &set) {
+                let Some(mut row) = self.row(Kind::File, &file) else {
+                    continue;
+                };
+                let id = self.next_id(Kind::File);
+                row.insert("id".into(), id.clone().into());
+                row.insert("file_set_id".into(), own.clone().into());
+                row.insert("storage_id".into(), wanted.clone().into());
+                row.insert(
+                    "storage_method".into(),
+                    storage.get("method").cloned().unwrap_or_default(),
+                );
+                self.dated(&mut row);
+                self.adopt(Kind::File, &own, row);
+                if let Some(key) = self.keys.remove(&file) {
+                    self.keys.insert(id, key);
+                }
+                self.change(Kind::File, &file, |row| {
+                    row.insert("status".into(), "ARCHIVED".into());
+                });
+            }
+            self.change(Kind::FileSet, &set, |row| {
+                row.insert("status".into(), "ARCHIVED".into());
+                row.insert("archive_file_set_id".into(), own.into());
+            });
+        }
+        for (kind, row) in [(Kind::Format, format), (Kind::Asset, asset)] {
+            self.change(kind, row, |row| {
+                row.insert("archive_status".into(), "ARCHIVED".into());
+            });
+        }
+        self.history(asset, &call.token.user, "ARCHIVE", "");
+        Ok((202, json!({})))
     }
 
     /// Starts bringing back the cold objects of a format; a job shows how far that is. The reply
@@ -439,10 +499,15 @@ impl World {
             }
             (&Method::DELETE, []) => {
                 call.need("can_delete_files")?;
+                self.history(asset, &call.token.user, "DELETE_FILESET", "");
+                if call.flag("immediately", false)? {
+                    let keep = call.flag("keep_source", false)?;
+                    self.purge_set(set, keep);
+                    return Ok((204, Value::Null));
+                }
                 self.change(Kind::FileSet, set, |row| {
                     row.insert("status".into(), "DELETED".into());
                 });
-                self.history(asset, &call.token.user, "DELETE_FILESET", "");
                 Ok((200, json!({})))
             }
             (&Method::DELETE, ["purge"]) => {

@@ -11,7 +11,7 @@ use super::super::world::World;
 use super::names;
 use super::properties;
 use super::tree::{External, Node, Place, Taken};
-use super::types::{DOCUMENT, GENERATION, Kind, SHORTCUT, URL};
+use super::types::{COMPOUND, DOCUMENT, GENERATION, Kind, SHORTCUT, URL};
 
 const SOURCES: [&str; 23] = [
     "file_system",
@@ -227,7 +227,9 @@ fn admit(
     let fits =
         container.container() && container.subtype != 402 && kind.number != container.subtype
             || kind.number == container.subtype && container.container();
-    if !fits || !world.rights(call.user, parent).has(Rights::ADD) {
+    // A compound document is made of documents and of compound documents.
+    let compound = container.subtype == COMPOUND && kind.container && kind.number != COMPOUND;
+    if !fits || compound || !world.rights(call.user, parent).has(Rights::ADD) {
         return Err(cannot());
     }
     Ok(container.access.inherited(call.user))

@@ -6,6 +6,8 @@ pub(in super::super) const FOLDER: i64 = 0;
 pub(super) const SHORTCUT: i64 = 1;
 /// Generation: a fixed version of another document.
 pub(super) const GENERATION: i64 = 2;
+/// Compound document.
+pub(super) const COMPOUND: i64 = 136;
 /// Category definition.
 pub(in super::super) const CATEGORY: i64 = 131;
 /// URL.
@@ -56,7 +58,7 @@ const KINDS: [Kind; 22] = [
     kind(CATEGORY, "Category", false, true, "category"),
     kind(132, "Category Folder", true, true, "16category"),
     kind(133, "Categories Volume", true, false, "categoryvolume"),
-    kind(136, "Compound Document", true, true, "cd"),
+    kind(COMPOUND, "Compound Document", true, true, "cd"),
     kind(141, "Enterprise Workspace", true, false, "enterprise"),
     kind(142, "Personal Workspace", true, false, "home"),
     kind(URL, "URL", false, true, "url"),

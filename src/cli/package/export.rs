@@ -1,4 +1,4 @@
-//! `package`: a campaign's package, written to a disk or looked at again.
+//! `package export`: a whole package on a disk.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,70 +7,24 @@ use anyhow::Context as _;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::export::{self, Content};
-use super::output::{BAD, GOOD, styled};
-use super::run::say_packed;
-use super::{Context, connect, signals};
+use super::chosen;
 use crate::cli::exit::{Ended, Exit};
-use crate::flows::package::{self, Bench, Kept, Look, key_of};
-use crate::ledger::{NewRun, Reader};
+use crate::cli::export::{ATTEMPTS, unwritten};
+use crate::cli::{Context, connect};
+use crate::flows::package::{self, Kept, key_of};
+use crate::ledger::Reader;
 use crate::sidecar::bagit;
-use crate::transfer::Outcome;
-use crate::types::{CollectionId, NodeId, RunId, Sha256Digest, VersionNumber, display_bytes};
-
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Command {
-    /// Write a whole package to a directory, every file read from Content Server and compared
-    Export(Export),
-    /// Look whether everything of a package is still in Content Server
-    Check(Check),
-}
+use crate::transfer::Whole;
+use crate::types::{CollectionId, NodeId, Sha256Digest, VersionNumber, display_bytes};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Export {
+pub(crate) struct Arguments {
     /// The directory that the package's own directory goes into; what is there already is kept
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// The collection [default: the only one that has a package]
     #[arg(long, value_name = "ID")]
     collection: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Check {
-    /// Read every byte, and add a generation to the fixity history
-    #[arg(long)]
-    read_back: bool,
-    /// The collection [default: the only one that has a package]
-    #[arg(long, value_name = "ID")]
-    collection: Option<String>,
-}
-
-pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
-    match command {
-        Command::Export(arguments) => write_out(context, arguments).await,
-        Command::Check(arguments) => check(context, arguments).await,
-    }
-}
-
-/// The package that is meant.
-fn chosen(list: Option<&str>, asked: Option<String>) -> anyhow::Result<CollectionId> {
-    let all = package::list(list);
-    let asked = asked.map(CollectionId);
-    match (asked, all.as_slice()) {
-        (Some(asked), all) if all.contains(&asked) => Ok(asked),
-        (Some(asked), _) => Err(Ended::usage(format!(
-            "the ledger knows no package of collection {asked}; `longhaul archive {asked} --package` makes it"
-        ))),
-        (None, [only]) => Ok(only.clone()),
-        (None, []) => Err(Ended::usage(
-            "the ledger knows no package; `longhaul archive COLLECTION --package` makes one",
-        )),
-        (None, all) => Err(Ended::usage(format!(
-            "there are {} packages; name one with --collection",
-            all.len()
-        ))),
-    }
 }
 
 /// A file to write.
@@ -123,7 +77,7 @@ fn wanted(
     Ok(all)
 }
 
-async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     let instance = settings.content_server()?.name.clone();
     let reader = connect::existing_ledger(&settings)?;
@@ -148,11 +102,8 @@ async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit>
             continue;
         }
         let content = match file.version {
-            Some(version) => Content {
-                pieces: vec![(file.node, version, file.size)],
-                sha256: Some(file.sha256),
-            },
-            None => export::find(&destination, file.node).await?,
+            Some(version) => Whole::version(file.node, version, file.size),
+            None => Whole::find(&destination, file.node).await?,
         };
         let folder = to.parent().unwrap_or(&top);
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
@@ -160,11 +111,12 @@ async fn write_out(context: &Context, arguments: Export) -> anyhow::Result<Exit>
             .prefix(".longhaul-")
             .tempfile_in(folder)
             .with_context(|| format!("writing in {}", folder.display()))?;
-        let digest = export::write(&destination, &pace, &content, |bytes| {
-            temporary.write_all(bytes)
-        })
-        .await
-        .with_context(|| file.path.clone())?;
+        let digest = content
+            .read(&destination, &pace, ATTEMPTS, &mut |bytes| {
+                temporary.write_all(bytes).map_err(unwritten)
+            })
+            .await
+            .with_context(|| file.path.clone())?;
         if digest != file.sha256 {
             return Err(Ended(
                 Exit::Mismatch,
@@ -270,107 +222,6 @@ fn same(path: &Path, wanted: &Wanted) -> anyhow::Result<bool> {
         }
         hasher.update(buffer.get(..read).unwrap_or_default());
     }
-}
-
-async fn check(context: &Context, arguments: Check) -> anyhow::Result<Exit> {
-    let settings = context.settings(Vec::new())?;
-    settings.systems()?;
-    let path = connect::must_exist(&settings)?;
-    let ledger = connect::open_ledger(path, "package check")?;
-    let collection = chosen(
-        ledger.meta(package::LIST).await?.as_deref(),
-        arguments.collection,
-    )?;
-    let kept = package::kept(&ledger, &collection)
-        .await?
-        .ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
-    if !kept.complete && !arguments.read_back {
-        return Err(Ended::usage(format!(
-            "the package is not complete yet; `longhaul archive {collection} --package` goes on with it"
-        )));
-    }
-    let connected = connect::connect(&settings).await?;
-    let stop = signals::listen(std::sync::Arc::clone(&context.output))?;
-    let pace = connect::pace(&settings);
-    let engine = connect::engine(&settings, &connected, &ledger, &pace, stop, true)?;
-    // Looking alone is no run: `resume` goes on with the last one that moved something.
-    let run = if arguments.read_back {
-        let new = NewRun {
-            command: "package check".to_owned(),
-            arguments: json!({"collection": collection}).to_string(),
-        };
-        let run = ledger.start_run(new).await?;
-        ledger.scan_progress(run, None, true, 0).await?;
-        Some(run)
-    } else {
-        None
-    };
-    let bench = Bench {
-        systems: &connected.systems,
-        ledger: &ledger,
-        engine: &engine,
-        pace: &pace,
-        run: run.unwrap_or(RunId(0)),
-    };
-    let look = if arguments.read_back {
-        Look::ReadBack
-    } else {
-        Look::Size
-    };
-    let title = kept.facts.title.clone();
-    let looked = package::check(bench, &collection, kept, look).await;
-    let word = match &looked {
-        Ok((Outcome::Finished, ..)) => "done",
-        Ok((Outcome::Stopped | Outcome::Waiting, ..)) => "stopped",
-        Ok(_) | Err(_) => "failed",
-    };
-    if let Some(run) = run {
-        ledger.give_back(run).await?;
-        ledger.end_run(run, word, word == "done").await?;
-    }
-    let (outcome, checked, packed) = looked?;
-    context.output.event(
-        "package_checked",
-        json!({
-            "collection": collection, "title": title, "run": run,
-            "level": if arguments.read_back { "read-back" } else { "size" },
-            "good": checked.good, "bytes": checked.bytes,
-            "bad": checked.bad.iter().map(|(path, problem)| json!({"path": path, "problem": problem})).collect::<Vec<_>>(),
-            "not_looked_at": checked.skipped,
-        }),
-    );
-    for (path, problem) in &checked.bad {
-        context
-            .output
-            .say(format!("{} {path}: {problem}", styled(BAD, "differs")));
-    }
-    for path in &checked.skipped {
-        context.output.say(format!(
-            "{path} is in segments and was not looked at; `longhaul verify` does"
-        ));
-    }
-    context.output.say(format!(
-        "{title}: {} files agree ({}), {} do not",
-        styled(GOOD, checked.good.to_string()),
-        display_bytes(checked.bytes),
-        checked.bad.len()
-    ));
-    let mut exits = Vec::new();
-    if let Some(packed) = &packed {
-        say_packed(context, packed);
-        if !packed.complete {
-            exits.push(Exit::Stopped);
-        }
-    }
-    if !checked.bad.is_empty() {
-        exits.push(Exit::Mismatch);
-    }
-    match outcome {
-        Outcome::Finished => {}
-        Outcome::Stopped | Outcome::Waiting => exits.push(Exit::Stopped),
-        Outcome::Failed(failure) => return Err(failure.into()),
-    }
-    Ok(Exit::of_all(exits))
 }
 
 #[cfg(test)]
