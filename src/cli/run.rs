@@ -185,6 +185,7 @@ pub(crate) async fn ordered(
         address: settings.content_server()?.url.to_string(),
         organization: settings.package.organization.clone(),
         place: record::package_place(settings, connected).await?,
+        most_files: settings.package.files,
         mark: record::package_mark(settings)?,
     })
 }

@@ -206,6 +206,11 @@ pub const KEYS: &[Key] = &[
         "whose campaigns they are, as packages say it",
     ),
     key(
+        "package.files",
+        Some("20000"),
+        "the most files that one package may list; its papers are made in memory, about 10 KB for each file",
+    ),
+    key(
         "package.container",
         Some("folder"),
         "what a package is in Content Server: \"folder\", \"compound\" (a compound document) or \"workspace\" (the business workspace itself)",

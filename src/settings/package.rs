@@ -3,7 +3,7 @@
 use super::layers::{Reader, Reported};
 use super::raw::Raw;
 use super::record::{WorkspaceSettings, one_of, workspace};
-use super::sections::{Parsed, text, yes_or_no};
+use super::sections::{Parsed, text, whole, yes_or_no};
 use super::table::{Entries, named};
 use crate::flows::package::{Container, Originals};
 use crate::types::StorageId;
@@ -17,6 +17,8 @@ pub struct PackageSettings {
     pub mhl: bool,
     /// Whose campaigns they are.
     pub organization: Option<String>,
+    /// The most files that one may list.
+    pub files: usize,
     /// What a package is in Content Server.
     pub container: Container,
     /// The business workspace that it is in, or is.
@@ -40,6 +42,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
     let enabled = reader.get("package.enabled", yes_or_no);
     let mhl = reader.get("package.mhl", yes_or_no);
     let organization = reader.optional("package.organization", text);
+    let files = reader.get("package.files", whole(1, 10_000_000));
     let container = reader.get("package.container", |raw| {
         one_of(raw, &Container::ALL, Container::as_str)
     });
@@ -57,6 +60,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
         enabled: enabled?,
         mhl: mhl?,
         organization: organization?,
+        files: files? as usize,
         container,
         workspace,
         mark: mark?,

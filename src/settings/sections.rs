@@ -504,7 +504,7 @@ fn word<T: FromStr<Err = Expected>>(raw: &Raw) -> Parsed<T> {
         .map_err(|expected| Wrong::new(&expected, raw).into())
 }
 
-fn whole(least: u32, most: u32) -> impl Fn(&Raw) -> Parsed<u32> {
+pub(super) fn whole(least: u32, most: u32) -> impl Fn(&Raw) -> Parsed<u32> {
     move |raw| {
         let number = match raw {
             Raw::Integer(number) => u32::try_from(*number).ok(),

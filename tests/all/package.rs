@@ -468,3 +468,24 @@ fn a_split_master_is_in_the_package_with_its_events_and_is_checked() {
     assert_eq!(bad[0]["path"], "data/masters/long.mxf");
     systems.stop();
 }
+
+#[test]
+fn a_package_of_more_files_than_it_may_list_is_refused_and_the_masters_stay_filed() {
+    let systems = start(edits());
+    systems.configure(Extra {
+        sections: "[package]\nfiles = 5\n",
+        ..Extra::default()
+    });
+    let collection = systems.simulator.collection();
+    let (code, lines) = systems.run(&["archive", &collection, "--package"]);
+    let message = of_type(&lines, "exit")["message"].to_string();
+    assert!(
+        code != 0 && message.contains("`package.files`"),
+        "{code}: {message}"
+    );
+    assert!(!systems.named("TV30.mxf").is_empty());
+    assert!(systems.named("bagit.txt").is_empty());
+    systems.configure(Extra::default());
+    assert_eq!(pack(&systems).1["complete"], true);
+    systems.stop();
+}

@@ -18,7 +18,7 @@ use crate::sidecar::edit::{self, EditKind};
 use crate::sidecar::mhl::Digests;
 use crate::sidecar::premis::EventKind;
 use crate::transfer::read_back;
-use crate::types::{CollectionId, ProofLevel, Role, Sha256Digest};
+use crate::types::{CollectionId, Failure, ProofLevel, Reason, Role, Sha256Digest};
 
 const PAGE: usize = 500;
 /// The journal's lines that a package is made of.
@@ -34,6 +34,7 @@ pub(super) async fn gather(
     pace: &Pace,
     collection: &CollectionId,
     known: &Facts,
+    most: usize,
 ) -> Result<Facts, Error> {
     let title = systems.iconik.collection(collection).await?.title;
     let mut facts = Facts {
@@ -68,6 +69,9 @@ pub(super) async fn gather(
         while let Some(last) = items.last().map(|item| item.key.clone()) {
             for item in &items {
                 item_of(ledger, item, &mut facts, &mut paths, &mut names).await?;
+                if facts.payload.len() > most {
+                    return Err(too_many(&facts.title, most));
+                }
             }
             items = ledger.items_below_after(&prefix, &last, PAGE).await?;
         }
@@ -106,6 +110,18 @@ pub(super) async fn gather(
         .sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
     facts.events.dedup_by_key(|event| event.id);
     Ok(facts)
+}
+
+/// More files than the papers of one package may list.
+fn too_many(title: &str, most: usize) -> Error {
+    Failure::item(
+        Reason::TooLarge,
+        format!(
+            "the package of {title} would list more than {most} files; what is filed stays filed. Pack the \
+             collections below it one by one, or raise `package.files` (about 10 KB of memory each)"
+        ),
+    )
+    .into()
 }
 
 /// Which paths are taken by what content.

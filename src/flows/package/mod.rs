@@ -60,6 +60,8 @@ pub struct Order {
     pub organization: Option<String>,
     /// Where packages go.
     pub place: Place,
+    /// The most files that one may list: its papers are made in memory.
+    pub most_files: usize,
     /// What a collection is told once its package is complete.
     pub mark: Option<Mark>,
 }
@@ -143,6 +145,7 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
             bench.pace,
             collection,
             &before.facts,
+            order.most_files,
         )
         .await?;
         if facts.payload.is_empty() {
