@@ -20,7 +20,6 @@ use sha2::digest::common::hazmat::SerializableState;
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
-use super::ends::ByteStream;
 use super::progress::{Gauge, Progress};
 use crate::types::{ByteCount, Failure, KIB, Md5Digest, Sha256Digest};
 
@@ -275,14 +274,37 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BadState> {
     Ok(*head)
 }
 
-/// A chunk the hash has passed, with the state after it.
+/// What is handed to the hash at once.
+pub(super) trait Portion: Send + Unpin + 'static {
+    /// Hands out its bytes in order.
+    fn each(&self, take: impl FnMut(&[u8]));
+}
+
+impl Portion for Bytes {
+    fn each(&self, mut take: impl FnMut(&[u8])) {
+        take(self);
+    }
+}
+
+impl Portion for Vec<Bytes> {
+    fn each(&self, mut take: impl FnMut(&[u8])) {
+        for bytes in self {
+            take(bytes);
+        }
+    }
+}
+
+/// A portion the hash has passed, with the state after it.
 #[derive(Debug)]
-pub(super) struct Hashed {
+pub(super) struct Hashed<T = Bytes> {
     /// The bytes.
-    pub(super) bytes: Bytes,
+    pub(super) bytes: T,
     /// The state after the last of them.
     pub(super) state: HashState,
 }
+
+/// Portions in file order.
+pub(super) type Portions<T> = BoxStream<'static, Result<T, Failure>>;
 
 /// Puts the hash between a stream of chunks in file order and whoever sends them on.
 ///
@@ -291,20 +313,20 @@ pub(super) struct Hashed {
 /// `chunks` comes out after everything hashed before it. Dropping the result stops the thread at
 /// the next chunk. MD5 takes nearly three times as long as SHA-256, so it has a thread of its own
 /// behind the first.
-pub(super) fn through(
+pub(super) fn through<T: Portion>(
     state: HashState,
     expected: ByteCount,
-    chunks: ByteStream,
+    chunks: Portions<T>,
     progress: Arc<Progress>,
     inline: bool,
-) -> BoxStream<'static, Result<Hashed, Failure>> {
+) -> BoxStream<'static, Result<Hashed<T>, Failure>> {
     let mut state = state;
     if expected < INLINE_BELOW || (inline && !state.has_md5()) {
         return chunks
             .map(move |chunk| {
                 chunk.map(|bytes| {
                     let _busy = Gauge::up(&progress.hashing);
-                    state.update(&bytes);
+                    bytes.each(|bytes| state.update(bytes));
                     Hashed {
                         bytes,
                         state: state.clone(),
@@ -314,15 +336,15 @@ pub(super) fn through(
             .boxed();
     }
     // Depth 2 on both sides keeps the thread busy; what is queued is already claimed.
-    let (to_thread, mut chunks_in) = mpsc::channel::<Bytes>(2);
-    let (hashed_out, mut from_thread) = mpsc::channel::<Hashed>(2);
+    let (to_thread, mut chunks_in) = mpsc::channel::<T>(2);
+    let (hashed_out, mut from_thread) = mpsc::channel::<Hashed<T>>(2);
     let md5 = state.md5.take();
     let watched = Arc::clone(&progress);
     tokio::task::spawn_blocking(move || {
         while let Some(bytes) = chunks_in.blocking_recv() {
             {
                 let _busy = Gauge::up(&watched.hashing);
-                state.update(&bytes);
+                bytes.each(|bytes| state.update(bytes));
             }
             let state = state.clone();
             if hashed_out.blocking_send(Hashed { bytes, state }).is_err() {
@@ -331,13 +353,13 @@ pub(super) fn through(
         }
     });
     if let Some(mut md5) = md5 {
-        let (out, with_md5) = mpsc::channel::<Hashed>(2);
+        let (out, with_md5) = mpsc::channel::<Hashed<T>>(2);
         let mut without = std::mem::replace(&mut from_thread, with_md5);
         tokio::task::spawn_blocking(move || {
             while let Some(mut hashed) = without.blocking_recv() {
                 {
                     let _busy = Gauge::up(&progress.hashing);
-                    md5.update(&hashed.bytes);
+                    hashed.bytes.each(|bytes| md5.update(bytes));
                 }
                 hashed.state.md5 = Some(md5.clone());
                 if out.blocking_send(hashed).is_err() {
@@ -356,14 +378,14 @@ pub(super) fn through(
 
 /// Feeds the hashing thread and yields what comes back, in one poll: back-pressure without a
 /// second task.
-struct Through {
-    feed: Option<(ByteStream, PollSender<Bytes>)>,
+struct Through<T> {
+    feed: Option<(Portions<T>, PollSender<T>)>,
     failure: Option<Failure>,
-    from_thread: mpsc::Receiver<Hashed>,
+    from_thread: mpsc::Receiver<Hashed<T>>,
 }
 
-impl Stream for Through {
-    type Item = Result<Hashed, Failure>;
+impl<T: Portion> Stream for Through<T> {
+    type Item = Result<Hashed<T>, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
 
 use super::Shared;
-use super::ends::Destination;
+use super::ends::{ByteStream, Destination};
 use super::fetch::CHUNK;
 use super::hash::{self, HashState};
 use super::mover::Mover;
@@ -59,10 +60,12 @@ async fn read_on(
         let from = state.position();
         let outcome = async {
             let body = destination.read(node, version, from).await?;
-            let mut hashed = hash::through(state.clone(), size - from, body, Arc::default(), false);
+            let portions = gathered(body);
+            let mut hashed =
+                hash::through(state.clone(), size - from, portions, Arc::default(), false);
             while let Some(chunk) = hashed.next().await {
                 let chunk = chunk?;
-                let len = chunk.bytes.len() as u64;
+                let len = chunk.state.position() - state.position();
                 state = chunk.state;
                 if state.position() > size {
                     return Err(Failure::item(
@@ -70,7 +73,9 @@ async fn read_on(
                         format!("node {node} version {version} holds more than the {size} bytes that were filed"),
                     ));
                 }
-                sink(&chunk.bytes)?;
+                for bytes in &chunk.bytes {
+                    sink(bytes)?;
+                }
                 crash_point("reading-back");
                 pace.take(len).await;
                 if let Some(run) = run {
@@ -109,6 +114,34 @@ async fn read_on(
         }
     }
     Ok(state.sha256())
+}
+
+/// The frames of a body in portions of about [`CHUNK`] bytes: a body comes in frames as small as
+/// the socket had them, and each hand-over to the hash wakes two threads. What came before a
+/// failure comes out before it.
+fn gathered(body: ByteStream) -> hash::Portions<Vec<Bytes>> {
+    futures::stream::unfold((body.fuse(), None), |(mut body, failure)| async move {
+        if let Some(failure) = failure {
+            return Some((Err(failure), (body, None)));
+        }
+        let (mut frames, mut len) = (Vec::new(), 0);
+        while len < CHUNK {
+            match body.next().await {
+                Some(Ok(frame)) => {
+                    len += frame.len() as u64;
+                    frames.push(frame);
+                }
+                Some(Err(failure)) if frames.is_empty() => {
+                    return Some((Err(failure), (body, None)));
+                }
+                Some(Err(failure)) => return Some((Ok(frames), (body, Some(failure)))),
+                None if frames.is_empty() => return None,
+                None => return Some((Ok(frames), (body, None))),
+            }
+        }
+        Some((Ok(frames), (body, None)))
+    })
+    .boxed()
 }
 
 impl Shared {

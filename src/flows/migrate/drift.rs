@@ -175,7 +175,7 @@ fn compare(
             say(&item.key, change, format!("{bytes}{changed}"));
             continue;
         };
-        let same = before.fingerprint == item.fingerprint;
+        let same = reader.is_content_of(&before, &item)?;
         match before.state.as_str() {
             "done" | "declined" if !same && item.refused.is_some() => {
                 let why = item.refused.map_or_else(String::new, |refused| refused.2);

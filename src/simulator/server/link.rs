@@ -141,6 +141,10 @@ pub(super) fn piece_of(rate: u64) -> usize {
     usize::try_from((rate / 20).clamp(1, 256 * 1024)).unwrap_or(256 * 1024)
 }
 
+/// How far a sender that woke up late may catch up: timers are exact to a millisecond, and a link
+/// that forgot what that costs would be several per cent slower than it says.
+const CATCH_UP: Duration = Duration::from_millis(20);
+
 /// Hands out turns at a rate: each asker gets the next free moment and sleeps until it.
 #[derive(Debug, Default)]
 pub(super) struct Pacer(Mutex<Option<Instant>>);
@@ -154,7 +158,8 @@ impl Pacer {
         let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let until = next.map_or(now, |n| n.max(now)) + cost;
+        let late = now.checked_sub(CATCH_UP).unwrap_or(now);
+        let until = next.map_or(now, |next| next.max(late)) + cost;
         *next = Some(until);
         until
     }
