@@ -83,7 +83,7 @@ pub use search::{Found, ObjectType, Selection};
 pub use segments::{NewSegment, Segment, SegmentKind};
 pub use sign_in::{SignedIn, User};
 pub use tolerant::Person;
-pub use upload::{NewUpload, Part, Upload};
+pub use upload::{NewUpload, Sending, Upload};
 pub use write_back::ExternalId;
 
 use crate::http::{self, Credential, Origin};
