@@ -244,7 +244,7 @@ impl References<'_> {
             true => None,
             false => Some(self.begin(way, now, copied).await?),
         };
-        let digest = self.send(way, copied, sending.as_mut()).await?;
+        let digest = self.send(way, now, copied, sending.as_mut()).await?;
         crash_point("copy-sent");
         if let Some(sending) = &sending {
             iconik.finish_sending(&way.upload, sending).await?;
@@ -285,18 +285,32 @@ impl References<'_> {
         let iconik = &self.systems.iconik;
         let known = copied.upload.as_deref();
         let sending = iconik.begin_sending(&way.upload, known).await?;
-        if sending.id() != known {
-            copied.upload = sending.id().map(str::to_owned);
+        self.keep_up(way, now, copied, &sending).await?;
+        Ok(sending)
+    }
+
+    /// Remembers what going on with a sending needs, where that changed.
+    async fn keep_up(
+        &self,
+        way: &Way<'_>,
+        now: &Reference,
+        copied: &mut Copied,
+        sending: &Sending,
+    ) -> Result<(), Error> {
+        let id = sending.id();
+        if id != copied.upload {
+            copied.upload = id;
             self.note(way, now, copied, None).await?;
         }
-        Ok(sending)
+        Ok(())
     }
 
     /// Sends the document's content and hashes it; only hashes it when there is nothing to send.
     async fn send(
         &self,
         way: &Way<'_>,
-        copied: &Copied,
+        now: &Reference,
+        copied: &mut Copied,
         mut to: Option<&mut Sending>,
     ) -> Result<Sha256Digest, Error> {
         let iconik = &self.systems.iconik;
@@ -320,7 +334,9 @@ impl References<'_> {
             // The last part waits until the content is known to end with it.
             while buffer.len() > part {
                 let content = buffer.split_to(part).freeze();
-                if iconik.send_part(&way.upload, to, content).await? {
+                let sent = iconik.send_part(&way.upload, to, content).await?;
+                self.keep_up(way, now, copied, to).await?;
+                if sent {
                     crash_point("copy-part");
                 }
             }
@@ -334,6 +350,7 @@ impl References<'_> {
         }
         if let Some(to) = to {
             let sent = iconik.send_part(&way.upload, to, buffer.freeze()).await?;
+            self.keep_up(way, now, copied, to).await?;
             if sent && copied.size > to.part() {
                 crash_point("copy-part");
             }

@@ -3,6 +3,7 @@
 use ::http::{HeaderName, HeaderValue, Method as Verb, StatusCode};
 use futures::TryStreamExt as _;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Upload;
@@ -25,6 +26,11 @@ pub(super) struct Addresses {
     pub(super) upload_url: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) multipart_upload_url: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) upload_filename: Option<String>,
+    /// What opens the address, where a token does: a secret.
+    #[serde(default)]
+    pub(super) upload_credentials: Value,
 }
 
 /// A request to a store.

@@ -2,17 +2,18 @@
 //! then the row is closed.
 //!
 //! Each step looks for what is there before it makes anything, so that whoever was killed in
-//! between goes on. S3 and its kin, Google Cloud Storage and Azure are served, each by its own
+//! between goes on. S3 and its kin, Google Cloud Storage, Azure and B2 are served, each by its own
 //! protocol; memory holds one part. Addresses are signed just before use and never kept.
 //!
 //! | File | Holds |
 //! |---|---|
 //! | `mod.rs` | the place of an upload: asset version, format, file set, row |
 //! | `sending` | its bytes there, in order, part by part |
-//! | `s3`, `google`, `azure` | how each kind of storage takes them |
+//! | `s3`, `google`, `azure`, `b2` | how each kind of storage takes them |
 //! | `content` | requests to a storage, and the bytes back |
 
 mod azure;
+mod b2;
 mod content;
 mod google;
 mod s3;
@@ -129,7 +130,7 @@ impl Client {
         })?;
         if !sending::is_served(&storage.method) {
             return Err(wrong(format!(
-                "storage {} is reached by {}; files are put on S3 and compatible, GCS and AZURE storages only: name one of those",
+                "storage {} is reached by {}; files are put on S3 and compatible, GCS, AZURE and B2 storages only: name one of those",
                 storage.label(),
                 storage.method.as_str()
             )));

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Upload;
 use super::azure::{self, Blocks};
+use super::b2::{self, Large};
 use super::s3::{self, Parts};
 use crate::http::SignedUrl;
 use crate::iconik::{Client, Method};
@@ -28,6 +29,8 @@ enum Way {
     Session(SignedUrl),
     Blob,
     Blocks(Blocks),
+    File,
+    Large(Large),
 }
 
 impl Sending {
@@ -36,18 +39,23 @@ impl Sending {
         self.part
     }
 
-    /// What to remember in order to go on after a restart, where that needs anything. No secret.
-    pub fn id(&self) -> Option<&str> {
+    /// What to remember in order to go on after a restart, where that needs anything; it may change
+    /// with each part. No secret.
+    pub fn id(&self) -> Option<String> {
         match &self.way {
-            Way::Parts(parts) => Some(&parts.id),
-            Way::Put | Way::Session(_) | Way::Blob | Way::Blocks(_) => None,
+            Way::Parts(parts) => Some(parts.id.clone()),
+            Way::Large(large) => Some(large.note()),
+            Way::Put | Way::Session(_) | Way::Blob | Way::Blocks(_) | Way::File => None,
         }
     }
 }
 
 /// Whether content can be put on storages of this kind.
 pub(super) fn is_served(method: &Method) -> bool {
-    matches!(method, Method::S3 | Method::Gcs | Method::Azure)
+    matches!(
+        method,
+        Method::S3 | Method::Gcs | Method::Azure | Method::B2
+    )
 }
 
 impl Client {
@@ -64,6 +72,7 @@ impl Client {
         let most = match upload.at.method {
             Method::Azure => azure::BLOCKS,
             Method::Gcs => u64::MAX,
+            Method::B2 => b2::PARTS,
             _ => s3::PARTS,
         };
         let part = PART.max(upload.size.div_ceil(most));
@@ -72,6 +81,8 @@ impl Client {
             Method::Gcs => Way::Session(self.begin_session(upload).await?),
             Method::Azure if small => Way::Blob,
             Method::Azure => Way::Blocks(self.begin_blocks(upload).await?),
+            Method::B2 if small => Way::File,
+            Method::B2 => Way::Large(self.begin_large(upload, known).await?),
             _ if small => Way::Put,
             _ => {
                 let parts = upload.size.div_ceil(part);
@@ -113,6 +124,8 @@ impl Client {
                 self.put_part(upload, own, number, parts, content).await
             }
             Way::Blocks(own) => self.put_block(upload, own, number, content).await,
+            Way::File => self.put_b2(upload, content).await.map(|()| true),
+            Way::Large(own) => self.put_large_part(upload, own, number, content).await,
         }?;
         sending.at += len;
         Ok(new)
@@ -127,8 +140,9 @@ impl Client {
         match &sending.way {
             Way::Parts(own) => self.finish_parts(upload, own).await,
             Way::Blocks(own) => self.finish_blocks(upload, own).await,
+            Way::Large(own) => self.finish_large(upload, own).await,
             // Made with its last byte.
-            Way::Put | Way::Blob | Way::Session(_) => Ok(()),
+            Way::Put | Way::Blob | Way::Session(_) | Way::File => Ok(()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The storage bucket behind iconik's signed addresses, in the manner of S3, Google Cloud Storage
-//! or Azure, as the address says.
+//! The storage bucket behind iconik's signed addresses, in the manner of S3, Google Cloud
+//! Storage, Azure or B2, as the address says.
 //!
 //! Addresses carry their date, lifetime and a signature, so that a HEAD on a GET address is
 //! refused, as on S3. An exchange that began in time runs to its end; only new requests meet an
@@ -10,9 +10,10 @@
 //! | `mod.rs` | the objects, and how they are read |
 //! | `signing` | addresses of each vendor: made and checked |
 //! | `range` | `Range` headers |
-//! | `uploads`, `google`, `azure` | how each vendor takes content |
+//! | `uploads`, `google`, `azure`, `b2` | how each vendor takes content |
 
 mod azure;
+mod b2;
 mod google;
 mod range;
 mod signing;
@@ -107,6 +108,8 @@ struct Inner {
     uploads: HashMap<String, uploads::Parts>,
     sessions: HashMap<String, google::Session>,
     blocks: HashMap<String, azure::Blocks>,
+    large: HashMap<String, b2::Large>,
+    tokens: HashMap<String, b2::Opens>,
     google_takes: Option<u64>,
     azure_may: &'static str,
 }
@@ -186,6 +189,9 @@ impl Bucket {
 
     async fn answer(&self, mut exchange: Exchange) -> Reply {
         if matches!(exchange.method, Method::PUT | Method::POST | Method::DELETE) {
+            if exchange.path().starts_with("/b2api/") {
+                return self.store_b2(&mut exchange).await;
+            }
             if let Some(reply) = self.session(&mut exchange).await {
                 return reply;
             }

@@ -157,7 +157,7 @@ impl Bucket {
     /// Uploads in parts or blocks that were begun and not ended.
     pub fn open_uploads(&self) -> usize {
         let inner = self.inner();
-        inner.uploads.len() + inner.blocks.len()
+        inner.uploads.len() + inner.blocks.len() + inner.large.len()
     }
 }
 

@@ -552,6 +552,16 @@ impl World {
     /// Adds the addresses that the bytes of a file go to.
     fn add_upload_addresses(&self, file: &mut Row) {
         let method = text(file, "storage_method");
+        if method == "B2" {
+            let key = self.object_key(file);
+            let (url, token) = self.bucket.open_b2(&key, None);
+            file.insert("upload_url".into(), url.into());
+            file.insert("upload_method".into(), "POST".into());
+            file.insert("upload_filename".into(), key.into());
+            let token = json!({"authorizationToken": token});
+            file.insert("upload_credentials".into(), token);
+            return;
+        }
         if !["S3", "GCS", "AZURE"].contains(&method) {
             return;
         }
@@ -618,6 +628,50 @@ impl World {
         ))
     }
 
+    /// A large file at B2: begun, or given another address; finished; given up.
+    fn large(&self, call: &Call<'_>, file: &Row, what: &str) -> Answer {
+        call.need("can_write_files")?;
+        if text(file, "storage_method") != "B2" {
+            return Err(refuse(400, "The storage is not a Backblaze B2 storage"));
+        }
+        let key = self.object_key(file);
+        let body = call.object()?;
+        let given = text(body, "upload_file_id");
+        match what {
+            "start" => {
+                let own = match given {
+                    "" => self.bucket.begin_b2(&key),
+                    given if self.bucket.knows_b2(given) => given.to_owned(),
+                    _ => {
+                        let wrong = json!({"error": "No active upload for this file", "error_code": "bad_request", "status": "400"});
+                        return Ok((200, wrong));
+                    }
+                };
+                let (url, token) = self.bucket.open_b2(&key, Some(&own));
+                let started = json!({
+                    "upload_file_id": own, "upload_url": url, "authorization_token": token,
+                });
+                Ok((200, started))
+            }
+            "finish" => {
+                demand(body, &["upload_file_id", "sha1_list"])?;
+                let list = body.get("sha1_list").and_then(Value::as_array);
+                let list: Vec<&str> = list
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                match self.bucket.finish_b2(given, &list) {
+                    Ok(()) => Ok((200, json!({}))),
+                    Err(code) => Err(refuse(400, code)),
+                }
+            }
+            "cancel" if self.bucket.cancel_b2(given) => Ok((200, json!({}))),
+            "cancel" => Err(refuse(400, "bad_request")),
+            _ => Err(refuse(404, "Not found")),
+        }
+    }
+
     fn create_file(&mut self, call: &Call<'_>, asset: &str) -> Answer {
         call.need("can_write_files")?;
         let body = call.object()?;
@@ -681,6 +735,7 @@ impl World {
                 Ok((200, found.into()))
             }
             (&Method::GET, ["multipart_url", rest @ ..]) => self.multipart(call, &found, rest),
+            (&Method::POST, ["multipart", "b2", what]) => self.large(call, &found, what),
             (&Method::POST, ["multipart", "cleanup"]) => Ok((200, json!({}))),
             (&Method::GET, ["download_url"]) => {
                 let name = text(&found, "original_name").to_owned();

@@ -166,7 +166,7 @@ fn a_copy_that_cannot_be_made_says_why_and_waits() {
     for (storage, words) in [
         (
             share,
-            "Edit suite is reached by FILE; files are put on S3 and compatible, GCS and AZURE storages only",
+            "Edit suite is reached by FILE; files are put on S3 and compatible, GCS, AZURE and B2 storages only",
         ),
         ("nowhere", "no storage nowhere"),
     ] {
@@ -247,7 +247,13 @@ fn no_secrets(desk: &Desk) {
         let path = desk.systems.place.path().join(name);
         let kept = std::fs::read(path).unwrap_or_default();
         let kept = String::from_utf8_lossy(&kept);
-        for secret in ["-secret", "upload_id=", "X-Goog-Signature", "&sig="] {
+        for secret in [
+            "-secret",
+            "b2api",
+            "upload_id=",
+            "X-Goog-Signature",
+            "&sig=",
+        ] {
             assert!(!kept.contains(secret), "{secret} is in {name}");
         }
     }
@@ -393,6 +399,46 @@ fn a_session_goes_on_where_the_store_says_after_every_disturbance() {
     desk.systems.must(&["references"]);
     assert_eq!(asked(&desk, "POST"), 3);
     assert_eq!(desk.contents(&desk.copies()[1]), [second]);
+    desk.quiet(0);
+    desk.systems.stop();
+}
+
+#[test]
+fn b2_takes_content_in_parts_each_once_with_a_token_of_its_own() {
+    let desk = killed_on("B2");
+    let (parts, short) = (3, 1);
+    assert_eq!(asked(&desk, "POST"), parts + short);
+    // An address that was withdrawn is replaced, for whole files and for parts.
+    let faults = desk.systems.simulator.faults();
+    let post = |code, nth| {
+        let refused = Action::Status {
+            code,
+            headers: std::collections::BTreeMap::new(),
+            body: String::new(),
+            applied: false,
+            read_body: true,
+        };
+        Rule::new(refused)
+            .on(System::Bucket)
+            .method("POST")
+            .nth(nth)
+    };
+    for (code, nth) in [(503, 1), (408, 3), (401, 4)] {
+        faults.add(post(code, nth));
+    }
+    let content = large(&desk, 8);
+    let (folder, body) = (NodeId(desk.folder), content.clone());
+    desk.person(|server| async move {
+        let made = server.create_document(folder, "Other.pdf", bytes(body));
+        Ok(made.await?.node)
+    });
+    desk.file("Ü 1.pdf");
+    desk.systems.must(&["references"]);
+    let copies = desk.copies();
+    assert_eq!(desk.contents(&copies[1]), [content]);
+    assert_eq!(desk.contents(&copies[3]), ["Ü 1.pdf".as_bytes().to_vec()]);
+    assert_eq!(desk.systems.simulator.parts().bucket.open_uploads(), 0);
+    no_secrets(&desk);
     desk.quiet(0);
     desk.systems.stop();
 }
