@@ -132,7 +132,7 @@ pub struct ProcessStep {
     /// When it is due.
     #[serde(default, rename = "task_due_date", deserialize_with = "maybe_text")]
     pub due: Option<String>,
-    /// Login names of those who have it.
+    /// Those who have it: first and last name, else the login name.
     #[serde(default, rename = "task_assignees", deserialize_with = "assignees")]
     pub assignees: Vec<String>,
 }
@@ -176,6 +176,12 @@ pub struct ProcessComment {
     /// Who wrote it: the login name.
     #[serde(default, rename = "USERNAME", deserialize_with = "maybe_text")]
     pub user: Option<String>,
+    /// Their user id.
+    #[serde(default, rename = "USERID", deserialize_with = "wire::maybe_whole")]
+    pub user_id: Option<i64>,
+    /// What they are called, as far as that may be read.
+    #[serde(skip)]
+    pub name: Option<String>,
     /// At which step.
     #[serde(default, rename = "STEPNAME", deserialize_with = "maybe_text")]
     pub step: Option<String>,
@@ -193,12 +199,32 @@ pub struct ProcessEvent {
     /// Who did it: the login name.
     #[serde(default, rename = "USER_NAME", deserialize_with = "maybe_text")]
     pub user: Option<String>,
+    /// Their user id.
+    #[serde(default, rename = "USER_ID", deserialize_with = "wire::maybe_whole")]
+    pub user_id: Option<i64>,
+    /// What they are called, as far as that may be read.
+    #[serde(skip)]
+    pub name: Option<String>,
     /// When.
     #[serde(default, rename = "AUDIT_DATE", deserialize_with = "maybe_text")]
     pub date: Option<String>,
     /// What.
     #[serde(default, rename = "AUDIT_MSG", deserialize_with = "wire::text")]
     pub what: String,
+}
+
+impl ProcessComment {
+    /// Who wrote it, for people.
+    pub fn by(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.user.clone())
+    }
+}
+
+impl ProcessEvent {
+    /// Who did it, for people.
+    pub fn by(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.user.clone())
+    }
 }
 
 /// An activity of a process: a step that somebody acted on.
@@ -554,9 +580,25 @@ impl Client {
                 attributes: info.get("Attributes").cloned().unwrap_or_default(),
             })
         };
-        read.await.map_err(failed(format!(
+        let mut info: ProcessInfo = read.await.map_err(failed(format!(
             "reading what was said in process {process}"
-        )))
+        )))?;
+        for said in &mut info.comments {
+            said.name = self.called(said.user_id).await;
+        }
+        for event in &mut info.audit {
+            event.name = self.called(event.user_id).await;
+        }
+        Ok(info)
+    }
+
+    /// What a user is called: for people, so that nothing fails for the want of it.
+    async fn called(&self, user: Option<i64>) -> Option<String> {
+        let user = user.filter(|id| *id > 0)?;
+        self.member_name(user).await.unwrap_or_else(|failure| {
+            debug!(user, %failure, "a member's name is not known");
+            None
+        })
     }
 
     /// What people did in a part of a process, newest first where the server orders it so.
@@ -628,8 +670,16 @@ fn assignees<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     Ok(people
         .into_iter()
         .flatten()
-        .filter_map(|person| person.get("loginName")?.as_str())
+        .filter_map(|person| {
+            let of = |name: &str| person.get(name).and_then(Value::as_str).map(str::trim);
+            let names = [of("firstName"), of("lastName")];
+            let names = names.into_iter().flatten().filter(|name| !name.is_empty());
+            let names: Vec<&str> = names.collect();
+            match names.is_empty() {
+                true => of("loginName").map(str::to_owned),
+                false => Some(names.join(" ")),
+            }
+        })
         .filter(|name| !name.is_empty())
-        .map(str::to_owned)
         .collect())
 }

@@ -33,5 +33,6 @@ mod settings_command;
 mod steering;
 mod support;
 mod telling;
+mod together;
 mod ways;
 mod wire;
