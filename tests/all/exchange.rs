@@ -554,14 +554,31 @@ fn a_quick_look_reads_what_seems_changed_and_a_full_one_the_rest() {
         sections: &quick,
         ..Extra::default()
     });
-    // Assets and remarks of the campaign are older than what a quick look goes back to.
     let iconik = systems.simulator.iconik();
+    // What happened before the last run and the index's lag is older than what a quick look asks
+    // for: here an hour from now, and what comes is stamped later.
+    let ledger = systems.place.path().join("longhaul.db");
+    let past = || {
+        let hour = jiff::SignedDuration::from_mins(70);
+        let later = jiff::Timestamp::now() + hour;
+        let set = async |path: std::path::PathBuf| {
+            let ledger = longhaul::ledger::Ledger::open(&path, "a test").unwrap();
+            ledger
+                .set_meta("exchange looked at", &later.to_string())
+                .await
+                .unwrap();
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(set(ledger.clone()));
+    };
     let looked = |lines: &[Value]| {
         let summary = of_type(lines, "exchange_summary");
         (summary["looked"].clone(), summary["full"].clone())
     };
     let first = systems.must(&["exchange"]);
     assert_eq!(looked(&first), (json!(4), json!(true)));
+    past();
+    systems.simulator.parts().clock.advance(2 * 3_600_000);
     let before = effects(&systems);
     let calls = systems.simulator.history().count();
     let second = systems.must(&["exchange"]);
@@ -584,6 +601,7 @@ fn a_quick_look_reads_what_seems_changed_and_a_full_one_the_rest() {
     let id = edited.expect("a remark")["id"].as_str().expect("an id");
     assert!(iconik.change(Kind::Segment, id, json!({"segment_text": "Fine"})));
     in_server(&systems, 3, "Legal asks");
+    past();
     let third = systems.must(&["exchange"]);
     assert_eq!(looked(&third), (json!(2), json!(false)));
     assert_eq!(

@@ -71,11 +71,11 @@ audience = {audience}
 collections = ["{collection}"]
 folder = {folder}
 [lifecycle]
-status = {{ field = "obsolete", obsolete = ["true"] }}
+status = {{ field = "obsolete", values = {{ true = "obsolete" }} }}
 record_status = {{ obsolete = "OBSOLETE" }}
 [exchange]
 [schedule]
-flows = ["publish {collection}", "metadata", "approval", "references", "lifecycle", "exchange"]
+flows = ["metadata", "publish {collection}", "approval", "references", "lifecycle", "exchange"]
 [[approval.routes]]
 name = "marketing"
 map = "Marketing"
