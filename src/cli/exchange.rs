@@ -1,5 +1,7 @@
 //! `exchange`: reviews and decisions of both systems in one record.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::exit::{Ended, Exit};
@@ -12,6 +14,9 @@ use crate::settings::{Resolved, ShowAs};
 use crate::sidecar::mapping::BoundField;
 use crate::types::{AssetId, NodeId};
 
+/// Different troubles of many assets that are told apart.
+const KINDS: usize = 100;
+
 /// Carry comments, markers, review status and approvals over, both ways, each once.
 ///
 /// What is new in iconik goes into the asset's review record, two documents beside its master
@@ -21,6 +26,7 @@ use crate::types::{AssetId, NodeId};
 ///
 /// Examples:
 ///   longhaul exchange
+///   longhaul exchange --full                      # what a search does not tell as well
 ///   longhaul exchange --asset ASSET --dry-run
 ///   longhaul exchange list ASSET
 #[derive(Debug, clap::Args)]
@@ -31,6 +37,9 @@ pub(crate) struct Arguments {
     /// Only this asset
     #[arg(long, value_name = "ASSET")]
     asset: Option<String>,
+    /// Read the remarks of every filed asset, not only of those that seem changed
+    #[arg(long)]
+    full: bool,
     /// Say what would be recorded and shown, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -100,10 +109,21 @@ async fn go(context: &Context, settings: &Resolved, arguments: &Arguments) -> an
         ledger: &ledger,
         engine: &engine,
         choice: &choice,
+        full: arguments.full,
+        full_every: settings.exchange.full_every,
         dry_run: arguments.dry_run,
     };
-    let mut each = |decision: &Decision| say(context, decision, arguments.dry_run);
+    let mut alike = Alike::default();
+    let mut each = |decision: &Decision| {
+        say(
+            context,
+            decision,
+            arguments.dry_run,
+            alike.is_news(decision),
+        );
+    };
     let totals = exchange.run(only.as_ref(), &mut each).await?;
+    alike.say(context);
     summary(context, &totals, arguments.dry_run);
     let undone = [Outcome::Refused, Outcome::Gone];
     let held = totals.unfiled > 0 || undone.iter().any(|what| totals.outcomes.contains_key(what));
@@ -140,11 +160,60 @@ pub(super) async fn attribute(
     Ok(binding.fields.into_iter().next())
 }
 
-fn say(context: &Context, decision: &Decision, dry_run: bool) {
+/// Troubles that many assets have: people are told of each once, with their number.
+#[derive(Default)]
+struct Alike(BTreeMap<String, (String, u64)>);
+
+impl Alike {
+    /// Whether people have to be told of it now.
+    fn is_news(&mut self, decision: &Decision) -> bool {
+        if decision.line.is_some() {
+            return true;
+        }
+        // The same words but for what they are about.
+        let own = [
+            decision.asset.to_string(),
+            decision.title.clone(),
+            decision.node.to_string(),
+        ];
+        let own = own.iter().filter(|own| !own.is_empty());
+        let what = own.fold(decision.why.clone(), |why, own| why.replace(own, "…"));
+        let full = self.0.len() >= KINDS;
+        match self.0.get_mut(&what) {
+            Some((_, more)) => {
+                *more += 1;
+                false
+            }
+            None => {
+                if !full {
+                    self.0.insert(what, (decision.why.clone(), 0));
+                }
+                true
+            }
+        }
+    }
+
+    fn say(&self, context: &Context) {
+        for (why, more) in self.0.values().filter(|(_, more)| *more > 0) {
+            let more = match more {
+                1 => "1 more asset".to_owned(),
+                more => format!("{more} more assets"),
+            };
+            context
+                .output
+                .say(format!("{} as well: {why}", styled(BAD, more)));
+        }
+    }
+}
+
+fn say(context: &Context, decision: &Decision, dry_run: bool, aloud: bool) {
     let output = &context.output;
     let mut data = serde_json::to_value(decision).unwrap_or_default();
     data["dry_run"] = dry_run.into();
     output.event("exchange", data);
+    if !aloud {
+        return;
+    }
     let style = match decision.outcome {
         Outcome::ToContentServer | Outcome::ToIconik => GOOD,
         Outcome::Refused | Outcome::Gone => BAD,
@@ -183,14 +252,15 @@ fn summary(context: &Context, totals: &Totals, dry_run: bool) {
     output.event(
         "exchange_summary",
         json!({
-            "assets": totals.assets, "outcomes": totals.outcomes, "documents": totals.documents,
+            "assets": totals.assets, "looked": totals.looked, "full": totals.full, "outcomes": totals.outcomes, "documents": totals.documents,
             "unfiled": totals.unfiled, "run": totals.run, "dry_run": dry_run,
         }),
     );
     let count = |what: Outcome| totals.outcomes.get(&what).copied().unwrap_or(0);
     output.say(format!(
-        "{} filed assets: {} lines from iconik, {} from Content Server, {} documents filed, {} refused, {} gone{}",
+        "{} filed assets, {} looked at: {} lines from iconik, {} from Content Server, {} documents filed, {} refused, {} gone{}",
         totals.assets,
+        totals.looked,
         count(Outcome::ToContentServer),
         count(Outcome::ToIconik),
         totals.documents,

@@ -135,9 +135,29 @@ fn flows(context: &Context, reader: &Reader) -> anyhow::Result<()> {
         if flow.code.is_some_and(|code| !matches!(code, 0 | 3)) {
             output.say(format!("  {}", styled(WARN, "was stopped since")));
         }
-        if flow.waiting > 0 {
-            let text = format!("{} wait for a person", flow.waiting);
-            output.say(format!("  {}", styled(BAD, text)));
+        let files = flow.code.is_none() && flow.conflicts.is_some();
+        let waits = if files {
+            "wait for a run"
+        } else {
+            "wait for a person"
+        };
+        let counts = [
+            (flow.waiting, waits, if files { WARN } else { BAD }),
+            (
+                flow.conflicts.filter(|_| files).unwrap_or(0),
+                "conflicts",
+                BAD,
+            ),
+            (flow.overdue.unwrap_or(0), "overdue", WARN),
+            (flow.held, "held", BAD),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, what, style)| styled(*style, format!("{count} {what}")).to_string())
+            .collect();
+        if !counts.is_empty() {
+            output.say(format!("  {}", counts.join(", ")));
         }
     }
     let ending = rights::soon(reader, AHEAD)?;

@@ -198,6 +198,8 @@ struct Inner {
     old_versions: AtomicBool,
     /// Where records went lately.
     places: filing::Places,
+    /// What members are called.
+    names: people::Names,
     /// What was learnt of this server.
     profile: RwLock<Arc<Profile>>,
     /// When the window of upload sessions was asked for, and what it is.
@@ -230,6 +232,7 @@ impl Client {
             cookies: Mutex::default(),
             old_versions: AtomicBool::new(false),
             places: filing::Places::default(),
+            names: people::Names::default(),
             profile: RwLock::default(),
             window: tokio::sync::Mutex::default(),
         })))

@@ -1,6 +1,7 @@
 //! Users and groups by name, and searches.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use ::http::Method;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -9,10 +10,12 @@ use serde::Deserialize;
 use super::errors::{Effect, Error};
 use super::records::{maybe_flag, maybe_text};
 use super::{Client, wire};
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, FailureClass, NodeId};
 
 /// Rows per page of members: the server refuses or cuts more.
 const MEMBERS: u32 = 20;
+/// Names of members that are kept; all are forgotten when there are more.
+const KEPT: usize = 4096;
 /// Pages after which a listing counts as endless.
 const MOST_PAGES: u32 = 100_000;
 /// Pages of a search in a row that may hold nothing but more versions of what was found already.
@@ -48,6 +51,12 @@ pub struct Member {
     /// 0 for a user, 1 for a group.
     #[serde(default, rename = "type", deserialize_with = "wire::maybe_whole")]
     pub kind: Option<i64>,
+    /// First name.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[serde(default, deserialize_with = "maybe_text")]
+    pub last_name: Option<String>,
     /// Mail address.
     #[serde(default, rename = "business_email", deserialize_with = "maybe_text")]
     pub email: Option<String>,
@@ -55,6 +64,23 @@ pub struct Member {
     #[serde(default, deserialize_with = "maybe_flag")]
     pub deleted: Option<bool>,
 }
+
+impl Member {
+    /// First and last name as far as they are known, else the login or group name.
+    pub fn display_name(&self) -> String {
+        let names = [self.first_name.as_deref(), self.last_name.as_deref()];
+        let names = names.into_iter().flatten().map(str::trim);
+        let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        match names.is_empty() {
+            true => self.name.trim().to_owned(),
+            false => names.join(" "),
+        }
+    }
+}
+
+/// Names that were asked for, and that there is none to be seen.
+#[derive(Default)]
+pub(super) struct Names(Mutex<HashMap<i64, Option<String>>>);
 
 /// Something that a search found.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -134,6 +160,40 @@ impl Client {
                 .into_failure(Effect::Repeatable)
                 .context(format!("reading member {id}"))
         })
+    }
+
+    /// What a user or group is called; kept, so that it costs a call only once. `None` when it was
+    /// deleted or is not shown: the id stays all that is known.
+    ///
+    /// # Errors
+    ///
+    /// As any read.
+    pub async fn member_name(&self, id: i64) -> Result<Option<String>, Failure> {
+        let kept = || {
+            self.0
+                .names
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = kept().get(&id) {
+            return Ok(known.clone());
+        }
+        let name = match self.member(id).await {
+            Ok(member) if member.deleted == Some(true) => None,
+            Ok(member) => Some(member.display_name()).filter(|name| !name.is_empty()),
+            Err(failure) if failure.class == FailureClass::ItemIsWrong => {
+                tracing::debug!(member = id, %failure, "a member is only known by id");
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        let mut kept = kept();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(id, name.clone());
+        Ok(name)
     }
 
     /// The groups that a user is directly in. Of others than ourselves only administrators are

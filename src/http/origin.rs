@@ -122,6 +122,15 @@ impl SignedUrl {
         Ok(Self(url))
     }
 
+    /// The same address with further parameters behind its own, for services that do not sign
+    /// those.
+    #[must_use]
+    pub fn with(&self, further: &[(&str, &str)]) -> Self {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(further);
+        Self(url)
+    }
+
     /// The whole address, secret included.
     pub fn expose(&self) -> &Url {
         &self.0

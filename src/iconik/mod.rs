@@ -39,6 +39,7 @@ mod locator;
 mod metadata;
 mod mount;
 mod pages;
+mod people;
 mod plan;
 mod reader;
 mod relations;
@@ -83,7 +84,7 @@ pub use search::{Found, ObjectType, Selection};
 pub use segments::{NewSegment, Segment, SegmentKind};
 pub use sign_in::{SignedIn, User};
 pub use tolerant::Person;
-pub use upload::{NewUpload, Part, Upload};
+pub use upload::{NewUpload, Sending, Upload};
 pub use write_back::ExternalId;
 
 use crate::http::{self, Credential, Origin};
@@ -141,6 +142,7 @@ struct Inner {
     views: metadata::ViewCache,
     addresses: signed::Addresses,
     restores: restore::Restores,
+    names: people::Names,
     made: std::sync::atomic::AtomicU64,
 }
 
@@ -182,6 +184,7 @@ impl Client {
             views: metadata::ViewCache::default(),
             addresses: signed::Addresses::default(),
             restores: restore::Restores::default(),
+            names: people::Names::default(),
             made: std::sync::atomic::AtomicU64::new(0),
             config,
         })))

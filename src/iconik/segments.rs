@@ -1,5 +1,7 @@
 //! Segments: comments, markers and other remarks on an asset's time line.
 
+use std::collections::BTreeSet;
+
 use ::http::Method;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
@@ -114,6 +116,13 @@ impl Segment {
     }
 }
 
+/// A segment as a search finds it.
+#[derive(Deserialize)]
+struct Remarked {
+    #[serde(default, deserialize_with = "maybe_id")]
+    asset_id: Option<AssetId>,
+}
+
 /// A segment to make.
 #[derive(Clone, Debug)]
 pub struct NewSegment {
@@ -130,6 +139,43 @@ pub struct NewSegment {
 }
 
 impl Client {
+    /// The assets that have a remark that was made or changed since then, as the search index knows
+    /// it: it lags behind, and what was deleted is not in it.
+    ///
+    /// # Errors
+    ///
+    /// iconik's; an account that does not search segments refuses.
+    pub async fn remarked_since(&self, since: Timestamp) -> Result<BTreeSet<AssetId>, Error> {
+        let criteria = json!({
+            "doc_types": ["segments"],
+            "include_fields": ["id", "asset_id", "object_type", "date_created"],
+            "filter": {"operator": "AND", "terms": [
+                {"name": "date_modified", "range": {"min": since.to_string()}},
+            ]},
+            "sort": [
+                {"name": "date_created", "order": "asc"}, {"name": "id", "order": "asc"},
+            ],
+        });
+        let call = Call::new(
+            Method::POST,
+            &["search", "v1", "search"],
+            "can_search",
+            "searching remarks",
+        )
+        .query("page", 1)
+        .query("generate_signed_url", false)
+        .query("generate_signed_download_url", false)
+        .query("save_search_history", false)
+        .body(criteria)
+        .repeatable();
+        let mut rows = self.rows::<Remarked>(call, Style::SearchAfter, false);
+        let mut assets = BTreeSet::new();
+        while let Some(row) = rows.try_next().await? {
+            assets.extend(row.asset_id);
+        }
+        Ok(assets)
+    }
+
     /// The segments of an asset that are not deleted, with their authors; of one kind and one
     /// version where they are given. Without a version some accounts list the newest one's only.
     pub fn segments(

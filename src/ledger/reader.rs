@@ -3,6 +3,7 @@
 //! A connection holds no transaction between calls, so it never keeps the log from being folded
 //! in, and each call sees everything that was acknowledged before it began.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -295,6 +296,33 @@ impl Reader {
                 bytes: cells.count()?,
             })
         })
+    }
+
+    /// The newest run of a command, or the newest that came to its end.
+    pub fn last_run(&self, command: &str, done: bool) -> Result<Option<Run>, Error> {
+        let only = if done { "AND outcome = 'done'" } else { "" };
+        self.one(
+            &format!(
+                "SELECT {} FROM run WHERE command = ?1 {only} ORDER BY id DESC LIMIT 1",
+                decode::RUN
+            ),
+            [command],
+            decode::run,
+        )
+    }
+
+    /// Items of all runs of a command by state.
+    pub fn states_of(&self, command: &str) -> Result<BTreeMap<String, u64>, Error> {
+        let counted = self.many(
+            "SELECT state, sum(items) FROM tally
+                WHERE items <> 0 AND run IN (SELECT id FROM run WHERE command = ?1) GROUP BY state",
+            [command],
+            |row| {
+                let mut cells = decode::Cells::of_group(row, "item", 0);
+                Ok((cells.text()?, cells.count()?))
+            },
+        )?;
+        Ok(counted.into_iter().collect())
     }
 
     /// Planned or waiting items of a run that cannot begin before somebody acts, because an item

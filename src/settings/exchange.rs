@@ -1,8 +1,10 @@
 //! `[exchange]`: what is exchanged of reviews, and how it is shown.
 
+use std::time::Duration;
+
 use super::layers::{Reader, Reported};
 use super::record::{field, one_of};
-use super::sections::{list, yes_or_no};
+use super::sections::{duration, list, yes_or_no};
 use crate::flows::exchange::Kind;
 use crate::sidecar::mapping::FieldMap;
 
@@ -17,6 +19,8 @@ pub struct ExchangeSettings {
     pub workflow: bool,
     /// What a remark from Content Server is in iconik.
     pub show_as: ShowAs,
+    /// How long after a full look the next one is due.
+    pub full_every: Duration,
 }
 
 /// What a remark is in iconik.
@@ -47,10 +51,12 @@ pub(super) fn read(reader: &mut Reader) -> Result<ExchangeSettings, Reported> {
     let show_as = reader.get("exchange.show_as", |raw| {
         one_of(raw, &[ShowAs::Comment, ShowAs::Generic], ShowAs::as_str)
     });
+    let full_every = reader.get("exchange.full_every", duration);
     Ok(ExchangeSettings {
         record: record?,
         comments: comments?,
         workflow: workflow?,
         show_as: show_as?,
+        full_every: full_every?,
     })
 }

@@ -523,6 +523,11 @@ pub const KEYS: &[Key] = &[
         Some("comment"),
         "what a remark from Content Server is in iconik: `comment` or `generic` (time-based metadata)",
     ),
+    key(
+        "exchange.full_every",
+        Some("1 h"),
+        "how long after a run that read the remarks of every filed asset the next such run is due; those between read what seems changed",
+    ),
 ];
 
 /// What can be said of where a secret is, in the file as a table and in the environment as a

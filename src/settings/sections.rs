@@ -550,7 +550,7 @@ fn size(raw: &Raw) -> Parsed<ByteCount> {
     }
 }
 
-fn duration(raw: &Raw) -> Parsed<Duration> {
+pub(super) fn duration(raw: &Raw) -> Parsed<Duration> {
     match parse_duration(raw.as_text().unwrap_or_default()) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => wrong("a duration above zero, such as \"2 s\"", raw),

@@ -12,7 +12,7 @@ const REDACTED: &str = "[redacted]";
 const MIN_SECRET: usize = 6;
 
 /// Names whose value is a secret wherever they are followed by `=`, or quoted before a colon.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "access_key",
     "access_token",
     "api_key",
@@ -27,6 +27,7 @@ const NAMES: [&str; 20] = [
     "signature",
     "ticket",
     "token",
+    "upload_id",
     "x-amz-credential",
     "x-amz-security-token",
     "x-amz-signature",

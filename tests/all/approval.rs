@@ -763,3 +763,53 @@ fn a_new_version_after_a_rejection_is_published_and_approved_anew() {
     quiet(&systems, 0);
     systems.stop();
 }
+
+#[test]
+fn people_are_called_by_name_and_whoever_is_gone_by_id() {
+    let systems = start(2);
+    configure(
+        &systems,
+        ROUTES,
+        "[approval.outcome]\nfrom = \"activities\"\n",
+    );
+    let server = systems.simulator.content_server();
+    let user = |name: &str| server.ensure_user(name, "her own");
+    let (lena, mara) = (user("lena"), user("mara"));
+    assert!(server.call_user(lena, "Lena", "Berg") && server.call_user(mara, "Mara", "Lind"));
+    systems.must(&["approval"]);
+    let (_, listed) = systems.run(&["approval", "list"]);
+    let listed = json!(listed).to_string();
+    assert!(
+        listed.contains("Lena Berg") && listed.contains("Mara Lind"),
+        "{listed}"
+    );
+    let all = processes(&systems);
+    act(&systems, id(&all[1]), "Approve", "on brand");
+    let lines = systems.must(&["approval"]);
+    assert!(
+        why(&lines, "approved").contains("by Mara Lind"),
+        "{lines:#?}"
+    );
+    let written = json!(systems.simulator.iconik().writes()).to_string();
+    assert!(written.contains("approved by Mara Lind"), "{written}");
+    // Somebody who was deleted meanwhile has decided all the same.
+    act(&systems, id(&all[0]), "Reject", "no licence");
+    assert!(server.delete_user(lena));
+    let lines = systems.must(&["approval"]);
+    let text = why(&lines, "rejected");
+    assert!(text.contains(&format!("by user {lena}")), "{text}");
+    let reads = systems.simulator.history().of(System::ContentServer);
+    let asked = |user: i64| {
+        let path = format!("members/{user}");
+        reads
+            .iter()
+            .filter(|seen| seen.path.ends_with(&path))
+            .count()
+    };
+    assert!(
+        asked(mara) <= 1 && asked(lena) <= 1,
+        "each is asked for once in a run"
+    );
+    quiet(&systems, 0);
+    systems.stop();
+}

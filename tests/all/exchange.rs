@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, CommentSpec, FileSpec};
+use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
 use longhaul::types::{KIB, NodeId, VersionNumber};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use crate::support::{Extra, Systems, of_type};
 
 const SETTINGS: &str = r#"
 [exchange]
+full_every = "1 ms"
 comments = { category = "Media record", attribute = "Owner" }
 [map.fields.campaign]
 category = "Media record"
@@ -381,6 +383,11 @@ fn votes_and_what_is_said_in_a_process_are_in_the_record() {
     let said = &vote.expect("a vote")["line"]["said"];
     assert_eq!(said["text"], "APPROVED");
     assert!(said["author_id"].is_string() && said["at"].is_string());
+    let author = said["author"].as_str().expect("a name");
+    assert!(
+        author.contains(' ') && said["author_id"] != author,
+        "{said}"
+    );
     assert_eq!(said["content"]["sha256"].as_str().map(str::len), Some(64));
     let text = shown(&systems, 0)[0]["segment_text"].to_string();
     assert!(
@@ -438,7 +445,7 @@ fn a_token_that_may_not_comment_is_refused_until_it_may_and_nothing_is_lost() {
 
 #[test]
 fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_back() {
-    use longhaul::simulator::content_server::{User, WorkflowMap, WorkflowStep};
+    use longhaul::simulator::content_server::{WorkflowMap, WorkflowStep};
     let mut asset = AssetSpec::new("Clip 0", vec![FileSpec::generated("clip0.mov", 1, 4 * KIB)])
         .value("campaign", &["Spring"]);
     asset.approval = Some(("APPROVED", vec!["APPROVED"]));
@@ -458,11 +465,8 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
     };
     let systems = Systems::with(Options::with(campaign), extra);
     let server = systems.simulator.content_server();
-    server.add_user(User {
-        name: "lena".to_owned(),
-        password: "her own".to_owned(),
-        administrator: false,
-    });
+    let lena = server.ensure_user("lena", "her own");
+    assert!(server.call_user(lena, "Lena", "Berg"));
     systems.must(&["publish", &systems.simulator.collection()]);
     systems.must(&["approval"]);
     let processes = server.workflow_processes();
@@ -480,7 +484,8 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
     let signed = kind(&lines, "signature");
     assert_eq!(signed.len(), 1, "{lines:#?}");
     assert_eq!(signed[0]["outcome"], "to-iconik");
-    assert_eq!(signed[0]["line"]["said"]["author"], "lena");
+    assert_eq!(signed[0]["line"]["said"]["author"], "Lena Berg");
+    assert_eq!(signed[0]["line"]["said"]["author_id"], "lena");
     let decided = kind(&lines, "approval");
     let decided: Vec<&Value> = decided
         .iter()
@@ -490,6 +495,7 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
         decided[0]["line"]["said"]["text"],
         "Approve: cleared for EMEA"
     );
+    assert_eq!(decided[0]["line"]["said"]["author"], "Lena Berg");
     assert!(
         kind(&lines, "comment").is_empty(),
         "its comment is part of it: {lines:#?}"
@@ -528,7 +534,7 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
     let signature = event(&|event| event["what"].to_string().contains("electronically signed"));
     assert_eq!(
         (&signature["who"], &signature["sha256"]),
-        (&json!("lena"), digest)
+        (&json!("Lena Berg"), digest)
     );
     let ended = event(&|event| event["event"] == "approval-ended");
     assert!(ended["what"].to_string().contains("approved"), "{ended:#}");
@@ -537,5 +543,109 @@ fn a_signed_approval_is_in_the_record_and_the_trail_and_nothing_of_ours_comes_ba
     systems.must(&["audit", "report", "--out", "trail.xml"]);
     let premis = std::fs::read_to_string(systems.place.path().join("trail.xml")).unwrap();
     assert!(premis.contains("what=signature added in content-server"));
+    systems.stop();
+}
+
+#[test]
+fn a_quick_look_reads_what_seems_changed_and_a_full_one_the_rest() {
+    let systems = start(4);
+    let quick = SETTINGS.replace("full_every = \"1 ms\"\n", "");
+    systems.configure(Extra {
+        sections: &quick,
+        ..Extra::default()
+    });
+    let iconik = systems.simulator.iconik();
+    // What happened before the last run and the index's lag is older than what a quick look asks
+    // for: here an hour from now, and what comes is stamped later.
+    let ledger = systems.place.path().join("longhaul.db");
+    let past = || {
+        let hour = jiff::SignedDuration::from_mins(70);
+        let later = jiff::Timestamp::now() + hour;
+        let set = async |path: std::path::PathBuf| {
+            let ledger = longhaul::ledger::Ledger::open(&path, "a test").unwrap();
+            ledger
+                .set_meta("exchange looked at", &later.to_string())
+                .await
+                .unwrap();
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(set(ledger.clone()));
+    };
+    let looked = |lines: &[Value]| {
+        let summary = of_type(lines, "exchange_summary");
+        (summary["looked"].clone(), summary["full"].clone())
+    };
+    let first = systems.must(&["exchange"]);
+    assert_eq!(looked(&first), (json!(4), json!(true)));
+    past();
+    systems.simulator.parts().clock.advance(2 * 3_600_000);
+    let before = effects(&systems);
+    let calls = systems.simulator.history().count();
+    let second = systems.must(&["exchange"]);
+    assert_eq!(looked(&second), (json!(0), json!(false)), "{second:#?}");
+    let segments = systems.simulator.history().of(System::Iconik);
+    let segments = segments.iter().rev().take_while(|seen| seen.number > calls);
+    assert!(
+        segments
+            .into_iter()
+            .all(|seen| !seen.path.contains("/segments/")),
+        "no asset's remarks are read"
+    );
+    assert_eq!(effects(&systems), before);
+
+    // A remark, and a comment at Content Server.
+    let edited = iconik.rows(Kind::Segment);
+    let edited = edited
+        .iter()
+        .find(|row| row["segment_text"] == "Too dark <here>");
+    let id = edited.expect("a remark")["id"].as_str().expect("an id");
+    assert!(iconik.change(Kind::Segment, id, json!({"segment_text": "Fine"})));
+    in_server(&systems, 3, "Legal asks");
+    past();
+    let third = systems.must(&["exchange"]);
+    assert_eq!(looked(&third), (json!(2), json!(false)));
+    assert_eq!(
+        outcomes(&third),
+        json!({"to-content-server": 1, "to-iconik": 1})
+    );
+
+    // What was taken back is in no index.
+    let removed = remark(&systems, "Brighter now");
+    assert!(iconik.change(Kind::Segment, &removed, json!({"status": "DELETED"})));
+    let full = systems.must(&["exchange", "--full"]);
+    assert_eq!(looked(&full), (json!(4), json!(true)));
+    assert_eq!(outcomes(&full), json!({"to-content-server": 1}));
+    systems.stop();
+}
+
+#[test]
+fn a_trouble_of_many_assets_is_said_once_with_their_number() {
+    let systems = start(3);
+    in_server(&systems, 0, "one");
+    in_server(&systems, 1, "two");
+    in_server(&systems, 2, "three");
+    let refuse = Action::Status {
+        code: 403,
+        headers: BTreeMap::new(),
+        body: String::new(),
+        applied: false,
+        read_body: true,
+    };
+    let faults = systems.simulator.faults();
+    let rule = Rule::new(refuse).on(System::Iconik).method("POST");
+    faults.add(rule.path("*/segments/*").always());
+    let (code, lines) = systems.run(&["exchange"]);
+    assert_eq!(code, 3);
+    let refused = lines.iter().filter(|line| line["outcome"] == "refused");
+    assert_eq!(refused.count(), 3, "each in JSON: {lines:#?}");
+    let said = systems
+        .place
+        .bare()
+        .arg("exchange")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.matches("refused Clip").count(), 1, "{said}");
+    assert!(said.contains("2 more assets as well"), "{said}");
     systems.stop();
 }

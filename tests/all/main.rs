@@ -34,5 +34,6 @@ mod settings_command;
 mod steering;
 mod support;
 mod telling;
+mod together;
 mod ways;
 mod wire;

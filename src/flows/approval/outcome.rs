@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::case::{Ending, Verdict};
-use crate::content_server::{Process, ProcessActivity, ProcessInfo};
+use crate::content_server::{Process, ProcessActivity, ProcessComment, ProcessInfo};
 use crate::sidecar::mapping::BoundField;
 use serde_json::Value;
 
@@ -115,7 +115,7 @@ impl Rule {
         let plain = |text: &str| Sign {
             verdict: equal(text),
             word: text.to_owned(),
-            by: last_comment.and_then(|said| said.user.clone()),
+            by: last_comment.and_then(ProcessComment::by),
             at: last_comment.and_then(|said| said.date.clone()),
             comment: last_comment.map(|said| said.text.clone()),
         };
@@ -141,7 +141,7 @@ impl Rule {
                     Sign {
                         verdict: self.verdict(|word| begins_with(&text, word)),
                         word: said.text.clone(),
-                        by: said.user.clone(),
+                        by: said.by(),
                         at: said.date.clone(),
                         comment: Some(said.text.clone()),
                     }
@@ -155,7 +155,7 @@ impl Rule {
                     Sign {
                         verdict: self.verdict(|word| has_word(&text, word)),
                         word: event.what.clone(),
-                        by: event.user.clone(),
+                        by: event.by(),
                         at: event.date.clone(),
                         comment: last_comment.map(|said| said.text.clone()),
                     }
@@ -357,6 +357,8 @@ mod tests {
     #[test]
     fn an_outcome_is_read_where_the_settings_say() {
         let said = ProcessComment {
+            user_id: None,
+            name: None,
             user: Some("berta".to_owned()),
             step: None,
             date: None,
@@ -365,6 +367,8 @@ mod tests {
         let info = ProcessInfo {
             comments: vec![said],
             audit: vec![ProcessEvent {
+                user_id: None,
+                name: None,
                 user: None,
                 date: None,
                 what: "Step approved.".to_owned(),

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::outcome::{Evidence, Source};
 use super::{Approvals, Case, Decision, Ending, Outcome, Progress, Stage, Step, Subject, Verdict};
-use crate::content_server::{Process, ProcessActivity, ProcessInfo, ProcessStatus, ProcessStep};
+use crate::content_server::{
+    Process, ProcessActivity, ProcessComment, ProcessInfo, ProcessStatus, ProcessStep,
+};
 use crate::flows::Error;
 use crate::types::NodeId;
 
@@ -135,13 +137,14 @@ impl Approvals<'_> {
                 continue;
             }
             // A name is for people: the number serves where it may not be read.
-            *name = Some(match server.member(user).await {
-                Ok(member) => member.name,
+            let known = match server.member_name(user).await {
+                Ok(known) => known,
                 Err(error) => {
                     tracing::debug!(user, %error, "a member's name is not known");
-                    format!("user {user}")
+                    None
                 }
-            });
+            };
+            *name = Some(known.unwrap_or_else(|| format!("user {user}")));
         }
         Ok(all)
     }
@@ -212,7 +215,7 @@ fn progress_of(process: &Process, info: &ProcessInfo) -> Progress {
             said.step.as_deref().is_some_and(|name| name == step.name) && !said.text.is_empty()
         });
         let mut by = step.assignees.clone();
-        if let Some(user) = comment.and_then(|said| said.user.clone())
+        if let Some(user) = comment.and_then(ProcessComment::by)
             && over
         {
             by = vec![user];

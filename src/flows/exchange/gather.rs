@@ -19,7 +19,7 @@ use crate::flows::{Error, Systems, approval};
 use crate::iconik::{Asset, Segment, SegmentKind};
 use crate::ledger::Ledger;
 use crate::sidecar::mapping::BoundField;
-use crate::types::{AssetId, Failure, NodeId, VersionId};
+use crate::types::{AssetId, NodeId, VersionId};
 
 /// Actions that decide nothing.
 const PLAIN: [&str; 4] = ["initiate", "start", "sendon", "send on"];
@@ -207,6 +207,10 @@ async fn decisions(
         if let Some(status) = status {
             let said = Said {
                 text: status,
+                author: match &review.requested_by {
+                    Some(user) => systems.iconik.user_name(user).await?,
+                    None => None,
+                },
                 author_id: review.requested_by,
                 at: review.change_date.map(|at| at.to_string()),
                 ..about.clone()
@@ -219,12 +223,17 @@ async fn decisions(
         let own = asset.current_version().map(|version| &version.id);
         let mut votes = systems.iconik.votes(&asset.id, own);
         while let Some(vote) = votes.try_next().await? {
+            let is_user = vote.user.is_some();
             let (Some(status), Some(who)) = (vote.status, vote.user.or(vote.email)) else {
                 continue;
             };
+            let name = match is_user {
+                true => systems.iconik.user_name(&who).await?,
+                false => None,
+            };
             let said = Said {
                 text: status,
-                author: Some(who.clone()),
+                author: Some(name.unwrap_or_else(|| who.clone())),
                 author_id: Some(who.clone()),
                 at: vote.change_date.map(|at| at.to_string()),
                 ..about.clone()
@@ -338,7 +347,7 @@ async fn process_of(
                 continue;
             };
             if let Some(user) = user {
-                told.1.author = name_of(server, user).await?.or(told.1.author);
+                told.1.author = server.member_name(user).await?.or(told.1.author);
             }
             found.push(told);
         }
@@ -382,8 +391,8 @@ fn comment(comment: ProcessComment) -> Option<Told> {
         return None;
     }
     let said = Said {
+        author: comment.by(),
         text: comment.text,
-        author: comment.user.clone(),
         author_id: comment.user,
         at: comment.date,
         ..Said::default()
@@ -396,8 +405,8 @@ fn signature(event: ProcessEvent) -> Option<Told> {
         return None;
     }
     let said = Said {
+        author: event.by(),
         text: event.what,
-        author: event.user.clone(),
         author_id: event.user,
         at: event.date,
         ..Said::default()
@@ -424,16 +433,6 @@ fn decision(activity: ProcessActivity) -> Option<Told> {
         ..Said::default()
     };
     Some((Kind::Approval, said, String::new()))
-}
-
-/// A user's name. Somebody who is not shown, or is no longer there, has decided all the same.
-async fn name_of(server: &Server, user: i64) -> Result<Option<String>, Failure> {
-    use crate::types::FailureClass::ItemIsWrong;
-    match server.member(user).await {
-        Ok(member) => Ok(Some(member.name).filter(|name| !name.is_empty())),
-        Err(failure) if failure.class == ItemIsWrong => Ok(None),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Whether a process's event tells of a signature. The words are the server's own and documented
@@ -483,6 +482,8 @@ mod tests {
         assert_eq!(decision(activity("Initiate", "please")), None);
         assert_eq!(decision(activity(" ", "please")), None);
         let event = |what: &str| ProcessEvent {
+            user_id: None,
+            name: None,
             user: Some("anna".to_owned()),
             date: Some("2026-10-03T15:21:23".to_owned()),
             what: what.to_owned(),

@@ -15,11 +15,13 @@
 //! | `known` | what the ledger remembers |
 //! | `record` | the documents made of the lines |
 //! | `file` | filing them |
+//! | `quick` | which assets a quick look may pass over |
 
 mod file;
 mod gather;
 mod known;
 mod line;
+mod quick;
 mod record;
 
 pub use file::item_key;
@@ -27,6 +29,7 @@ pub use known::line_of;
 pub use line::{Content, Event, Kind, Line, Origin, Said, is_whole};
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -35,6 +38,7 @@ use serde_json::json;
 use self::gather::short;
 use self::known::{Filed, Known, Shown, fact};
 use self::line::news;
+use self::quick::{Look, Quick};
 use self::record::About;
 use super::write_back::ItemSource;
 use super::{Error, Systems};
@@ -79,6 +83,10 @@ pub struct Exchange<'a> {
     pub engine: &'a Engine,
     /// What is exchanged.
     pub choice: &'a Choice,
+    /// Look at every filed asset, not only at those that seem changed.
+    pub full: bool,
+    /// How long after a full look the next one is due.
+    pub full_every: Duration,
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
 }
@@ -129,8 +137,12 @@ impl Outcome {
 /// What a run came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Totals {
-    /// Filed assets that were looked at.
+    /// Filed assets.
     pub assets: u64,
+    /// Those whose remarks were read.
+    pub looked: u64,
+    /// Whether all were to be.
+    pub full: bool,
     /// What followed, and how often.
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Documents of records that are written by this run.
@@ -156,8 +168,19 @@ impl Exchange<'_> {
         only: Option<&AssetId>,
         each: &mut (dyn FnMut(&Decision) + Send),
     ) -> Result<Totals, Error> {
-        let mut totals = Totals::default();
-        let looked = self.look(only, &mut totals, each).await;
+        let begun = Timestamp::now();
+        let quick = match only {
+            Some(_) => None,
+            None => self.quick(begun).await?,
+        };
+        let mut totals = Totals {
+            full: quick.is_none() && only.is_none(),
+            ..Totals::default()
+        };
+        let looked = self.look(only, quick.as_ref(), &mut totals, each).await;
+        if looked.is_ok() && only.is_none() && !self.dry_run {
+            self.looked_at(begun, totals.full).await?;
+        }
         let Some(run) = totals.run else {
             return looked.map(|()| totals);
         };
@@ -173,17 +196,24 @@ impl Exchange<'_> {
     async fn look(
         &self,
         only: Option<&AssetId>,
+        quick: Option<&Quick>,
         totals: &mut Totals,
         each: &mut (dyn FnMut(&Decision) + Send),
     ) -> Result<(), Error> {
         let mut after = only.map_or_else(String::new, |asset| format!("{asset}/"));
-        let mut open: Option<Filed> = None;
+        let mut last: Option<Filed> = None;
         loop {
             let page = self.ledger.filed(&after, PAGE).await?;
-            let ended = page.len() < PAGE;
+            let ended = page.len() < PAGE
+                || only.is_some_and(|only| {
+                    !page
+                        .last()
+                        .is_some_and(|item| item.key.starts_with(only.as_str()))
+                });
             if let Some(item) = page.last() {
                 after.clone_from(&item.key);
             }
+            let mut batch: Vec<Filed> = last.take().into_iter().collect();
             for item in page {
                 let source = serde_json::from_str::<ItemSource>(&item.source);
                 let (Ok(source), Some(_)) = (source, item.node) else {
@@ -193,65 +223,99 @@ impl Exchange<'_> {
                     continue;
                 }
                 // An asset's versions follow each other.
-                match &mut open {
+                match batch.last_mut() {
                     Some(filed) if filed.asset == source.asset => filed.items.push((source, item)),
-                    _ => {
-                        let next = Filed {
-                            asset: source.asset.clone(),
-                            items: vec![(source, item)],
-                        };
-                        if let Some(filed) = open.replace(next) {
-                            self.look_at(&filed, totals, each).await?;
-                        }
-                    }
+                    _ => batch.push(Filed {
+                        asset: source.asset.clone(),
+                        items: vec![(source, item)],
+                    }),
                 }
             }
-            if ended || (only.is_some() && !after.starts_with(only.map_or("", AssetId::as_str))) {
-                break;
+            if !ended {
+                last = batch.pop();
+            }
+            self.look_at_all(&batch, quick, totals, each).await?;
+            if ended {
+                return Ok(());
             }
         }
-        if let Some(filed) = open {
-            self.look_at(&filed, totals, each).await?;
+    }
+
+    async fn look_at_all(
+        &self,
+        batch: &[Filed],
+        quick: Option<&Quick>,
+        totals: &mut Totals,
+        each: &mut (dyn FnMut(&Decision) + Send),
+    ) -> Result<(), Error> {
+        let mut stamps: BTreeMap<NodeId, String> = BTreeMap::new();
+        if self.choice.comments.is_some() {
+            let nodes = batch.iter().filter_map(Filed::newest);
+            let nodes: Vec<NodeId> = nodes.map(|(_, node)| node).collect();
+            let changed = self.systems.content_server.changed(&nodes).await?;
+            stamps.extend(
+                changed
+                    .into_iter()
+                    .map(|changed| (changed.node, changed.stamp)),
+            );
+        }
+        for filed in batch {
+            let Some((item, node)) = filed.newest() else {
+                continue;
+            };
+            totals.assets += 1;
+            let stamp = stamps.remove(&node).unwrap_or_default();
+            if let Some(quick) = quick
+                && !self.is_worth_it(quick, filed, &stamp).await?
+            {
+                continue;
+            }
+            totals.looked += 1;
+            let held = self.look_at(filed, (item, node), totals, each).await?;
+            if !self.dry_run {
+                let look = Look {
+                    stamp,
+                    filed: filed.items.len(),
+                    held,
+                };
+                self.note_look(&filed.asset, &look).await?;
+            }
         }
         Ok(())
     }
 
+    /// Looks at one asset; whether its own trouble ended it.
     async fn look_at(
         &self,
         filed: &Filed,
+        (item, node): (&Item, NodeId),
         totals: &mut Totals,
         each: &mut (dyn FnMut(&Decision) + Send),
-    ) -> Result<(), Error> {
-        let Some((item, node)) = filed.newest() else {
-            return Ok(());
+    ) -> Result<bool, Error> {
+        let Err(error) = self.exchange(filed, item, node, totals, each).await else {
+            return Ok(false);
         };
-        totals.assets += 1;
-        match self.exchange(filed, item, node, totals, each).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let failure = error.into_failure();
-                let own = failure.class == FailureClass::ItemIsWrong
-                    || failure.reason == Reason::Incomplete;
-                if !own {
-                    return Err(failure.into());
-                }
-                let missing = matches!(failure.reason, Reason::NotFound | Reason::Inaccessible);
-                let decision = Decision {
-                    asset: filed.asset.clone(),
-                    title: item.title.clone(),
-                    node,
-                    outcome: if missing {
-                        Outcome::Gone
-                    } else {
-                        Outcome::Refused
-                    },
-                    line: None,
-                    why: failure.to_string(),
-                };
-                count(totals, &decision, each);
-                Ok(())
-            }
+        let failure = error.into_failure();
+        let own =
+            failure.class == FailureClass::ItemIsWrong || failure.reason == Reason::Incomplete;
+        if !own {
+            return Err(failure.into());
         }
+        let missing = matches!(failure.reason, Reason::NotFound | Reason::Inaccessible);
+        let decision = Decision {
+            asset: filed.asset.clone(),
+            title: item.title.clone(),
+            node,
+            outcome: if missing {
+                Outcome::Gone
+            } else {
+                Outcome::Refused
+            },
+            line: None,
+            why: failure.to_string(),
+        };
+        count(totals, &decision, each);
+        Ok(true)
     }
 
     async fn exchange(

@@ -1,13 +1,12 @@
 //! A document's content as a file in iconik, when a rule asks for it.
 //!
 //! The bytes come from Content Server in file order, are hashed on the way, and go straight to the
-//! storage, part by part: memory holds one part. The asset version, the upload's id and the digest
-//! are remembered before the next step; a folder that has the document's version in its name finds
+//! storage, part by part and by the storage's own protocol: memory holds one part. The asset
+//! version, the upload's id and the digest are remembered before the next step; a folder that has the document's version in its name finds
 //! the file again without the ledger. A copy counts as made when iconik gives back the same bytes.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::TryStreamExt as _;
-use md5::Md5;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -16,18 +15,14 @@ use super::remember::Reference;
 use super::{At, References, entry, fact};
 use crate::content_server::Listed;
 use crate::flows::Error;
-use crate::iconik::{NewUpload, Part, Upload};
+use crate::iconik::{NewUpload, Sending, Upload};
 use crate::ledger::Change;
 use crate::telemetry::crash_point;
 use crate::types::{
-    AssetId, ByteCount, Failure, FailureClass, FileId, MIB, NodeId, Reason, Sha256Digest,
-    StorageId, VersionId, VersionNumber,
+    AssetId, ByteCount, Failure, FailureClass, FileId, NodeId, Reason, Sha256Digest, StorageId,
+    VersionId, VersionNumber,
 };
 
-/// Bytes of a part unless the document has too many: S3 wants 5 MiB at least.
-const PART: ByteCount = 8 * MIB;
-/// Most parts that S3 takes.
-const PARTS: u64 = 10_000;
 /// How often an upload is begun again after a passing disturbance, in one run.
 const ATTEMPTS: u32 = 3;
 
@@ -244,17 +239,15 @@ impl References<'_> {
         copied: &mut Copied,
     ) -> Result<Sha256Digest, Error> {
         let iconik = &self.systems.iconik;
-        let part = PART.max(copied.size.div_ceil(PARTS));
         // A file that is closed was put before; what it should be is hashed all the same.
-        let to = match way.upload.closed {
-            true => To::Nowhere,
-            false if copied.size <= part => To::Whole,
-            false => self.parts(way, now, copied).await?,
+        let mut sending = match way.upload.closed {
+            true => None,
+            false => Some(self.begin(way, now, copied).await?),
         };
-        let sent = self.send(way, copied, part, &to).await?;
+        let digest = self.send(way, now, copied, sending.as_mut()).await?;
         crash_point("copy-sent");
-        if let To::Parts { id, .. } = &to {
-            iconik.finish_parts(&way.upload, id, &sent.parts).await?;
+        if let Some(sending) = &sending {
+            iconik.finish_sending(&way.upload, sending).await?;
             copied.upload = None;
         }
         if !way.upload.closed {
@@ -263,7 +256,7 @@ impl References<'_> {
         crash_point("copy-closed");
         let back = iconik.read_back(&way.upload).await;
         match back {
-            Ok(back) if back == sent.digest => Ok(back),
+            Ok(back) if back == digest => Ok(back),
             Err(failure)
                 if failure.reason != Reason::SourceChanged
                     && failure.reason != Reason::NotFound =>
@@ -282,38 +275,48 @@ impl References<'_> {
         }
     }
 
-    /// The upload in parts: the one under way while the store knows it, else a new one.
-    async fn parts(
+    /// Begins to send, or goes on; what that needs after a restart is remembered first.
+    async fn begin(
         &self,
         way: &Way<'_>,
         now: &Reference,
         copied: &mut Copied,
-    ) -> Result<To, Error> {
+    ) -> Result<Sending, Error> {
         let iconik = &self.systems.iconik;
-        if let Some(id) = copied.upload.clone()
-            && let Some(there) = iconik.parts_there(&way.upload, &id).await?
-        {
-            return Ok(To::Parts { id, there });
-        }
-        let id = iconik.begin_parts(&way.upload).await?;
-        copied.upload = Some(id.clone());
-        self.note(way, now, copied, None).await?;
-        let there = std::collections::BTreeMap::new();
-        Ok(To::Parts { id, there })
+        let known = copied.upload.as_deref();
+        let sending = iconik.begin_sending(&way.upload, known).await?;
+        self.keep_up(way, now, copied, &sending).await?;
+        Ok(sending)
     }
 
+    /// Remembers what going on with a sending needs, where that changed.
+    async fn keep_up(
+        &self,
+        way: &Way<'_>,
+        now: &Reference,
+        copied: &mut Copied,
+        sending: &Sending,
+    ) -> Result<(), Error> {
+        let id = sending.id();
+        if id != copied.upload {
+            copied.upload = id;
+            self.note(way, now, copied, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the document's content and hashes it; only hashes it when there is nothing to send.
     async fn send(
         &self,
         way: &Way<'_>,
-        copied: &Copied,
-        part: ByteCount,
-        to: &To,
-    ) -> Result<Sent, Error> {
+        now: &Reference,
+        copied: &mut Copied,
+        mut to: Option<&mut Sending>,
+    ) -> Result<Sha256Digest, Error> {
+        let iconik = &self.systems.iconik;
         let number = VersionNumber(copied.document_version);
         let server = &self.systems.destination;
         let mut content = server.read(way.node, number, 0).await?;
-        let most = usize::try_from(part).unwrap_or(usize::MAX);
-        let mut sent = Sent::default();
         let mut hasher = Sha256::new();
         let mut buffer = BytesMut::new();
         let mut read = 0;
@@ -323,14 +326,19 @@ impl References<'_> {
                 break;
             }
             hasher.update(&frame);
-            if matches!(to, To::Nowhere) {
+            let Some(to) = to.as_deref_mut() else {
                 continue;
-            }
+            };
+            let part = usize::try_from(to.part()).unwrap_or(usize::MAX);
             buffer.extend_from_slice(&frame);
-            while buffer.len() >= most && matches!(to, To::Parts { .. }) {
-                let content = buffer.split_to(most).freeze();
-                self.send_part(way, copied, part, to, content, &mut sent)
-                    .await?;
+            // The last part waits until the content is known to end with it.
+            while buffer.len() > part {
+                let content = buffer.split_to(part).freeze();
+                let sent = iconik.send_part(&way.upload, to, content).await?;
+                self.keep_up(way, now, copied, to).await?;
+                if sent {
+                    crash_point("copy-part");
+                }
             }
         }
         if read != copied.size {
@@ -340,81 +348,14 @@ impl References<'_> {
             );
             return Err(Failure::transient(what).into());
         }
-        let rest = buffer.freeze();
-        match to {
-            To::Nowhere => {}
-            To::Whole => self.systems.iconik.put_whole(&way.upload, rest).await?,
-            To::Parts { .. } if rest.is_empty() => {}
-            To::Parts { .. } => {
-                self.send_part(way, copied, part, to, rest, &mut sent)
-                    .await?;
-            }
-        }
-        sent.digest = Sha256Digest(hasher.finalize().into());
-        Ok(sent)
-    }
-
-    /// Sends a part, unless the store has it: for all that is known, a part with the MD5 of the
-    /// same bytes as its entity tag.
-    async fn send_part(
-        &self,
-        way: &Way<'_>,
-        copied: &Copied,
-        part: ByteCount,
-        to: &To,
-        content: Bytes,
-        sent: &mut Sent,
-    ) -> Result<(), Error> {
-        let To::Parts { id, there } = to else {
-            return Ok(());
-        };
-        let number = u32::try_from(sent.parts.len() + 1).unwrap_or(u32::MAX);
-        let all = u32::try_from(copied.size.div_ceil(part)).unwrap_or(u32::MAX);
-        let tag = hex::encode(Md5::digest(&content));
-        let same = there.get(&number).filter(|there| {
-            there.size == content.len() as u64 && there.etag.trim_matches('"') == tag
-        });
-        let done = match same {
-            Some(there) => there.clone(),
-            None => {
-                let iconik = &self.systems.iconik;
-                let put = iconik
-                    .put_part(&way.upload, id, number, all, content)
-                    .await?;
+        if let Some(to) = to {
+            let sent = iconik.send_part(&way.upload, to, buffer.freeze()).await?;
+            self.keep_up(way, now, copied, to).await?;
+            if sent && copied.size > to.part() {
                 crash_point("copy-part");
-                put
             }
-        };
-        sent.parts.insert(number, done);
-        Ok(())
-    }
-}
-
-/// Where bytes go.
-enum To {
-    /// Nowhere: they are there, and only hashed.
-    Nowhere,
-    /// In one piece.
-    Whole,
-    /// In parts, some of which may be there.
-    Parts {
-        id: String,
-        there: std::collections::BTreeMap<u32, Part>,
-    },
-}
-
-/// What was sent.
-struct Sent {
-    parts: std::collections::BTreeMap<u32, Part>,
-    digest: Sha256Digest,
-}
-
-impl Default for Sent {
-    fn default() -> Self {
-        Self {
-            parts: std::collections::BTreeMap::new(),
-            digest: Sha256Digest([0; 32]),
         }
+        Ok(Sha256Digest(hasher.finalize().into()))
     }
 }
 

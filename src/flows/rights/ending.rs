@@ -11,7 +11,7 @@ use crate::types::AssetId;
 /// The name under which the ledger remembers each asset's last day.
 const FLOW: &str = "rights";
 /// The name under which it remembers the assets of each last day.
-const BY_DAY: &str = "rights by day";
+pub(crate) const BY_DAY: &str = "rights by day";
 /// Facts read at once.
 const PAGE: usize = 200;
 

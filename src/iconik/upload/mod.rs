@@ -2,28 +2,31 @@
 //! then the row is closed.
 //!
 //! Each step looks for what is there before it makes anything, so that whoever was killed in
-//! between goes on. A small file is one PUT; a large one goes in parts (S3's multipart upload), of
-//! which the store itself says after a restart which ones it has. Only S3 and its kin are served:
-//! how the others take an upload is another protocol each. Addresses are signed just before use
-//! and never kept.
+//! between goes on. S3 and its kin, Google Cloud Storage, Azure and B2 are served, each by its own
+//! protocol; memory holds one part. Addresses are signed just before use and never kept.
 //!
 //! | File | Holds |
 //! |---|---|
 //! | `mod.rs` | the place of an upload: asset version, format, file set, row |
-//! | `content` | its bytes, there and back |
+//! | `sending` | its bytes there, in order, part by part |
+//! | `s3`, `google`, `azure`, `b2` | how each kind of storage takes them |
+//! | `content` | requests to a storage, and the bytes back |
 
+mod azure;
+mod b2;
 mod content;
+mod google;
+mod s3;
+mod sending;
 
 use ::http::Method as Verb;
 use futures::TryStreamExt as _;
 use serde_json::json;
 
-pub use content::Part;
+pub use sending::Sending;
 
 use super::call::Call;
-use super::{
-    Asset, Client, Error, FileSetStatus, FileStatus, FileType, FormatStatus, Locator, Method,
-};
+use super::{Asset, Client, Error, FileSetStatus, FileStatus, FileType, FormatStatus, Locator};
 use crate::types::{AssetId, ByteCount, Failure, FileId, FormatId, Reason, StorageId, VersionId};
 
 /// The format that holds an asset's own content.
@@ -125,9 +128,9 @@ impl Client {
                 new.storage
             ))
         })?;
-        if storage.method != Method::S3 {
+        if !sending::is_served(&storage.method) {
             return Err(wrong(format!(
-                "storage {} is reached by {}; files are put on S3 and compatible storages only",
+                "storage {} is reached by {}; files are put on S3 and compatible, GCS, AZURE and B2 storages only: name one of those",
                 storage.label(),
                 storage.method.as_str()
             )));

@@ -14,6 +14,9 @@ const BODY: u64 = 256 << 20;
 /// Smallest part but the last.
 const SMALLEST: usize = 5 << 20;
 
+/// Most parts in one list.
+pub(crate) const LISTED: usize = 1000;
+
 /// An upload in parts.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -21,7 +24,7 @@ pub(super) struct Parts {
     parts: BTreeMap<u32, (Bytes, String)>,
 }
 
-fn tag(content: &[u8]) -> String {
+pub(super) fn tag(content: &[u8]) -> String {
     hex::encode(Md5::digest(content))
 }
 
@@ -86,13 +89,17 @@ impl Bucket {
         }
     }
 
-    /// The parts of an upload that are there.
-    pub(super) fn list_parts(&self, id: &str) -> Reply {
+    /// The parts of an upload that are there: a thousand behind the one that the address names.
+    pub(super) fn list_parts(&self, id: &str, exchange: &Exchange) -> Reply {
+        let query = exchange.query();
+        let behind = query.get("part-number-marker");
+        let behind = behind.and_then(|number| number.parse().ok()).unwrap_or(0);
         let inner = self.inner();
         let Some(own) = inner.uploads.get(id) else {
             return gone();
         };
-        let parts = own.parts.iter().map(|(number, (content, etag))| {
+        let parts = own.parts.iter().filter(|(number, _)| **number > behind);
+        let parts = parts.take(LISTED).map(|(number, (content, etag))| {
             format!(
                 "<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag}&quot;</ETag><Size>{}</Size></Part>",
                 content.len()
@@ -147,9 +154,10 @@ impl Bucket {
         )
     }
 
-    /// Uploads in parts that were begun and not ended.
+    /// Uploads in parts or blocks that were begun and not ended.
     pub fn open_uploads(&self) -> usize {
-        self.inner().uploads.len()
+        let inner = self.inner();
+        inner.uploads.len() + inner.blocks.len() + inner.large.len()
     }
 }
 
@@ -157,6 +165,6 @@ fn tagged(reply: Reply, etag: &str) -> Reply {
     reply.header(ETAG.as_str(), &format!("\"{etag}\""))
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }

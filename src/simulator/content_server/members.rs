@@ -36,6 +36,10 @@ pub(super) struct Member {
     pub(super) password: Option<String>,
     pub(super) administrator: bool,
     pub(super) groups: Vec<i64>,
+    /// First and last name.
+    pub(super) called: (String, String),
+    /// The row is kept.
+    pub(super) deleted: bool,
 }
 
 /// All members by id.
@@ -45,6 +49,10 @@ pub(super) struct Members(BTreeMap<i64, Member>);
 impl Members {
     pub(super) fn insert(&mut self, member: Member) {
         self.0.insert(member.id, member);
+    }
+
+    pub(super) fn get_mut(&mut self, id: i64) -> Option<&mut Member> {
+        self.0.get_mut(&id)
     }
 
     pub(super) fn get(&self, id: i64) -> Option<&Member> {
@@ -81,11 +89,11 @@ impl Member {
             "name_formatted": self.name,
             "type": if group { 1 } else { 0 },
             "type_name": if group { "Group" } else { "User" },
-            "deleted": false,
+            "deleted": self.deleted,
         });
         if !group {
             let extra = json!({
-                "first_name": "", "last_name": "", "middle_name": "", "title": "",
+                "first_name": self.called.0, "last_name": self.called.1, "middle_name": "", "title": "",
                 "business_email": format!("{}@example.com", self.name.to_lowercase()),
                 "display_name": self.name, "group_id": DEFAULT_GROUP, "time_zone": -1,
                 "display_language": null, "photo_id": 0,

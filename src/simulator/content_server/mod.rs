@@ -154,6 +154,8 @@ impl ContentServer {
             password: Some(ADMIN_PASSWORD.to_owned()),
             administrator: true,
             groups: vec![DEFAULT_GROUP],
+            called: Default::default(),
+            deleted: false,
         });
         Ok(Arc::new(Self {
             world: Mutex::new(world),
@@ -230,8 +232,27 @@ impl ContentServer {
             password: Some(user.password),
             administrator: user.administrator,
             groups: vec![DEFAULT_GROUP],
+            called: Default::default(),
+            deleted: false,
         });
         id
+    }
+
+    /// Gives a user a first and a last name; whether there is that user.
+    pub fn call_user(&self, id: i64, first: &str, last: &str) -> bool {
+        let mut world = self.world();
+        let own = world.members.get_mut(id);
+        own.map(|own| own.called = (first.to_owned(), last.to_owned()))
+            .is_some()
+    }
+
+    /// Deletes a user, whose row stays; whether there was one.
+    pub fn delete_user(&self, id: i64) -> bool {
+        let mut world = self.world();
+        world
+            .members
+            .get_mut(id)
+            .is_some_and(|own| !std::mem::replace(&mut own.deleted, true))
     }
 
     /// The user with that login name, made when there is none.

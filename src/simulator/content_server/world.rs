@@ -64,6 +64,8 @@ impl World {
             password: None,
             administrator: false,
             groups: Vec::new(),
+            called: Default::default(),
+            deleted: false,
         });
         let mut world = Self {
             tree: Tree::new(config.collation),

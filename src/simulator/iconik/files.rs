@@ -7,6 +7,7 @@ use super::assets::{check_choices, check_texts, demand, sort_by};
 use super::call::{Answer, Call, invalid, missing, refuse};
 use super::table::{Kind, Row, row, text};
 use super::world::World;
+use crate::simulator::bucket::{LISTED, Vendor};
 
 const FILE_STATES: [&str; 9] = [
     "OPEN",
@@ -592,7 +593,8 @@ impl World {
             return Some(url.clone());
         }
         let key = self.object_key(file);
-        let url = self.bucket.sign("GET", &key, attachment);
+        let vendor = Vendor::of(text(file, "storage_method"));
+        let url = self.bucket.sign(vendor, "GET", &key, attachment);
         if attachment.is_none() {
             if self.links.len() >= LINKS {
                 self.links.clear();
@@ -614,15 +616,34 @@ impl World {
 
     /// Adds the addresses that the bytes of a file go to.
     fn add_upload_addresses(&self, file: &mut Row) {
-        if text(file, "storage_method") != "S3" {
+        let method = text(file, "storage_method");
+        if method == "B2" {
+            let key = self.object_key(file);
+            let (url, token) = self.bucket.open_b2(&key, None);
+            file.insert("upload_url".into(), url.into());
+            file.insert("upload_method".into(), "POST".into());
+            file.insert("upload_filename".into(), key.into());
+            let token = json!({"authorizationToken": token});
+            file.insert("upload_credentials".into(), token);
             return;
         }
+        if !["S3", "GCS", "AZURE"].contains(&method) {
+            return;
+        }
+        let vendor = Vendor::of(method);
         let key = self.object_key(file);
-        let whole = self.bucket.sign("PUT", &key, None);
-        let parts = self.bucket.sign_with("POST", &key, &[("uploads", "")]);
+        let verb = match vendor {
+            Vendor::Google => "POST",
+            Vendor::S3 | Vendor::Azure => "PUT",
+        };
+        let whole = self.bucket.sign(vendor, verb, &key, None);
         file.insert("upload_url".into(), whole.into());
-        file.insert("upload_method".into(), "PUT".into());
-        file.insert("multipart_upload_url".into(), parts.into());
+        file.insert("upload_method".into(), verb.into());
+        if vendor == Vendor::S3 {
+            let parts = [("uploads", "")];
+            let parts = self.bucket.sign_with(vendor, "POST", &key, &parts);
+            file.insert("multipart_upload_url".into(), parts.into());
+        }
     }
 
     /// Addresses of an upload in parts.
@@ -633,6 +654,12 @@ impl World {
         if id.is_empty() {
             return Err(invalid("upload_id", "Missing data for required field."));
         }
+        if text(file, "storage_method") != "S3" {
+            return Err(refuse(
+                400,
+                "Multipart upload is not supported by this storage",
+            ));
+        }
         if rest == ["part"] {
             let parts = call.param("parts_num").and_then(|parts| parts.parse().ok());
             let parts: u32 = parts.unwrap_or(0).min(10_000);
@@ -640,16 +667,74 @@ impl World {
                 let numbers = (1..=parts).skip(super::call::to_usize(offset));
                 let row = |number: u32| {
                     let part = [("partNumber", &*number.to_string()), ("uploadId", id)];
-                    json!({"number": number, "url": self.bucket.sign_with("PUT", &key, &part)})
+                    json!({"number": number, "url": self.bucket.sign_with(Vendor::S3, "PUT", &key, &part)})
                 };
                 numbers.take(super::call::to_usize(len)).map(row).collect()
             });
         }
-        let of = |method: &str| self.bucket.sign_with(method, &key, &[("uploadId", id)]);
+        let of = |method: &str| {
+            let upload = [("uploadId", id)];
+            self.bucket.sign_with(Vendor::S3, method, &key, &upload)
+        };
+        // The store lists a thousand parts at once.
+        let most: u32 = call
+            .param("max_part_number")
+            .and_then(|most| most.parse().ok())
+            .unwrap_or(1000);
+        let lists = (0..most.clamp(1, 10_000)).step_by(LISTED).map(|behind| {
+            let behind = behind.to_string();
+            let page = [("uploadId", id), ("part-number-marker", &behind)];
+            self.bucket.sign_with(Vendor::S3, "GET", &key, &page)
+        });
+        let lists: Vec<String> = lists.collect();
         Ok((
             200,
-            json!({"complete_url": of("POST"), "abort_url": of("DELETE"), "list_parts_url": of("GET")}),
+            json!({"complete_url": of("POST"), "abort_url": of("DELETE"), "list_parts_url": lists}),
         ))
+    }
+
+    /// A large file at B2: begun, or given another address; finished; given up.
+    fn large(&self, call: &Call<'_>, file: &Row, what: &str) -> Answer {
+        call.need("can_write_files")?;
+        if text(file, "storage_method") != "B2" {
+            return Err(refuse(400, "The storage is not a Backblaze B2 storage"));
+        }
+        let key = self.object_key(file);
+        let body = call.object()?;
+        let given = text(body, "upload_file_id");
+        match what {
+            "start" => {
+                let own = match given {
+                    "" => self.bucket.begin_b2(&key),
+                    given if self.bucket.knows_b2(given) => given.to_owned(),
+                    _ => {
+                        let wrong = json!({"error": "No active upload for this file", "error_code": "bad_request", "status": "400"});
+                        return Ok((200, wrong));
+                    }
+                };
+                let (url, token) = self.bucket.open_b2(&key, Some(&own));
+                let started = json!({
+                    "upload_file_id": own, "upload_url": url, "authorization_token": token,
+                });
+                Ok((200, started))
+            }
+            "finish" => {
+                demand(body, &["upload_file_id", "sha1_list"])?;
+                let list = body.get("sha1_list").and_then(Value::as_array);
+                let list: Vec<&str> = list
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                match self.bucket.finish_b2(given, &list) {
+                    Ok(()) => Ok((200, json!({}))),
+                    Err(code) => Err(refuse(400, code)),
+                }
+            }
+            "cancel" if self.bucket.cancel_b2(given) => Ok((200, json!({}))),
+            "cancel" => Err(refuse(400, "bad_request")),
+            _ => Err(refuse(404, "Not found")),
+        }
     }
 
     fn create_file(&mut self, call: &Call<'_>, asset: &str) -> Answer {
@@ -715,6 +800,7 @@ impl World {
                 Ok((200, found.into()))
             }
             (&Method::GET, ["multipart_url", rest @ ..]) => self.multipart(call, &found, rest),
+            (&Method::POST, ["multipart", "b2", what]) => self.large(call, &found, what),
             (&Method::POST, ["multipart", "cleanup"]) => Ok((200, json!({}))),
             (&Method::GET, ["download_url"]) => {
                 let name = text(&found, "original_name").to_owned();

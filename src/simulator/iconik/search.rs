@@ -238,6 +238,17 @@ impl World {
                 );
             }
         }
+        // Segments are found by those who ask for them.
+        if types.is_some_and(|types| types.iter().any(|kind| kind == "segments")) {
+            let rows = self.tables.get(&Kind::Segment);
+            let rows = rows.into_iter().flat_map(|table| table.iter());
+            let rows = rows.filter(|row| text(row, "status") != "DELETED").cloned();
+            found.extend(rows.filter_map(|mut row| {
+                row.insert("object_type".into(), "segments".into());
+                let row = Value::Object(row);
+                test.holds(&row).then_some(row)
+            }));
+        }
         order.sort(&mut found);
         let per_page = call.per_page(MOST)?;
         let page = call.number("page", 1)?;

@@ -109,8 +109,12 @@ fn stamp(at: Timestamp) -> String {
 }
 
 fn person(members: &Members, login: &str) -> Value {
-    let id = members.login(login).map_or(0, |member| member.id);
-    json!({"userId": id, "loginName": login, "firstName": "", "lastName": "", "emailAddress": "", "phone": ""})
+    let member = members.login(login);
+    let id = member.map_or(0, |member| member.id);
+    let (first, last) = member
+        .map(|member| member.called.clone())
+        .unwrap_or_default();
+    json!({"userId": id, "loginName": login, "firstName": first, "lastName": last, "emailAddress": "", "phone": ""})
 }
 
 /// `GET /v2/docworkflows`.
