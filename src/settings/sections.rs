@@ -166,6 +166,8 @@ pub struct NetworkSettings {
     pub first_byte_timeout: Duration,
     /// Longest silence while a body moves.
     pub stall_timeout: Duration,
+    /// Longest first wait before a call is made again.
+    pub retry_wait: Duration,
     /// Congestion control of connections; `None` leaves the system's.
     pub congestion_control: Option<String>,
 }
@@ -435,6 +437,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
     let connect_timeout = reader.get("network.connect_timeout", duration);
     let first_byte_timeout = reader.get("network.first_byte_timeout", duration);
     let stall_timeout = reader.get("network.stall_timeout", duration);
+    let retry_wait = reader.get("network.retry_wait", duration);
     let congestion_control = reader.optional("network.congestion_control", algorithm);
     Ok(NetworkSettings {
         ca_file: ca_file?,
@@ -444,6 +447,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
         stall_timeout: stall_timeout?,
+        retry_wait: retry_wait?,
         congestion_control: congestion_control?,
     })
 }

@@ -8,7 +8,7 @@ use longhaul::simulator::content_server::duplicates;
 use longhaul::simulator::{Options, campaign};
 use serde_json::Value;
 
-use crate::support::{Systems, items, json_lines, of_type};
+use crate::support::{self, Systems, items, json_lines, of_type};
 
 const LEDGER: [&str; 4] = [
     "longhaul.db",
@@ -91,7 +91,7 @@ fn a_ledger_put_back_from_a_backup_makes_no_second_version() {
         let (_, lines) = systems.run(&["status"]);
         if lines.iter().any(|line| line["type"] == "status") {
             arguments = vec!["resume"];
-            let backup = tempfile::tempdir().unwrap();
+            let backup = support::directory();
             copy(&place, backup.path());
             backups.push(backup);
         }

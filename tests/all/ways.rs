@@ -86,8 +86,8 @@ fn parts_of_100_mib() {
 }
 
 #[test]
-fn parts_of_512_mib_on_a_budget_that_holds_none_of_them() {
-    with_parts_of(512 * MIB, &[(1, 512 * MIB + 5)], "64 MiB");
+fn parts_of_256_mib_on_a_budget_that_holds_none_of_them() {
+    with_parts_of(256 * MIB, &[(1, 256 * MIB + 5)], "32 MiB");
 }
 
 #[test]
