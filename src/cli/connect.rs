@@ -185,10 +185,7 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
 
 /// Has the client go by what a probe learnt of its server, when the ledger holds such a profile. One
 /// of another release says nothing about this one.
-async fn learn(
-    settings: &Resolved,
-    client: &content_server::Client,
-) -> anyhow::Result<()> {
+async fn learn(settings: &Resolved, client: &content_server::Client) -> anyhow::Result<()> {
     let path = &settings.ledger.path;
     if !path.exists() {
         return Ok(());

@@ -516,6 +516,11 @@ pub(super) fn text(raw: &Raw) -> Parsed<String> {
         Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => {
             Ok(text.to_owned())
         }
+        Some(text) if text.trim().is_empty() => Err(vec![Wrong {
+            inside: String::new(),
+            line: None,
+            message: "is still empty: fill it in".to_owned(),
+        }]),
         _ => wrong("a text", raw),
     }
 }

@@ -187,7 +187,7 @@ fn a_master_above_the_window_is_split_joined_and_survives_a_kill_inside() {
     let collection = systems.simulator.collection();
     let mut child = systems
         .place
-        .bare()
+        .killable()
         .args(["archive", &collection, "--limit-bandwidth", "10 MiB/s"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

@@ -32,9 +32,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new() -> Self {
-        Self {
-            dir: directory(),
-        }
+        Self { dir: directory() }
     }
 
     pub(super) fn path(&self) -> PathBuf {

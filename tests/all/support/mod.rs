@@ -23,6 +23,8 @@ pub(crate) fn directory() -> tempfile::TempDir {
     .expect("a temporary directory")
 }
 
+const CALLS: &str = "LONGHAUL_ICONIK_CALLS_PER_SECOND";
+
 /// A directory of its own that `longhaul` runs in.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
@@ -64,11 +66,20 @@ impl Place {
             .env_clear()
             .env("HOME", self.path())
             // What a system refuses is refused again at once; nothing is learned by waiting.
-            .env("LONGHAUL_NETWORK_RETRY_WAIT", "40 ms");
+            .env("LONGHAUL_NETWORK_RETRY_WAIT", "40 ms")
+            // The simulated iconik sets no limit; `killable` is for those who must not be too quick.
+            .env(CALLS, "1000");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
         command.current_dir(self.path());
+        command
+    }
+
+    /// The same, asking iconik as often as by default: still at work when the test kills it.
+    pub(crate) fn killable(&self) -> std::process::Command {
+        let mut command = self.bare();
+        command.env_remove(CALLS);
         command
     }
 }
