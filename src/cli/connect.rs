@@ -52,6 +52,7 @@ pub(crate) fn http_client(settings: &Resolved) -> anyhow::Result<http::Client> {
         connect_timeout: network.connect_timeout,
         first_byte_timeout: network.first_byte_timeout,
         stall_timeout: network.stall_timeout,
+        backoff: network.retry_wait,
         congestion_control: network.congestion_control.clone(),
         ca_file: network.ca_file.clone(),
         proxy_from_environment: network.proxy == settings::Proxy::Environment,
@@ -90,8 +91,18 @@ pub(crate) async fn iconik(
     Ok(iconik::Client::new(http.clone(), config)?)
 }
 
-/// Content Server's client.
+/// Content Server's client, going by what a probe learnt of this server.
 pub(crate) async fn content_server(
+    settings: &Resolved,
+    http: &http::Client,
+) -> anyhow::Result<content_server::Client> {
+    let client = unprobed(settings, http).await?;
+    learn(settings, &client).await?;
+    Ok(client)
+}
+
+/// Content Server's client before anything is known of the server: for those who ask it first.
+pub(crate) async fn unprobed(
     settings: &Resolved,
     http: &http::Client,
 ) -> anyhow::Result<content_server::Client> {
@@ -129,7 +140,7 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
     let (_, server) = settings.systems()?;
     let http = http_client(settings)?;
     let iconik = iconik(settings, &http).await?;
-    let content_server = content_server(settings, &http).await?;
+    let content_server = unprobed(settings, &http).await?;
     let destination: Arc<dyn Destination> = Arc::new(content_server.clone());
     let (iconik_url, server_url) = (settings.iconik()?.url.as_str(), server.url.as_str());
     let signed_in = async {
@@ -174,10 +185,7 @@ pub(crate) async fn connect(settings: &Resolved) -> anyhow::Result<Connected> {
 
 /// Has the client go by what a probe learnt of its server, when the ledger holds such a profile. One
 /// of another release says nothing about this one.
-pub(crate) async fn learn(
-    settings: &Resolved,
-    client: &content_server::Client,
-) -> anyhow::Result<()> {
+async fn learn(settings: &Resolved, client: &content_server::Client) -> anyhow::Result<()> {
     let path = &settings.ledger.path;
     if !path.exists() {
         return Ok(());

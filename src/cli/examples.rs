@@ -160,6 +160,12 @@ fn below(mut command: Command, path: &str) -> Command {
         };
         command = command.mut_subcommand(name, |command| below(command, &path));
     }
+    if let Some(line) = command
+        .get_about()
+        .map(|about| first_sentence(&about.to_string()))
+    {
+        command = command.about(line);
+    }
     let said = command.get_long_about().map(ToString::to_string);
     if let Some((text, examples)) = said.as_deref().and_then(split) {
         return command.long_about(text).after_help(examples);
@@ -168,6 +174,14 @@ fn below(mut command: Command, path: &str) -> Command {
         Some((_, lines)) => command.after_help(format!("Examples:\n  {}", lines.join("\n  "))),
         None => command,
     }
+}
+
+/// The first sentence, in one line and without its full stop: what a list of commands shows.
+fn first_sentence(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = line.split(". ").next().unwrap_or_default();
+    sentence.trim_end_matches('.').to_owned()
 }
 
 /// A command's text, and the examples at its end.

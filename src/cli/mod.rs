@@ -80,6 +80,7 @@ struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// Settings file [default: LONGHAUL_CONFIG, ./longhaul.toml, the user's own]
     #[arg(long, global = true, value_name = "FILE")]

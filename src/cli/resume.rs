@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::run::{self, Moving, Prepared};
 use super::select::{From, Selection};
-use super::{Context, connect, freeze, steer, who};
+use super::{Context, connect, freeze, steer, who, words};
 use crate::cli::exit::{Ended, Exit};
-use crate::control::{self, Ask, Client};
+use crate::control::{self, Ask, Bounds, Client};
 use crate::flows::intake::Intake;
 use crate::flows::{self, Wanted};
 use crate::ledger::{Ledger, Reader};
@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Go on with a migration although it is frozen; the journal says who
     #[arg(long)]
     despite_freeze: bool,
+    /// Without the --until, --max-bytes and --max-failures that the run had
+    #[arg(long)]
+    unbounded: bool,
     /// Only say what would go on
     #[arg(long)]
     dry_run: bool,
@@ -117,6 +120,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         Some(selection) => Some(run::ordered(&settings, &connected, selection).await?),
         None => None,
     };
+    let bounds = match arguments.unbounded {
+        true => arguments.moving.bounds()?,
+        false => take_over(context, &ledger, run.id, arguments.moving.bounds()?).await?,
+    };
     let prepared = Prepared {
         intake,
         collection: selection.and_then(|selection| selection.collections().into_iter().next()),
@@ -125,10 +132,34 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         ledger,
         run: run.id,
         wait: !arguments.moving.no_wait,
-        bounds: arguments.moving.bounds()?,
+        bounds,
         package,
     };
     run::drive(context, prepared, assets).await
+}
+
+/// The bounds that are given, and those that the run had and that still hold; says which.
+async fn take_over(
+    context: &Context,
+    ledger: &Ledger,
+    run: RunId,
+    given: Bounds,
+) -> anyhow::Result<Bounds> {
+    let had = control::inherited(ledger, run).await?;
+    let (holds, over) = (had.holds.without(given), had.over.without(given));
+    if !holds.is_empty() {
+        context.output.note(format!(
+            "run {run} keeps its bounds: {}; --until, --max-bytes and --max-failures set others, --unbounded takes them off",
+            words::kept_bounds(holds)
+        ));
+    }
+    if !over.is_empty() {
+        context.output.note(format!(
+            "what run {run} was told before no longer holds: {}",
+            words::passed_bounds(over)
+        ));
+    }
+    Ok(given.or(holds))
 }
 
 fn no_such_run(number: Option<i64>) -> anyhow::Error {

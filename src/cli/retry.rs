@@ -67,9 +67,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             .ok_or_else(no_such_run)?;
         let would = control::would_retry(&reader, run.id, &wanted, |item| would(context, item));
         let would = would.map_err(explained)?;
-        let more = match would.unplanned {
-            0 => String::new(),
-            unplanned => format!("; {unplanned} more could not be planned"),
+        let more = match (would.unplanned, would.items, would.others) {
+            (0, 0, others) if others > 0 => {
+                format!("; {others} stopped in another state (`--all` takes them too)")
+            }
+            (0, _, _) => String::new(),
+            (unplanned, _, _) => format!("; {unplanned} more could not be planned"),
         };
         let plural = if would.items == 1 { "" } else { "s" };
         let said = format!("{} item{plural} would be tried again{more}", would.items);

@@ -224,6 +224,7 @@ pub(crate) async fn drive(
         packed: std::sync::Mutex::default(),
     };
     ledger.end_run(run, "running", false).await?;
+    bounds.keep(&ledger, run).await?;
     output.event("run", json!({"run": run}));
     let means = Means {
         ledger: ledger.clone(),

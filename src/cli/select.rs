@@ -100,10 +100,12 @@ impl Named {
             (.., Some(path)) => return Selection::plan(command, path).map(Some),
             (Some(id), ..) => Library::SavedSearch(id),
             (_, Some(query), ..) => Library::Query(query),
-            (_, _, Some(path), ..) => Library::Ids(path),
-            (_, _, _, Some(path), _) => Library::Csv(path, self.id_column),
+            (_, _, Some(path), ..) => Library::Ids(absolute(path)),
+            (_, _, _, Some(path), _) => Library::Csv(absolute(path), self.id_column),
             _ => return Ok(None),
         };
+        // Before anybody is asked: what is wrong here needs no network to be found.
+        flows::migrate::check_list(&library)?;
         Ok(Some(From::Library(library)))
     }
 }

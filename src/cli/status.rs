@@ -269,7 +269,10 @@ fn class(count: &ClassCount) -> Vec<String> {
             count.state,
             count.reason,
         ),
-        format!("         {}", count.example),
+        match count.items {
+            0 | 1 => format!("         {}", count.example),
+            _ => format!("         such as: {}", count.example),
+        },
     ];
     if let Some(remedy) = class.map(|class| class.remedy(&count.state)) {
         lines.push(styled(DIM, format!("         {remedy}")));

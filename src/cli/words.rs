@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::when::moment;
-use crate::control::{Doing, Outage, Override, Status};
+use crate::control::{Bounds, Doing, Outage, Override, Status};
 use crate::types::display_bytes;
 
 /// A duration for people, in its two largest units.
@@ -184,6 +184,31 @@ pub(crate) fn limits(status: &Status) -> Option<String> {
         "{by}{bandwidth}, {} of {} uploads, {} of {} reads, {} calls/s",
         force.tuned.0, force.uploads.0, force.tuned.1, force.streams.0, force.calls.0
     ))
+}
+
+/// Bounds of a run, as the process that goes on with it says them.
+pub(crate) fn kept_bounds(bounds: Bounds) -> String {
+    let at = bounds.until.map(|at| format!("at {}", moment(at)));
+    let bytes = bounds
+        .max_bytes
+        .map(|most| format!("after {} more", display_bytes(most)));
+    let failures = bounds
+        .max_failures
+        .map(|most| format!("after {most} failures from now on"));
+    let said: Vec<String> = [at, bytes, failures].into_iter().flatten().collect();
+    format!("it drains {}", said.join(", "))
+}
+
+/// Bounds that no longer hold, each with why.
+pub(crate) fn passed_bounds(bounds: Bounds) -> String {
+    let at = bounds
+        .until
+        .map(|at| format!("--until {} has passed", moment(at)));
+    let bytes = bounds
+        .max_bytes
+        .map(|most| format!("--max-bytes {} is reached", display_bytes(most)));
+    let said: Vec<String> = [at, bytes].into_iter().flatten().collect();
+    said.join(", ")
 }
 
 /// When it drains by itself.

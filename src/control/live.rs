@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::bounds::Bounds;
 use super::kept::{self, Paused};
 use super::meter::Meter;
 use super::protocol::{Ask, From, InForce, Knob, Limits, LiveFacts, Outage, Override};
@@ -16,7 +17,7 @@ use crate::flows::drive::Scan;
 use crate::ledger::{Change, Entry, Fact, Ledger};
 use crate::pace::{Calls, Pace};
 use crate::transfer::{self, Progress, Steer, Stop};
-use crate::types::{ByteCount, RunId, display_bytes};
+use crate::types::{RunId, display_bytes};
 
 /// Times, bounds and rates are looked after this often.
 const TICK: Duration = Duration::from_millis(500);
@@ -44,17 +45,6 @@ pub struct Means {
     pub scan: Arc<Scan>,
     /// Systems that are away.
     pub outages: Outages,
-}
-
-/// When a run drains by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bounds {
-    /// At this time, Unix milliseconds.
-    pub until: Option<i64>,
-    /// After this many confirmed bytes; parts in hand come on top.
-    pub max_bytes: Option<ByteCount>,
-    /// After this many items that stopped short of done.
-    pub max_failures: Option<u64>,
 }
 
 /// A run at work.
@@ -526,12 +516,21 @@ impl std::convert::From<transfer::Outage> for Outage {
 
 impl std::fmt::Display for super::Retried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} item{} will be tried again, with the parts they have",
-            self.items,
-            if self.items == 1 { "" } else { "s" }
-        )?;
+        match (self.items, self.unplanned) {
+            (0, 0) => f.write_str("there is nothing to try again")?,
+            (1, _) => f.write_str("1 item will be tried again, with the parts it has")?,
+            (items, _) => write!(
+                f,
+                "{items} items will be tried again, with the parts they have"
+            )?,
+        }
+        if self.items == 0 && self.others > 0 {
+            write!(
+                f,
+                "; {} stopped in another state: `longhaul status` says why, `longhaul retry --all` tries them too",
+                self.others
+            )?;
+        }
         if self.unplanned > 0 {
             write!(
                 f,

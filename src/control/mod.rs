@@ -19,6 +19,7 @@
 //! which limits and pauses end. What has an end time is kept in the ledger and survives the process. [`Status`] is what people are shown: the ledger's facts, which anybody may
 //! read, with those of the process when one is at work. So all views agree.
 
+mod bounds;
 mod client;
 mod kept;
 mod live;
@@ -33,8 +34,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use bounds::{Bounds, Inherited, inherited};
 pub use client::Client;
-pub use live::{Bounds, Live, Means};
+pub use live::{Live, Means};
 pub use protocol::{Ask, From, InForce, Knob, Limits, LiveFacts, Outage, Override, Retry, VERSION};
 pub use retry::{Retried, retry, would_retry};
 pub use server::{Server, serve};

@@ -48,14 +48,14 @@ impl std::fmt::Display for From {
             uid,
             pid,
         } = self;
-        if !user.is_empty() {
-            write!(f, "{user} ")?;
+        let command = match command.as_str() {
+            "" => String::new(),
+            command => format!(", `{command}`"),
+        };
+        match user.as_str() {
+            "" => write!(f, "uid {uid}, process {pid}{command}"),
+            user => write!(f, "{user} (uid {uid}, process {pid}{command})"),
         }
-        write!(f, "(uid {uid}, process {pid}")?;
-        if !command.is_empty() {
-            write!(f, ", `{command}`")?;
-        }
-        f.write_str(")")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::protocol::Retry;
-use crate::ledger::{Item, Ledger, Reader};
+use crate::ledger::{ClassCount, Facts, Item, Ledger, Reader};
 use crate::types::{FailureClass, ItemId, RunId};
 
 /// States that a retry may send back. What is quarantined needs a person's decision first.
@@ -16,6 +16,8 @@ pub struct Retried {
     pub items: u64,
     /// Items that could not be planned at all, so that there is nothing to try yet.
     pub unplanned: u64,
+    /// Items that stopped in a state that was not asked for.
+    pub others: u64,
 }
 
 /// Sends the items that `wanted` names back to the start.
@@ -41,14 +43,19 @@ pub async fn retry(ledger: &Ledger, run: RunId, wanted: &Retry) -> Result<Retrie
     let class = wanted.class.as_deref();
     let items = ledger.requeue(run, &states, class).await?;
     let facts = ledger.facts(run).await?;
+    let asked = |count: &&ClassCount| states.contains(&count.state.as_str());
     let unplanned = facts
         .classes
         .iter()
-        .filter(|count| states.contains(&count.state.as_str()))
+        .filter(asked)
         .filter(|count| class.is_none_or(|class| class == count.class))
         .map(|count| count.items)
         .sum();
-    Ok(Retried { items, unplanned })
+    Ok(Retried {
+        items,
+        unplanned,
+        others: others(&facts, &states),
+    })
 }
 
 /// What [`retry`] would do: hands every item that would be sent back to `each`, and changes
@@ -76,6 +83,7 @@ pub fn would_retry(
         }
         return Ok(found);
     }
+    found.others = others(&reader.facts(run)?, &states);
     for state in states {
         let mut after = ItemId(0);
         loop {
@@ -96,6 +104,15 @@ pub fn would_retry(
         }
     }
     Ok(found)
+}
+
+/// Items that stopped in none of these states.
+fn others(facts: &Facts, states: &[&str]) -> u64 {
+    let stopped = facts.classes.iter();
+    stopped
+        .filter(|count| !states.contains(&count.state.as_str()))
+        .map(|count| count.items)
+        .sum()
 }
 
 /// The states that are wanted, once everything that is asked for makes sense.

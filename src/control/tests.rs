@@ -28,7 +28,7 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::ledger::tests::directory();
         let ledger = Ledger::open(&dir.path().join("l.db"), "archive").unwrap();
         let new = NewRun {
             command: "archive".into(),
@@ -235,7 +235,7 @@ async fn limits_and_pauses_with_an_end_are_taken_up_by_the_next_process_until_th
         stop: Stop::default(),
         ledger: rig.ledger.clone(),
         run: rig.run,
-        dir: tempfile::tempdir().unwrap(),
+        dir: crate::ledger::tests::directory(),
     };
     let live = next.live(Bounds::default());
     let said = live.take_up().await.unwrap();

@@ -243,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flow_that_broke_off_keeps_its_last_success() {
-        let place = tempfile::tempdir().unwrap();
+        let place = crate::ledger::tests::directory();
         let path = place.path().join("ledger.db");
         let ledger = Ledger::open(&path, "test").unwrap();
         let reader = Reader::open(&path).unwrap();

@@ -39,7 +39,7 @@ mod reader;
 mod report;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod twins;
 mod writer;
 

@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn files_are_added_up_by_item_and_a_view_of_one_moment_does_not_move() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::ledger::tests::directory();
         let path = dir.path().join("l.db");
         let ledger = Ledger::open(&path, "test").unwrap();
         let run = ledger

@@ -167,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_content_is_found_before_and_after_it_is_moved() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::ledger::tests::directory();
         let path = dir.path().join("l.db");
         let ledger = Ledger::open(&path, "test").unwrap();
         let new = NewRun {

@@ -190,7 +190,7 @@ fn failures(report: &Report) -> Markup {
                         @if !matches!(group.reason.as_str(), "" | "other") { " (" (group.reason) ")" }
                         span.means { (display_bytes(group.bytes)) }
                     }
-                    @if !group.example.is_empty() { p.message { (group.example) } }
+                    @if !group.example.is_empty() { p.message { @if group.items > 1 { "such as: " } (group.example) } }
                     @if let Some(remedy) = group.remedy { p.remedy { strong { "What helps: " } (marked(remedy)) } }
                 }
             }

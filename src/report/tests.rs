@@ -182,7 +182,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn the_numbers_of_all_three_forms_agree(cases in cases()) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::ledger::tests::directory();
         let path = dir.path().join("l.db");
         ledger(&path, &cases);
         let reader = Reader::open(&path).unwrap();
@@ -283,7 +283,7 @@ fn the_verdict_is_a_sentence_with_the_numbers_that_matter() {
         ),
         (Vec::new(), "This run had nothing to file.", Standing::Good),
     ] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::ledger::tests::directory();
         let path = dir.path().join("l.db");
         ledger(&path, &cases);
         let reader = Reader::open(&path).unwrap();

@@ -271,6 +271,11 @@ pub const KEYS: &[Key] = &[
         "longest silence while a body moves",
     ),
     key(
+        "network.retry_wait",
+        Some("500 ms"),
+        "longest wait before a call is made again; doubles with each attempt, up to 30 s",
+    ),
+    key(
         "network.congestion_control",
         None,
         "congestion control of connections, such as `cubic` or `bbr`; unset leaves the system's",

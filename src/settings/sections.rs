@@ -156,6 +156,8 @@ pub struct NetworkSettings {
     pub first_byte_timeout: Duration,
     /// Longest silence while a body moves.
     pub stall_timeout: Duration,
+    /// Longest first wait before a call is made again.
+    pub retry_wait: Duration,
     /// Congestion control of connections; `None` leaves the system's.
     pub congestion_control: Option<String>,
 }
@@ -414,6 +416,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
     let connect_timeout = reader.get("network.connect_timeout", duration);
     let first_byte_timeout = reader.get("network.first_byte_timeout", duration);
     let stall_timeout = reader.get("network.stall_timeout", duration);
+    let retry_wait = reader.get("network.retry_wait", duration);
     let congestion_control = reader.optional("network.congestion_control", algorithm);
     Ok(NetworkSettings {
         ca_file: ca_file?,
@@ -423,6 +426,7 @@ fn network(reader: &mut Reader) -> Result<NetworkSettings, Reported> {
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
         stall_timeout: stall_timeout?,
+        retry_wait: retry_wait?,
         congestion_control: congestion_control?,
     })
 }
@@ -491,6 +495,11 @@ pub(super) fn text(raw: &Raw) -> Parsed<String> {
         Some(text) if !text.trim().is_empty() && !text.chars().any(char::is_control) => {
             Ok(text.to_owned())
         }
+        Some(text) if text.trim().is_empty() => Err(vec![Wrong {
+            inside: String::new(),
+            line: None,
+            message: "is still empty: fill it in".to_owned(),
+        }]),
         _ => wrong("a text", raw),
     }
 }

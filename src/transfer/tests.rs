@@ -32,7 +32,7 @@ impl Rig {
         config.first_backoff = Duration::from_millis(1);
         config.commit_quiet = Duration::from_millis(150);
         Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir: crate::ledger::tests::directory(),
             source: Arc::default(),
             destination: Arc::new(MemoryDestination::new(part_size, Some(WINDOW))),
             config,
@@ -494,7 +494,7 @@ async fn a_lost_ledger_finds_what_is_filed_and_files_it_once() {
     let mut rig = Rig::new(2 * MIB);
     let all = || vec![item("a.mov", 1, 5 * MIB), item("b.wav", 2, 1000)];
     check_states(&rig.run(all()).await, &["done", "done"]);
-    rig.dir = tempfile::tempdir().unwrap();
+    rig.dir = crate::ledger::tests::directory();
     let items = rig.run(all()).await;
     check_states(&items, &["done", "done"]);
     assert_eq!(items[0].proof, "read-back");
@@ -513,7 +513,7 @@ async fn a_lost_ledger_takes_no_earlier_content_of_the_same_size_for_the_current
     for size in [5 * MIB, 1000] {
         let mut rig = Rig::new(2 * MIB);
         check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
-        rig.dir = tempfile::tempdir().unwrap();
+        rig.dir = crate::ledger::tests::directory();
         // Saved over since, by something that keeps the length.
         rig.source
             .changed
@@ -522,7 +522,7 @@ async fn a_lost_ledger_takes_no_earlier_content_of_the_same_size_for_the_current
         rig.check_filed("a.mov", 8, size);
         assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 2);
 
-        rig.dir = tempfile::tempdir().unwrap();
+        rig.dir = crate::ledger::tests::directory();
         check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
         assert_eq!(rig.destination.list(TARGET)["a.mov"].1.versions.len(), 2);
         rig.check_nothing_left_in_staging();

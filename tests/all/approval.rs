@@ -323,7 +323,7 @@ fn killed_at_random_moments_no_process_is_started_twice() {
     let before = processes(&systems).len();
     let mut child = systems
         .place
-        .bare()
+        .killable()
         .args(["approval", "--json"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

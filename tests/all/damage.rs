@@ -8,7 +8,7 @@ use longhaul::simulator::content_server::duplicates;
 use longhaul::simulator::{Options, campaign};
 use serde_json::Value;
 
-use crate::support::{Systems, items, json_lines, of_type};
+use crate::support::{self, Systems, items, json_lines, of_type};
 
 const LEDGER: [&str; 4] = [
     "longhaul.db",
@@ -41,7 +41,7 @@ fn copy(from: &Path, to: &Path) {
 fn killed_after(systems: &Systems, arguments: &[&str], patience: Duration) {
     let mut child = systems
         .place
-        .bare()
+        .killable()
         .args(arguments)
         .args(["--limit-bandwidth", "16 MiB/s", "--json"])
         .stdout(Stdio::null())
@@ -86,12 +86,12 @@ fn a_ledger_put_back_from_a_backup_makes_no_second_version() {
     // Backups of a process that was killed at some moment, and of one that had begun nothing.
     let mut backups: Vec<tempfile::TempDir> = Vec::new();
     let mut arguments = vec!["archive", &collection];
-    for patience in [400, 700, 1000] {
+    for patience in [400, 900] {
         killed_after(&systems, &arguments, Duration::from_millis(patience));
         let (_, lines) = systems.run(&["status"]);
         if lines.iter().any(|line| line["type"] == "status") {
             arguments = vec!["resume"];
-            let backup = tempfile::tempdir().unwrap();
+            let backup = support::directory();
             copy(&place, backup.path());
             backups.push(backup);
         }

@@ -203,7 +203,7 @@ fn killed_at_random_moments_nothing_is_said_twice() {
     ] {
         let ended = systems
             .place
-            .bare()
+            .killable()
             .args(["exchange"])
             .env("LONGHAUL_CRASH", point)
             .output()

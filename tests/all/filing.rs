@@ -93,7 +93,7 @@ fn killed_again_and_again_the_archive_ends_as_if_nothing_had_happened() {
     for patience in [150, 400, 700, 1100, 1600] {
         let mut child = systems
             .place
-            .bare()
+            .killable()
             .args(&arguments)
             .args(["--limit-bandwidth", "16 MiB/s", "--json"])
             .stdout(Stdio::null())

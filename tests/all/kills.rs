@@ -201,7 +201,7 @@ impl Storm {
             self.tally.processes += 1;
             let mut child = systems
                 .place
-                .bare()
+                .killable()
                 .args(&arguments)
                 .args(["--json", "--limit-bandwidth", RATE])
                 .stdin(Stdio::null())

@@ -507,7 +507,7 @@ fn killed_at_random_moments_each_asset_is_destroyed_and_certified_once() {
     let kill_after = |patience: u64| {
         let mut child = systems
             .place
-            .bare()
+            .killable()
             .args(["lifecycle", "--yes", "--json"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -574,7 +574,7 @@ fn killed_between_the_deletion_and_its_record_it_is_found_in_the_bin_and_not_del
         systems.simulator.faults().add(deletion(slow));
         let mut child = systems
             .place
-            .bare()
+            .killable()
             .args(["lifecycle", "--yes", "--json"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -291,6 +291,24 @@ fn a_duplicate_is_held_until_a_person_says_what_becomes_of_it() {
         (&json!(1), &json!(3))
     );
     assert_eq!(totals["waiting"]["duplicate"]["assets"], 1);
+    // The one without a checksum has that content too; the plan says how many it cannot compare.
+    assert_eq!(totals["uncompared_without_md5"], 1);
+    let text = systems
+        .place
+        .bare()
+        .args(["plan", "migrate", "--query", "*", "--summary"])
+        .output()
+        .expect("longhaul starts");
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(
+        text.contains("1 versions are filed without a look for duplicates: iconik quotes no MD5"),
+        "{text}"
+    );
+    let lines = systems.must(&["doctor"]);
+    assert!(
+        lines.iter().any(|line| line["what"] == "duplicates"),
+        "{lines:?}"
+    );
     let key = |lines: &[Value]| {
         let item = of_type(lines, "item");
         assert_eq!(

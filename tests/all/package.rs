@@ -219,7 +219,7 @@ fn a_package_that_is_killed_half_way_is_gone_on_with() {
         let log = systems.place.path().join("crash.log");
         let killed = systems
             .place
-            .bare()
+            .killable()
             .args(["archive", &collection, "--package"])
             .env("LONGHAUL_CRASH", format!("{place}:{occurrence}"))
             .env("LONGHAUL_CRASH_LOG", &log)

@@ -249,6 +249,43 @@ fn what_an_awkward_server_said_is_what_the_next_run_goes_by() {
 }
 
 #[test]
+fn commands_beside_the_runs_go_by_what_was_learnt_too() {
+    let systems = start("master.mxf", |server| server.ranges = false);
+    systems.must(&["doctor", "--probe", "--yes"]);
+    systems.archive(&[]);
+    let key = {
+        let lines = systems.must(&["status", "--state", "done"]);
+        of_type(&lines, "item")["key"]
+            .as_str()
+            .expect("a key")
+            .to_owned()
+    };
+    let export = ["export", "--item", key.as_str(), "--to", "copy.mxf"];
+    for arguments in [&["verify"][..], &export] {
+        systems.simulator.history().clear();
+        // A read that is cut goes on: from the first byte, where ranges are passed over.
+        let cut = Rule::new(Action::CutBody { after: 2_000 })
+            .on(System::ContentServer)
+            .path("*/content*");
+        let cut = systems.simulator.faults().add(cut);
+        systems.must(arguments);
+        assert_eq!(
+            systems.simulator.faults().fired(cut),
+            1,
+            "{arguments:?} was not cut"
+        );
+        let mut reads = systems.simulator.history().of(System::ContentServer);
+        reads.retain(|record| record.path.contains("/content"));
+        assert!(reads.len() > 1, "{arguments:?}: {reads:?}");
+        assert!(
+            reads.iter().all(|record| record.range.is_none()),
+            "{arguments:?}: {reads:?}"
+        );
+    }
+    systems.stop();
+}
+
+#[test]
 fn a_server_that_only_moves_gets_the_name_first() {
     let systems = start("master.mxf", |server| {
         server.move_and_rename = MoveAndRename::MoveOnly;

@@ -297,7 +297,7 @@ fn killed_again_and_again_a_record_ends_as_if_nothing_had_happened() {
     for patience in [200, 300, 400, 500, 700] {
         let mut child = systems
             .place
-            .bare()
+            .killable()
             .args(&arguments)
             .args(["--limit-bandwidth", "512 KiB/s", "--json"])
             .stdout(Stdio::null())

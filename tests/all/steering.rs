@@ -349,6 +349,38 @@ fn bounds_end_a_run_by_themselves() {
 }
 
 #[test]
+fn what_is_left_of_a_bound_holds_after_a_kill_until_it_is_reached() {
+    let desk = Desk::with(&[LONG], "[source]\nstreams = 1\n");
+    let bounds = ["--until", "2199-01-01 00:00", "--max-bytes", "4 MiB"];
+    let mut child = desk.archive(&[&["--limit-bandwidth", "1 MiB/s"][..], &bounds].concat());
+    desk.until("a part", |desk| desk.parts() > 0);
+    child.kill().expect("an own child");
+    child.wait().expect("an own child");
+    let done = desk
+        .systems
+        .place
+        .bare()
+        .args(["resume", "--limit-bandwidth", "2 MiB/s"])
+        .output()
+        .expect("longhaul starts");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(75), "{said}");
+    assert!(
+        said.contains("run 1 keeps its bounds: it drains at 2199-01-01 00:00, after "),
+        "{said}"
+    );
+    assert!(desk.parts() < 12, "{}", desk.parts());
+    // Reached: whoever goes on wants more. The time is named anew.
+    let (code, lines) = desk.systems.run(&["resume", "--until", "2020-01-01 00:00"]);
+    assert_eq!(code, 75, "{lines:?}");
+    let why = of_type(&lines, "summary")["stopped_by"].to_string();
+    assert!(why.contains("--until"), "{why}");
+    desk.systems.must(&["resume"]);
+    assert_eq!((desk.parts(), desk.published()), (12, 1));
+    desk.systems.stop();
+}
+
+#[test]
 fn nothing_is_begun_in_a_closed_window() {
     let window =
         "[pace]\ncalendar = [{ from = \"00:00\", to = \"00:00\", bandwidth = \"pause\" }]\n";
@@ -434,7 +466,7 @@ fn a_retry_by_class_keeps_the_parts_that_are_there() {
     assert!(refused.contains("item-is-wrong"), "{refused}");
     assert!(
         desk.told(&["retry", "--class", "re-sign"])
-            .starts_with("0 items")
+            .starts_with("there is nothing to try again")
     );
     assert!(
         desk.told(&["retry", "--class", "item-is-wrong"])

@@ -86,8 +86,8 @@ fn parts_of_100_mib() {
 }
 
 #[test]
-fn parts_of_512_mib_on_a_budget_that_holds_none_of_them() {
-    with_parts_of(512 * MIB, &[(1, 512 * MIB + 5)], "64 MiB");
+fn parts_of_256_mib_on_a_budget_that_holds_none_of_them() {
+    with_parts_of(256 * MIB, &[(1, 256 * MIB + 5)], "32 MiB");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_master_above_the_window_is_split_joined_and_survives_a_kill_inside() {
     let collection = systems.simulator.collection();
     let mut child = systems
         .place
-        .bare()
+        .killable()
         .args(["archive", &collection, "--limit-bandwidth", "10 MiB/s"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

@@ -7,7 +7,7 @@ use super::{Findings, cross_reference, folder};
 use crate::content_server::Client;
 use crate::flows::approval::startable;
 use crate::ledger::Reader;
-use crate::settings::{ReferenceOrigin, Resolved};
+use crate::settings::{Duplicates, ReferenceOrigin, Resolved};
 use crate::types::NodeId;
 
 /// Looks at all of it, as far as it is configured.
@@ -20,6 +20,12 @@ pub(super) async fn look(
     look_at_approval(client, settings, target, findings).await;
     look_at_references(client, settings, target, findings).await;
     look_at_lifecycle(client, settings, target, findings).await;
+    if settings.migrate.duplicates == Duplicates::Hold {
+        findings.ok(
+            "duplicates",
+            "held by the size and MD5 that iconik quotes; what has no MD5 there or several files is filed without a look: `longhaul plan migrate` counts it",
+        );
+    }
     if settings.exchange.comments.is_some() {
         match exchange::attribute(settings, client, target).await {
             Ok(_) => findings.ok("exchange", "the attribute for comments is there"),

@@ -313,7 +313,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
     };
     let client = async {
         let http = connect::http_client(settings)?;
-        let client = connect::content_server(settings, &http).await?;
+        let client = connect::unprobed(settings, &http).await?;
         anyhow::Ok(client)
     };
     let client = match client.await {

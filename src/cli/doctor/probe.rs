@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         )));
     }
     let http = connect::http_client(&settings)?;
-    let client = connect::content_server(&settings, &http).await?;
+    let client = connect::unprobed(&settings, &http).await?;
     let staging = configured.target.staging;
     // Signs in, and refuses a folder that nothing can be made in, before the ledger is made.
     client.node(staging).await?;

@@ -240,6 +240,22 @@ fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
             display_bytes(totals.duplicate_bytes)
         ));
     }
+    if command == "migrate" && facts.settings.migrate.duplicates == Duplicates::Hold {
+        for (count, why) in [
+            (
+                totals.uncompared_without_md5,
+                "versions are filed without a look for duplicates: iconik quotes no MD5 of them",
+            ),
+            (
+                totals.uncompared_of_several_files,
+                "versions are filed without a look for duplicates: they have several files",
+            ),
+        ] {
+            if count > 0 {
+                lines.push(format!("  {count:>8} {why}"));
+            }
+        }
+    }
     if totals.split > 0 {
         lines.push(format!(
             "  {:>8} masters are too large for one document: {} segments (transfer.oversize = \"split\")",

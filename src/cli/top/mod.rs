@@ -54,7 +54,12 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let reader = super::connect::existing_ledger(&settings)?;
     let path = &settings.ledger.path;
     let run = arguments.run.map(RunId);
-    if context.output.json() || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal()
+    // A terminal that moves no cursor gets the lines of a pipe.
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if context.output.json()
+        || dumb
+        || !std::io::stdout().is_terminal()
+        || !std::io::stdin().is_terminal()
     {
         return lines(context, &reader, path, run).await;
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::Pair;
+use crate::flows::migrate::columns;
 use crate::flows::{Error, Systems};
 use crate::sidecar::mapping::BoundField;
 use crate::types::{AssetId, NodeId};
@@ -59,7 +60,7 @@ fn lines(
         let mut names = headers.iter();
         let at = names.position(|header| header.trim_start_matches('\u{feff}') == wanted);
         at.ok_or_else(|| {
-            let found = headers.iter().collect::<Vec<_>>().join(", ");
+            let found = columns(&headers);
             wrong(1, format!("has no column {wanted:?}; its columns are: {found}. Name them with --id-column and --node-column"))
         })
     };

@@ -25,7 +25,7 @@ pub(super) use item::{is_missing, master_bytes};
 pub(super) use look::Looked;
 use look::look;
 pub(super) use papers::{asset_of, comes_after_papers, is_paper};
-pub(super) use twins::{is_settled, quoted};
+pub(super) use twins::{is_settled, quoted, uncompared};
 
 use super::drive::Scan;
 use super::filter::Filter;

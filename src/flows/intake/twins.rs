@@ -21,6 +21,20 @@ pub(in crate::flows) fn quoted(item: &NewItem) -> Option<(&str, u64)> {
     (is_one && first.size > 0).then_some((md5, first.size))
 }
 
+/// Why an item's content is compared with nobody's before it moves: `several-files`, whose frames
+/// may well be alike, or `no-md5`, where iconik quotes none. Nothing for what is compared, and for
+/// what has no bytes of a master.
+pub(in crate::flows) fn uncompared(item: &NewItem) -> Option<&'static str> {
+    let masters = || item.files.iter().filter(|file| file.content.is_none());
+    if is_paper(&item.key) || masters().all(|file| file.size == 0) {
+        return None;
+    }
+    if item.kind != "document" || masters().count() > 1 {
+        return Some("several-files");
+    }
+    quoted(item).is_none().then_some("no-md5")
+}
+
 /// Whether what the ledger knows of an item settles that it is filed although another asset has
 /// its content: it is, or it is on its way by a person's word.
 pub(in crate::flows) fn is_settled(known: &Item, item: &NewItem) -> bool {
@@ -99,6 +113,18 @@ mod tests {
         };
         let one = item("a/1", "document", vec![file(7, Some("m")), sidecar]);
         assert_eq!(quoted(&one), Some(("m", 7)));
+        assert_eq!(uncompared(&one), None);
+        for (item, why) in [
+            (item("a/1", "document", vec![file(7, None)]), Some("no-md5")),
+            (
+                item("a/1", "folder", vec![file(7, Some("m"))]),
+                Some("several-files"),
+            ),
+            (item("a/1", "document", vec![file(0, None)]), None),
+            (item("paper/a/1", "document", vec![file(7, None)]), None),
+        ] {
+            assert_eq!(uncompared(&item), why, "{item:?}");
+        }
         for none in [
             item("a/1", "document", vec![file(7, None)]),
             item("a/1", "document", vec![file(0, Some("m"))]),

@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_freeze_stands_until_it_is_lifted_and_both_are_in_the_journal() {
-        let place = tempfile::tempdir().unwrap();
+        let place = crate::ledger::tests::directory();
         let path = place.path().join("ledger.db");
         let ledger = Ledger::open(&path, "test").unwrap();
         assert_eq!(of(&ledger).await.unwrap(), None);

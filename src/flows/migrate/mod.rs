@@ -120,13 +120,42 @@ pub fn found_of_ids(
         .boxed()
 }
 
+/// Reads a list to its end without asking anybody: what is wrong with it is said before anything
+/// else. Searches have nothing to read.
+///
+/// # Errors
+///
+/// As [`assets`] of the list.
+pub fn check_list(library: &Library) -> Result<(), Error> {
+    match library {
+        Library::SavedSearch(_) | Library::Query(_) => Ok(()),
+        Library::Ids(path) => check_ids(path, None),
+        Library::Csv(path, column) => check_ids(path, Some(column)),
+    }
+}
+
+fn check_ids(path: &Path, column: Option<&str>) -> Result<(), Error> {
+    for id in Ids::open(path, column)? {
+        id?;
+    }
+    Ok(())
+}
+
+/// The columns of a table for people; a file that is no table has its own idea of a column.
+pub(in crate::flows) fn columns(headers: &csv::StringRecord) -> String {
+    const MOST: usize = 300;
+    let all = headers.iter().collect::<Vec<_>>().join(", ");
+    match all.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{} …", &all[..at]),
+        None => all,
+    }
+}
+
 fn ids_of_list(
     path: &Path,
     column: Option<&str>,
 ) -> Result<BoxStream<'static, Result<AssetId, Error>>, Error> {
-    for id in Ids::open(path, column)? {
-        id?;
-    }
+    check_ids(path, column)?;
     Ok(stream::iter(Ids::open(path, column)?).boxed())
 }
 
@@ -181,7 +210,7 @@ impl<R: Read> Ids<R> {
                 names
                     .position(|header| header.trim_start_matches('\u{feff}') == column)
                     .ok_or_else(|| {
-                        let found = headers.iter().collect::<Vec<_>>().join(", ");
+                        let found = columns(headers);
                         wrong(format!("has no column {column:?}; its columns are: {found}. Name one with --id-column"))
                     })?
             }

@@ -368,6 +368,7 @@ impl Inner {
             names_changed: 0,
             filed_as: None,
             duplicate_of: None,
+            uncompared: intake::uncompared(item).map(str::to_owned),
             node: None,
             version: None,
             segments: 0,

@@ -157,6 +157,9 @@ pub struct Version {
     /// quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<String>,
+    /// Why its content is compared with no other's: `no-md5` or `several-files`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncompared: Option<String>,
     /// Documents that its files too large for one would become.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub segments: u64,

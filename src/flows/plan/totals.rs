@@ -68,6 +68,10 @@ pub struct Totals {
     pub duplicates: u64,
     /// Their bytes.
     pub duplicate_bytes: ByteCount,
+    /// Versions that would move and are not compared, because their source quotes no MD5.
+    pub uncompared_without_md5: u64,
+    /// Versions that would move and are not compared, because they have several files.
+    pub uncompared_of_several_files: u64,
     /// Versions with files that have to be split.
     pub split: u64,
     /// The documents these become.
@@ -131,6 +135,11 @@ impl Totals {
             }
             if !version.action.moves() {
                 continue;
+            }
+            match version.uncompared.as_deref() {
+                Some("no-md5") => self.uncompared_without_md5 += 1,
+                Some(_) => self.uncompared_of_several_files += 1,
+                None => {}
             }
             self.bytes += version.bytes;
             self.files += version.files;

@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn licences_are_found_by_their_last_day_and_a_new_day_replaces_the_old_one() {
-        let place = tempfile::tempdir().unwrap();
+        let place = crate::ledger::tests::directory();
         let path = place.path().join("ledger.db");
         let ledger = Ledger::open(&path, "test").unwrap();
         let set = async |asset: &str, ends: Option<&str>| {

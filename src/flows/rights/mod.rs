@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_ledger_that_is_not_there_yet_knows_nothing() {
-        let place = tempfile::tempdir().unwrap();
+        let place = crate::ledger::tests::directory();
         let filed = Filed::new(place.path().join("none.db"));
         assert!(filed.item("paper/x").unwrap().is_none());
     }

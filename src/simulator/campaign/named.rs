@@ -48,7 +48,7 @@ const FRAMES: &[Clip] = &[
     ),
 ];
 
-/// A campaign by name: `small`, `faulty`, `names`, `one`, `one:10 GiB`, `library:1000000` or
+/// A campaign by name: `small`, `faulty`, `names`, `edits`, `one`, `one:10 GiB`, `library:1000000` or
 /// `library:1000:64 KiB`. None when there is no such campaign.
 pub fn named(name: &str) -> Option<Campaign> {
     let mut parts = name.split(':');

@@ -6,8 +6,8 @@ use super::*;
 
 /// Sizes that go in from memory, as one body and in parts.
 const SMALL: u64 = 1000;
-const BODY: u64 = 2 * MIB;
-const PARTS: u64 = 3 * MIB + 5;
+const BODY: u64 = MIB + 1;
+const PARTS: u64 = 2 * MIB + 5;
 
 fn rig() -> Rig {
     let mut rig = Rig::new(MIB);
@@ -158,7 +158,7 @@ async fn a_ledger_that_fails_at_any_commit_or_is_put_back_to_it_makes_no_second_
         let ledger = rig.ledger();
         ledger.fail_after(commits);
         let whole = drive(&rig, &ledger).await;
-        let backup = tempfile::tempdir().unwrap();
+        let backup = crate::ledger::tests::directory();
         copy_ledger(rig.dir.path(), backup.path(), &["", "-wal"]);
         drop(ledger);
 
@@ -203,7 +203,7 @@ async fn a_lost_ledger_never_takes_old_content_for_new_content_of_the_same_size(
     for size in [SMALL, BODY, PARTS] {
         let mut rig = rig();
         check_states(&rig.run(vec![item("a.mov", 1, size)]).await, &["done"]);
-        rig.dir = tempfile::tempdir().unwrap();
+        rig.dir = crate::ledger::tests::directory();
         check_states(&rig.run(vec![item("a.mov", 2, size)]).await, &["done"]);
         let target = rig.destination.list(TARGET);
         assert_eq!(target.len(), 1);

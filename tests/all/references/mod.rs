@@ -152,7 +152,7 @@ impl Desk {
         let died = self
             .systems
             .place
-            .bare()
+            .killable()
             .args(["references", "--json"])
             .env("LONGHAUL_CRASH", place)
             .stdin(Stdio::null())
@@ -556,7 +556,7 @@ fn killed_at_random_moments_no_link_is_there_twice() {
         let mut child = desk
             .systems
             .place
-            .bare()
+            .killable()
             .args(["references", "--json"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())

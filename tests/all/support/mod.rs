@@ -11,6 +11,20 @@ use serde_json::Value;
 
 pub(crate) use systems::{Extra, Systems, items, of_type, replace};
 
+/// An empty directory, in memory where the system has room there: ledgers sync every record, and a
+/// process that is killed loses nothing that it wrote to either.
+pub(crate) fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let room = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail * found.f_frsize);
+    match room > 2 << 30 {
+        true => tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()),
+        false => tempfile::tempdir(),
+    }
+    .expect("a temporary directory")
+}
+
+const CALLS: &str = "LONGHAUL_ICONIK_CALLS_PER_SECOND";
+
 /// A directory of its own that `longhaul` runs in.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
@@ -19,8 +33,7 @@ pub(crate) struct Place {
 impl Place {
     /// An empty directory.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir }
+        Self { dir: directory() }
     }
 
     /// The directory.
@@ -49,11 +62,24 @@ impl Place {
         let program = std::env::var_os("LONGHAUL_UNDER_TEST");
         let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_longhaul").into());
         let mut command = std::process::Command::new(program);
-        command.env_clear().env("HOME", self.path());
+        command
+            .env_clear()
+            .env("HOME", self.path())
+            // What a system refuses is refused again at once; nothing is learned by waiting.
+            .env("LONGHAUL_NETWORK_RETRY_WAIT", "40 ms")
+            // The simulated iconik sets no limit; `killable` is for those who must not be too quick.
+            .env(CALLS, "1000");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
         command.current_dir(self.path());
+        command
+    }
+
+    /// The same, asking iconik as often as by default: still at work when the test kills it.
+    pub(crate) fn killable(&self) -> std::process::Command {
+        let mut command = self.bare();
+        command.env_remove(CALLS);
         command
     }
 }

@@ -39,7 +39,8 @@ impl Systems {
     }
 
     /// Starts both systems; the settings are the simulators' own and `extra`.
-    pub(crate) fn with(options: Options, extra: Extra<'_>) -> Self {
+    pub(crate) fn with(mut options: Options, extra: Extra<'_>) -> Self {
+        options.quirks.calls_per_second = None;
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let simulator = runtime
             .block_on(Simulator::start(options))
@@ -90,7 +91,7 @@ impl Systems {
     pub(crate) fn kill_after(&self, patience: Duration, arguments: &[&str]) {
         let mut child = self
             .place
-            .bare()
+            .killable()
             .args(arguments)
             .arg("--json")
             .stdin(Stdio::null())
