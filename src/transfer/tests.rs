@@ -39,6 +39,18 @@ impl Rig {
         }
     }
 
+    /// A destination whose sessions take no more than 16 MiB.
+    fn narrow(part_size: u64) -> Self {
+        let window = Window {
+            max: 16 * MIB,
+            ..WINDOW
+        };
+        Self {
+            destination: Arc::new(MemoryDestination::new(part_size, Some(window))),
+            ..Self::new(part_size)
+        }
+    }
+
     fn ledger(&self) -> Ledger {
         // Tasks of an engine that was dropped midway let go of the last one soon.
         for _ in 0..1000 {
@@ -183,16 +195,16 @@ async fn every_size_goes_in_by_its_way_and_reads_back() {
 async fn part_sizes_above_and_below_the_budget_all_work() {
     for (part_size, memory) in [
         (MIB, 4 * MIB),
-        (8 * MIB + 17, 12 * MIB),
-        (8 * MIB + 17, 64 * MIB),
-        (40 * MIB, 16 * MIB),
-        (100 * MIB, 8 * MIB),
+        (4 * MIB + 17, 6 * MIB),
+        (4 * MIB + 17, 32 * MIB),
+        (20 * MIB, 8 * MIB),
+        (50 * MIB, 8 * MIB),
     ] {
         let mut rig = Rig::new(part_size);
         rig.config.memory = memory;
-        let items = rig.run(vec![item("a.mov", 5, 41 * MIB + 1)]).await;
+        let items = rig.run(vec![item("a.mov", 5, 21 * MIB + 1)]).await;
         check_states(&items, &["done"]);
-        rig.check_filed("a.mov", 5, 41 * MIB + 1);
+        rig.check_filed("a.mov", 5, 21 * MIB + 1);
     }
 }
 
@@ -567,13 +579,13 @@ async fn many_files_of_one_item_appear_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_above_the_window_is_refused_or_split_and_joined() {
-    let size = 150 * MIB + 5;
-    let rig = Rig::new(8 * MIB);
+    let size = 37 * MIB + 5;
+    let rig = Rig::narrow(2 * MIB);
     let items = rig.run(vec![item("big.mov", 7, size)]).await;
     check_states(&items, &["parked"]);
     assert!(items[0].message.as_deref().unwrap().contains("max_size"));
 
-    let mut rig = Rig::new(8 * MIB);
+    let mut rig = Rig::narrow(2 * MIB);
     rig.config.oversize = Oversize::Split;
     let mut big = item("big.mov", 7, size);
     big.files.push(NewFile {
@@ -604,10 +616,10 @@ async fn a_master_above_the_window_is_refused_or_split_and_joined() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_md5_that_the_source_quotes_is_compared_over_all_segments() {
-    let size = 70 * MIB + 5;
+    let size = 17 * MIB + 5;
     let right: [u8; 16] = Md5::digest(content(7, ByteRange::new(0, size))).into();
     for (quoted, state) in [(right, "done"), ([1; 16], "parked")] {
-        let mut rig = Rig::new(8 * MIB);
+        let mut rig = Rig::narrow(2 * MIB);
         rig.config.oversize = Oversize::Split;
         *rig.source.md5.lock().unwrap() = Some(crate::types::Md5Digest(quoted));
         let items = rig.run(vec![item("big.mov", 7, size)]).await;
