@@ -104,7 +104,7 @@ impl Bucket {
             if first > have {
                 return wrong("Bytes are missing before the Content-Range.");
             }
-            if last + 1 != total && len % STEP != 0 {
+            if last + 1 != total && !len.is_multiple_of(STEP) {
                 return wrong("Chunks are multiples of 256 KiB.");
             }
             // What is there already is passed over.

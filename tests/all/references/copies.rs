@@ -371,7 +371,7 @@ fn a_session_goes_on_where_the_store_says_after_every_disturbance() {
     faults.add(put(refuse(false), 2));
     faults.add(put(refuse(true), 5));
     desk.systems.must(&["references"]);
-    assert_eq!(desk.contents(&desk.copies()[0]), [content.clone()]);
+    assert_eq!(desk.contents(&desk.copies()[0]), [content]);
     assert_eq!(asked(&desk, "POST"), 1, "one session is enough");
     no_secrets(&desk);
     desk.quiet(0);
