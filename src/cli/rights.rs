@@ -281,14 +281,18 @@ fn licensing(settings: &Resolved) -> anyhow::Result<std::sync::Arc<Licensing>> {
 
 /// The rights sidecar that was filed last for an asset.
 fn filed(settings: &Resolved, asset: &AssetId) -> anyhow::Result<Policy> {
-    const MOST_VERSIONS: usize = 1_000;
     const FILES: usize = 10_000;
     let reader = connect::existing_ledger(settings)?;
-    let items = reader.items_below(&format!("{asset}/"), MOST_VERSIONS)?;
-    for item in items.iter().rev() {
+    // Versions become items in their own order: the newest has the highest number.
+    let mut items = Vec::new();
+    reader.each_item_below(&format!("{asset}/"), |item| {
+        items.push((item.id, item.files));
+    })?;
+    items.sort_unstable();
+    for (item, files) in items.into_iter().rev() {
         // Sidecars come behind the files of a master, however many these are.
-        let from = item.files.saturating_sub(FILES as u64);
-        for file in reader.files(item.id, from, FILES)? {
+        let from = files.saturating_sub(FILES as u64);
+        for file in reader.files(item, from, FILES)? {
             if Role::from_name(&file.role) == Some(Role::Rights)
                 && let (Some(content), Some(_)) = (&file.content, file.node)
             {

@@ -525,7 +525,7 @@ fn reconcile_compares_everything_that_the_server_has() {
     let systems = start("");
     let settings = records(
         &systems,
-        "security = { field = \"rights_status\", values = { cleared = { level = 20, markings = [] } } }",
+        "security = { field = \"rights_status\", values = { CLEARED = { level = 20, markings = [] } } }",
     );
     systems.configure(Extra {
         sections: &settings,

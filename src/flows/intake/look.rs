@@ -1,6 +1,6 @@
 //! One asset: its versions as items, or why it is left out.
 
-use super::item::{incomplete, item, marker, master_bytes, missing, refused};
+use super::item::{incomplete, item, marker, master_bytes, missing, refused, without_papers};
 use super::papers::{self, Gathered};
 use super::{Intake, MISSING};
 use crate::flows::plan::Decision;
@@ -172,7 +172,7 @@ async fn examine(
             }
         }
         if !gathered.missing.is_empty() {
-            let item = incomplete(item, &gathered.missing);
+            let item = without_papers(item, &gathered.missing);
             looked.items.push((item, Some(master)));
             continue;
         }
