@@ -9,7 +9,7 @@ use super::shown;
 use crate::flows::plan::Words;
 use crate::ledger::{self, Item, Reader};
 
-/// The name under which each asset's last day is remembered.
+/// The name under which the last days of each asset's licences are remembered.
 pub(super) const RIGHTS: &str = "rights";
 
 /// The reason of items that are held for a required paper.
@@ -42,7 +42,7 @@ pub struct Record {
     pub papers: u64,
     /// The required papers that it is held for, in words.
     pub papers_missing: Option<String>,
-    /// The last day of its licence.
+    /// The last day of its licence; of several each with its name, separated by semicolons.
     pub licence_ends: Option<String>,
 }
 
@@ -64,12 +64,15 @@ impl Record {
             own.papers_missing = item.message.as_deref().map(shown);
         }
         if rights {
-            let facts = reader.remembered(RIGHTS, asset)?;
-            let known: Value = facts
-                .first()
-                .and_then(|fact| serde_json::from_str(&fact.data).ok())
-                .unwrap_or_default();
-            own.licence_ends = known["ends"].as_str().map(str::to_owned);
+            let mut ends = Vec::new();
+            for fact in reader.remembered(RIGHTS, asset)? {
+                let known: Value = serde_json::from_str(&fact.data).unwrap_or_default();
+                if let Some(day) = known["ends"].as_str() {
+                    let licence = shown(&fact.field);
+                    ends.push(format!("{licence} {day}").trim().to_owned());
+                }
+            }
+            own.licence_ends = (!ends.is_empty()).then(|| ends.join("; "));
         }
         Ok(own)
     }

@@ -330,7 +330,10 @@ fn records(lines: &mut Vec<String>, records: &Records) {
             records.papers_filed,
             "are documents already, counted with each version that they prove",
         ),
-        (records.papers_to_file, "are filed first, each once"),
+        (
+            records.papers_to_file,
+            "are filed first, counted with each master that needs them",
+        ),
     ];
     for (count, text) in papers.into_iter().filter(|(count, _)| *count > 0) {
         lines.push(format!("    {count:>8} papers {text}"));

@@ -253,7 +253,7 @@ async fn record(
             }
         }
         for (asset, title, ends) in last_days {
-            let (with, new) = ending::remember(ledger, change, &asset, &title, ends).await?;
+            let (with, new) = ending::remember(ledger, change, &asset, &title, &ends).await?;
             change = with;
             notes += u64::from(new);
         }
