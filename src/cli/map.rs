@@ -28,9 +28,6 @@ pub(crate) struct Test {
     asset: String,
 }
 
-/// Versions of one asset that are looked through.
-const MOST_VERSIONS: usize = 1_000;
-
 pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     let Command::Test(arguments) = command;
     let settings = context.settings(Vec::new())?;
@@ -170,8 +167,14 @@ fn filed(path: &std::path::Path, asset: &AssetId) -> anyhow::Result<Option<NodeI
         return Ok(None);
     }
     let reader = Reader::open(path)?;
-    let items = reader.items_below(&format!("{asset}/"), MOST_VERSIONS)?;
-    Ok(items.iter().rev().find_map(|item| item.node))
+    // Versions become items in their own order.
+    let mut newest = None;
+    reader.each_item_below(&format!("{asset}/"), |item| {
+        if let Some(node) = item.node {
+            newest = newest.max(Some((item.id, node)));
+        }
+    })?;
+    Ok(newest.map(|(_, node)| node))
 }
 
 fn shown(values: &[Value]) -> String {

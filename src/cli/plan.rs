@@ -23,7 +23,7 @@ use super::{Context, archive, connect, migrate, publish, signals};
 use crate::flows::plan::probe::{Chosen, probe};
 use crate::flows::plan::saved::{FORMAT, Header, Writing};
 use crate::flows::plan::{
-    Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version,
+    Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version, Words,
 };
 use crate::flows::{self, Systems, Wanted};
 use crate::ledger::Reader;
@@ -367,33 +367,35 @@ fn moves(version: &Version) -> String {
     text
 }
 
-/// Everything about one asset.
-/// A record in a line for people.
-fn record_in_words(record: &serde_json::Value) -> String {
-    let texts = |value: &serde_json::Value| -> Vec<String> {
-        let values = value.as_array().into_iter().flatten();
-        values
-            .filter_map(|text| text.as_str().map(str::to_owned))
-            .collect()
-    };
-    let values: usize = record["categories"]
-        .as_object()
-        .into_iter()
-        .flat_map(|categories| categories.values())
-        .filter_map(serde_json::Value::as_object)
-        .map(serde_json::Map::len)
-        .sum();
-    let rights = if record["rights"].is_null() {
-        "the folder's rights"
-    } else {
-        "rights of its own"
-    };
-    format!(
-        "as a record at /{}, with {values} category values and {rights}",
-        texts(&record["folders"]).join("/")
-    )
+/// A record in lines for people.
+fn record_in_words(record: &Value) -> Vec<String> {
+    let words = Words::of(record);
+    let place = words.place.as_deref().unwrap_or("the target folder");
+    let mut lines = vec![format!(
+        "as a record in {place}, with {} category values",
+        words.values
+    )];
+    if let Some(class) = words.class {
+        lines.push(format!("records classification {class}"));
+    }
+    if !words.classifications.is_empty() {
+        let classes: Vec<String> = words.classifications.iter().map(i64::to_string).collect();
+        lines.push(format!("classification {}", classes.join(", ")));
+    }
+    if !words.marks.is_empty() {
+        lines.push(words.marks.join(", "));
+    }
+    lines.push(words.access.map_or_else(
+        || "the folder's permissions".to_owned(),
+        |access| format!("permissions of its own: {access}"),
+    ));
+    if words.papers > 0 {
+        lines.push(format!("{} papers prove its rights", words.papers));
+    }
+    lines
 }
 
+/// Everything about one asset.
 async fn explain(
     context: &Context,
     selection: &Selection,
@@ -472,8 +474,15 @@ async fn explain(
                 systems.target
             ));
         }
-        if let Some(record) = &version.record {
-            output.say(format!("    {}", record_in_words(record)));
+        for line in version
+            .record
+            .as_ref()
+            .map_or_else(Vec::new, record_in_words)
+        {
+            output.say(format!("    {line}"));
+        }
+        if let Some(rights) = &version.rights {
+            output.say(format!("    rights: {rights}"));
         }
         for file in files.iter().filter(|file| file.key == version.key) {
             let dir = match file.dir.as_str() {

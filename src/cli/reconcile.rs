@@ -8,6 +8,7 @@ use super::exit::{Ended, Exit};
 use super::output::{BAD, DIM, GOOD, WARN, styled};
 use super::select::Selection;
 use super::{Context, connect};
+use crate::content_server::Area;
 use crate::flows::intake::Intake;
 use crate::flows::reconcile::{Class, Comparison, Finding, Sample, at_most};
 use crate::ledger::{Change, Entry, Ledger};
@@ -19,7 +20,8 @@ use crate::types::{ItemId, Marker, RunId, display_bytes};
 /// Each item is equal, missing, extra, differs, changed-since (at the source), held or excluded. A
 /// difference ends it with 65. In full it enumerates the run's selection again and looks for documents
 /// in the target folder that the ledger does not know; a sample looks at items alone and says how sure
-/// that makes. With --staging it looks after the staging folder instead: what is on its way, what a late
+/// that makes. What was filed of a record and the server does not have (any more), such as records
+/// management, is said once and everything else is compared. With --staging it looks after the staging folder instead: what is on its way, what a late
 /// request left behind, what another ledger's run owns. A twin of something that is already published is
 /// set aside under another name; nothing is ever deleted.
 ///
@@ -89,10 +91,14 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         read: arguments.level == "read-back",
     };
     let mut counts: BTreeMap<Class, (u64, u64)> = BTreeMap::new();
+    let mut not_compared: BTreeMap<Area, u64> = BTreeMap::new();
     let mut each = |finding: Finding| {
         let (items, bytes) = counts.entry(finding.class).or_default();
         *items += 1;
         *bytes += finding.bytes;
+        for area in &finding.not_compared {
+            *not_compared.entry(*area).or_default() += 1;
+        }
         if let Ok(facts) = serde_json::to_value(&finding) {
             output.event("reconciled_item", facts);
         }
@@ -146,7 +152,7 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         .collect();
     output.event(
         "reconciliation",
-        json!({"run": run.id, "level": arguments.level, "looked_at": looked_at, "differences": differences, "classes": classes, "sample": confidence}),
+        json!({"run": run.id, "level": arguments.level, "looked_at": looked_at, "differences": differences, "classes": classes, "not_compared": not_compared, "sample": confidence}),
     );
     output.say(styled(
         if differences == 0 { GOOD } else { BAD },
@@ -157,6 +163,15 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
             "  {items:>6} {} ({})",
             class.as_str(),
             display_bytes(*bytes)
+        ));
+    }
+    for (area, items) in &not_compared {
+        output.say(styled(
+            WARN,
+            format!(
+                "not compared: {}, which this server does not have; {items} were filed with them",
+                area.as_str()
+            ),
         ));
     }
     if let Some((seed, all)) = sampled {

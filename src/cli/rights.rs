@@ -89,11 +89,11 @@ async fn test(context: &Context, settings: &Resolved, arguments: Test) -> anyhow
         let systems = &connected.systems;
         let asset = systems.iconik.asset(&id).await?;
         let metadata = systems.iconik.metadata_of(&asset, None).await?;
-        let (terms, problems) = licensing.read(&metadata);
+        let (licences, problems) = licensing.read(&metadata);
         let version = asset.current_version().map(|version| version.id.clone());
         let version = version.ok_or_else(|| Ended::usage("the asset has no version"))?;
         let (domain, instance) = (&systems.domain, &systems.instance);
-        let policy = rights::policy(domain, instance, &id, &version, &terms, &[]);
+        let policy = rights::policy(domain, instance, &id, &version, &licences, &[]);
         (policy, problems)
     };
     let mut answer = policy.allows(&wanted);
@@ -140,14 +140,14 @@ async fn show(context: &Context, settings: &Resolved, arguments: Show) -> anyhow
     let asset: Asset = systems.iconik.asset(&AssetId(arguments.asset)).await?;
     let metadata = systems.iconik.metadata_of(&asset, None).await?;
     let source = values_of(&metadata);
-    let (terms, mut problems) = licensing.read(&metadata);
+    let (licences, mut problems) = licensing.read(&metadata);
     let value = |field: &str| word_of(&asset, source.get(field), field);
     let found = Box::pin(licensing.find(systems, &asset, &source, value)).await?;
     problems.extend(found.problems);
     let version = asset.current_version().map(|version| version.id.clone());
     let version = version.ok_or_else(|| Ended::usage("the asset has no version"))?;
     let (domain, instance) = (&systems.domain, &systems.instance);
-    let policy = rights::policy(domain, instance, &asset.id, &version, &terms, &[]);
+    let policy = rights::policy(domain, instance, &asset.id, &version, &licences, &[]);
     let output = &context.output;
     let papers: Vec<_> = found
         .papers
@@ -164,15 +164,18 @@ async fn show(context: &Context, settings: &Resolved, arguments: Show) -> anyhow
         "rights",
         json!({
             "asset": asset.id, "title": asset.title, "ends": policy.ends(),
-            "status": terms.status.map(crate::sidecar::rights::Status::as_str),
+            "licences": policy.licences().into_iter().map(|(name, ends)| json!({"name": name, "ends": ends})).collect::<Vec<_>>(),
+            "status": policy.status.map(crate::sidecar::rights::Status::as_str),
             "permissions": words(&policy.permissions), "prohibitions": words(&policy.prohibitions),
             "papers": papers, "problems": problems,
         }),
     );
     output.say(styled(BOLD, &asset.title));
     for rule in &policy.permissions {
+        let licence = rule.licence.as_ref();
+        let licence = licence.map_or_else(String::new, |name| format!("{name}: "));
         output.say(format!(
-            "  {} {}",
+            "  {} {licence}{}",
             styled(GOOD, "may be used:"),
             rule.words()
         ));
@@ -226,8 +229,10 @@ fn expiring(context: &Context, settings: &Resolved, arguments: &Expiring) -> any
             "rights_ending",
             serde_json::to_value(&one).unwrap_or_default(),
         );
+        let licence = one.licence.as_ref();
+        let licence = licence.map_or_else(String::new, |name| format!("  licence {name}"));
         output.say(format!(
-            "{}  {}  {}",
+            "{}  {}{licence}  {}",
             styled(WARN, one.ends),
             styled(BOLD, &one.title),
             styled(DIM, &one.asset)
@@ -281,14 +286,18 @@ fn licensing(settings: &Resolved) -> anyhow::Result<std::sync::Arc<Licensing>> {
 
 /// The rights sidecar that was filed last for an asset.
 fn filed(settings: &Resolved, asset: &AssetId) -> anyhow::Result<Policy> {
-    const MOST_VERSIONS: usize = 1_000;
     const FILES: usize = 10_000;
     let reader = connect::existing_ledger(settings)?;
-    let items = reader.items_below(&format!("{asset}/"), MOST_VERSIONS)?;
-    for item in items.iter().rev() {
+    // Versions become items in their own order: the newest has the highest number.
+    let mut items = Vec::new();
+    reader.each_item_below(&format!("{asset}/"), |item| {
+        items.push((item.id, item.files));
+    })?;
+    items.sort_unstable();
+    for (item, files) in items.into_iter().rev() {
         // Sidecars come behind the files of a master, however many these are.
-        let from = item.files.saturating_sub(FILES as u64);
-        for file in reader.files(item.id, from, FILES)? {
+        let from = files.saturating_sub(FILES as u64);
+        for file in reader.files(item, from, FILES)? {
             if Role::from_name(&file.role) == Some(Role::Rights)
                 && let (Some(content), Some(_)) = (&file.content, file.node)
             {

@@ -76,7 +76,7 @@ pub use categories::{AttributeDefinition, Category, CategoryValues};
 pub use changes::Changed;
 pub use cross_references::CrossReference;
 pub use documents::{Complete, Listed, ListedPage};
-pub use filing::{Filing, Marks, Rights, WorkspacePlace};
+pub use filing::{Area, Compared, Filing, Marks, Rights, WorkspacePlace};
 pub use folders::Container;
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, NameRules, fold, map_name};

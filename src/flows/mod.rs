@@ -29,6 +29,7 @@ pub mod intake;
 pub mod lifecycle;
 pub mod metadata;
 pub mod migrate;
+mod own;
 pub mod package;
 pub mod plan;
 pub mod probe;

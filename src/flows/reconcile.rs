@@ -6,7 +6,7 @@
 //! bytes of each item and 16 of each filed version. A sample looks at items alone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use super::intake::{self, Intake};
 use super::package::retire;
 use super::{Enumerate, Error, Systems, Wanted};
+use crate::content_server::{Area, Compared};
 use crate::ledger::{File, Item, NewItem, Reader};
 use crate::pace::Pace;
 use crate::transfer::{Record, read_back};
@@ -88,6 +89,10 @@ pub struct Finding {
     pub bytes: ByteCount,
     /// What exactly.
     pub detail: String,
+    /// What was filed of its record and could not be compared, because the server does not have
+    /// it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_compared: BTreeSet<Area>,
 }
 
 /// A sample of items.
@@ -260,6 +265,7 @@ impl<'a> Looked<'a> {
                 node: None,
                 bytes: 0,
                 detail: format!("{why}: {detail}"),
+                not_compared: BTreeSet::new(),
             });
         }
         for (new, _) in looked.items {
@@ -274,6 +280,7 @@ impl<'a> Looked<'a> {
                     node: None,
                     detail: "new at the source, not in the ledger; the same run again files it"
                         .into(),
+                    not_compared: BTreeSet::new(),
                 }),
             }
         }
@@ -330,6 +337,7 @@ impl<'a> Looked<'a> {
             node: item.node,
             bytes: item.bytes,
             detail: String::new(),
+            not_compared: BTreeSet::new(),
         };
         let message = item.message.as_deref().unwrap_or("no reason recorded");
         match item.state.as_str() {
@@ -359,8 +367,15 @@ impl<'a> Looked<'a> {
             (finding.class, finding.detail) = (class, detail);
             return Ok(finding);
         }
-        if let Some(detail) = self.record(item).await? {
-            (finding.class, finding.detail) = (Class::Differs, detail);
+        let Compared {
+            differences,
+            unsupported,
+        } = self.record(item).await?;
+        finding.not_compared = unsupported;
+        if !differences.is_empty() {
+            let node = item.node.unwrap_or(NodeId(0));
+            finding.class = Class::Differs;
+            finding.detail = format!("node {node}: {}", differences.join("; "));
             return Ok(finding);
         }
         let changed = match now {
@@ -392,24 +407,21 @@ impl<'a> Looked<'a> {
 
     /// What of an item's record is not as it was filed: place, values, rights, marks, papers, and
     /// place and rights of the sidecars beside it.
-    async fn record(&self, item: &Item) -> Result<Option<String>, Error> {
+    async fn record(&self, item: &Item) -> Result<Compared, Error> {
         let (Some(node), Some(record)) = (item.node, &item.record) else {
-            return Ok(None);
+            return Ok(Compared::default());
         };
         // A later version of the same document has made another record of it since.
         let is_latest = item.version.map(|version| version.0) >= self.highest(node);
         if !is_latest {
-            return Ok(None);
+            return Ok(Compared::default());
         }
         let filing = serde_json::from_str::<Record>(record)
             .and_then(|record| serde_json::from_value(record.filing))
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
-        let found = server
-            .filing_differences(node, &companions, &filing)
-            .await?;
-        Ok((!found.is_empty()).then(|| format!("node {node}: {}", found.join("; "))))
+        Ok(server.compare_filing(node, &companions, &filing).await?)
     }
 
     /// The documents beside an item's own; what lies inside a folder is in the folder's care.
@@ -543,6 +555,7 @@ impl<'a> Looked<'a> {
                         detail: format!(
                             "a document in folder {folder} that the ledger does not know"
                         ),
+                        not_compared: BTreeSet::new(),
                     });
                 }
             }

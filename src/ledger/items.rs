@@ -26,8 +26,8 @@ pub const STOPPED: [&str; 6] = [
     "waiting",
 ];
 
-/// The reason of items that are held until their source has what they lack.
-const INCOMPLETE: &str = "incomplete";
+/// The reasons of items that are held until their source has what they lack.
+const INCOMPLETE: [&str; 2] = ["incomplete", "paper-missing"];
 /// The reason of items that are held because another asset has their content.
 const DUPLICATE: &str = "duplicate";
 /// What the fingerprints of items begin with that are only there to say why.
@@ -78,7 +78,11 @@ impl Known {
 
     /// Whether it is held for what its source lacks.
     fn is_incomplete(&self) -> bool {
-        self.state == "held" && self.reason.as_deref() == Some(INCOMPLETE)
+        self.state == "held"
+            && self
+                .reason
+                .as_deref()
+                .is_some_and(|reason| INCOMPLETE.contains(&reason))
     }
 
     /// Whether it waits for a person's word because another asset has its content.
@@ -348,7 +352,7 @@ pub(super) fn is_same_content(conn: &Connection, id: i64, item: &NewItem) -> Res
 /// Whether an item is only there to say what its source lacks.
 fn is_incomplete(item: &NewItem) -> bool {
     let refused = item.refused.as_ref();
-    refused.is_some_and(|(_, reason, _)| reason == INCOMPLETE)
+    refused.is_some_and(|(_, reason, _)| INCOMPLETE.contains(&reason.as_str()))
 }
 
 /// Holds what was filed before and lacks something now. What is known of its files stays: once it
@@ -555,7 +559,9 @@ fn kin(item: &NewItem) -> String {
 
 fn state_of(item: &NewItem) -> &'static str {
     match &item.refused {
-        Some((_, reason, _)) if reason == INCOMPLETE || reason == DUPLICATE => "held",
+        Some((_, reason, _)) if INCOMPLETE.contains(&reason.as_str()) || reason == DUPLICATE => {
+            "held"
+        }
         Some(_) => "parked",
         None => "planned",
     }

@@ -170,6 +170,25 @@ impl Reader {
         )
     }
 
+    /// Hands every item whose key begins with `prefix` to `each`, by key; a page of them is in
+    /// memory at once.
+    pub fn each_item_below(&self, prefix: &str, mut each: impl FnMut(Item)) -> Result<(), Error> {
+        const PAGE: usize = 500;
+        let mut after = String::new();
+        loop {
+            let items = self.items_below_after(prefix, &after, PAGE)?;
+            let Some(last) = items.last() else {
+                return Ok(());
+            };
+            after.clone_from(&last.key);
+            let is_last = items.len() < PAGE;
+            items.into_iter().for_each(&mut each);
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
     /// The nodes found to hold a version with one of these markers.
     pub fn adopted(&self, markers: &[String]) -> Result<Vec<NodeId>, Error> {
         adopted::nodes(&self.conn, markers)

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{Error, Row};
 
 /// The columns, by their names in JSON.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 29] = [
     "run",
     "item",
     "key",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 28] = [
     "marks",
     "access",
     "papers",
+    "papers_missing",
     "licence_ends",
 ];
 
@@ -87,6 +88,7 @@ impl<W: Write> Writer<W> {
             optional(&row.record.marks),
             optional(&row.record.access),
             row.record.papers.to_string(),
+            optional(&row.record.papers_missing),
             optional(&row.record.licence_ends),
         ])?;
         Ok(())

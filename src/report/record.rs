@@ -6,10 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::shown;
+use crate::flows::plan::Words;
 use crate::ledger::{self, Item, Reader};
 
-/// The name under which each asset's last day is remembered.
+/// The name under which the last days of each asset's licences are remembered.
 pub(super) const RIGHTS: &str = "rights";
+
+/// The reason of items that are held for a required paper.
+pub(super) const PAPER_MISSING: &str = "paper-missing";
 
 /// The kinds that a report counts, in order, and what they mean.
 pub(super) const KINDS: [(&str, &str); 8] = [
@@ -36,7 +40,9 @@ pub struct Record {
     pub access: Option<String>,
     /// Papers that prove its rights.
     pub papers: u64,
-    /// The last day of its licence.
+    /// The required papers that it is held for, in words.
+    pub papers_missing: Option<String>,
+    /// The last day of its licence; of several each with its name, separated by semicolons.
     pub licence_ends: Option<String>,
 }
 
@@ -54,53 +60,34 @@ impl Record {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         let mut own = Self::asked(&record["filing"]);
+        if item.state == "held" && item.reason.as_deref() == Some(PAPER_MISSING) {
+            own.papers_missing = item.message.as_deref().map(shown);
+        }
         if rights {
-            let facts = reader.remembered(RIGHTS, asset)?;
-            let known: Value = facts
-                .first()
-                .and_then(|fact| serde_json::from_str(&fact.data).ok())
-                .unwrap_or_default();
-            own.licence_ends = known["ends"].as_str().map(str::to_owned);
+            let mut ends = Vec::new();
+            for fact in reader.remembered(RIGHTS, asset)? {
+                let known: Value = serde_json::from_str(&fact.data).unwrap_or_default();
+                if let Some(day) = known["ends"].as_str() {
+                    let licence = shown(&fact.field);
+                    ends.push(format!("{licence} {day}").trim().to_owned());
+                }
+            }
+            own.licence_ends = (!ends.is_empty()).then(|| ends.join("; "));
         }
         Ok(own)
     }
 
     /// What was asked of the destination.
     fn asked(filing: &Value) -> Self {
-        let texts = |value: &Value| -> Vec<String> {
-            let all = value.as_array().into_iter().flatten();
-            let named = all
-                .filter_map(Value::as_str)
-                .filter(|text| !text.is_empty());
-            named.map(shown).collect()
-        };
-        let mut place: Vec<String> = Vec::new();
-        let workspace = &filing["workspace"];
-        if let Some(name) = workspace["name"].as_str() {
-            let kind = workspace["kind"].as_str().unwrap_or("workspace");
-            place.push(format!("{} {}", shown(kind), shown(name)));
-        }
-        place.extend(texts(&filing["folders"]));
-        let marks = &filing["marks"];
-        let mut said = Vec::new();
-        if marks["official"] == true {
-            said.push("official".to_owned());
-        }
-        if marks["finalise"] == true {
-            said.push("final".to_owned());
-        }
-        if let Some(level) = marks["clearance"].as_i64() {
-            said.push(format!("clearance {level}"));
-        }
-        let markings = texts(&marks["markings"]).into_iter();
-        said.extend(markings.map(|marking| format!("marking {marking}")));
-        let joined = |all: Vec<String>, between: &str| (!all.is_empty()).then(|| all.join(between));
+        let words = Words::of(filing);
+        let shown = |text: String| shown(&text);
         Self {
-            place: joined(place, " / "),
-            records_class: marks["records_class"].as_i64(),
-            marks: joined(said, ", "),
-            access: access(&filing["rights"]),
-            papers: marks["papers"].as_array().map_or(0, Vec::len) as u64,
+            place: words.place.map(shown),
+            records_class: words.class,
+            marks: (!words.marks.is_empty()).then(|| shown(words.marks.join(", "))),
+            access: words.access,
+            papers: words.papers,
+            papers_missing: None,
             licence_ends: None,
         }
     }
@@ -129,34 +116,6 @@ impl Record {
     }
 }
 
-/// Rights of its own in words; ids are those of Content Server.
-fn access(rights: &Value) -> Option<String> {
-    let names = |rights: &Value| {
-        let all = rights.as_array().into_iter().flatten();
-        all.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
-    };
-    let rights = rights.as_object()?;
-    let holder = |id: &str, what: &str| {
-        let id = rights.get(id)?.as_i64()?;
-        Some(format!("{what} {id}"))
-    };
-    let mut said: Vec<String> = [holder("owner", "owner"), holder("group", "group")]
-        .into_iter()
-        .flatten()
-        .collect();
-    let public = rights.get("public").map(&names).unwrap_or_default();
-    said.push(if public.is_empty() {
-        "public nothing".to_owned()
-    } else {
-        format!("public {public}")
-    });
-    let custom = rights.get("custom").and_then(Value::as_object);
-    for (id, rights) in custom.into_iter().flatten() {
-        said.push(format!("{id} {}", names(rights)));
-    }
-    Some(said.join("; "))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -164,27 +123,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_is_said_in_words() {
+    fn what_was_asked_has_every_kind_but_what_only_the_ledger_knows() {
         let record = Record::asked(&json!({
             "base": 1,
             "workspace": {"kind": "Campaign", "name": "BRANDX", "create": true},
-            "folders": ["emea", "final"],
             "rights": {"owner": 1000, "group": null, "public": [], "custom": {"2001": ["see", "modify"]}},
             "marks": {"records_class": 77, "official": true, "finalise": true, "clearance": 3,
                 "markings": ["EU"], "papers": [5, 6], "external": {}},
         }));
         let text = |text: &str| Some(text.to_owned());
-        assert_eq!(record.place, text("Campaign BRANDX / emea / final"));
-        assert_eq!(record.records_class, Some(77));
+        assert_eq!(record.place, text("Campaign BRANDX"));
         assert_eq!(
             record.marks,
             text("official, final, clearance 3, marking EU")
         );
-        assert_eq!(
-            record.access,
-            text("owner 1000; public nothing; 2001 see modify")
-        );
-        assert_eq!(record.papers, 2);
         let kinds: Vec<&str> = record.kinds().collect();
         assert_eq!(kinds.len(), KINDS.len() - 1, "{kinds:?}");
     }

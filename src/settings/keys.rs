@@ -394,6 +394,11 @@ pub const KEYS: &[Key] = &[
         "what words of those fields stand for: tables by the same names",
     ),
     structured(
+        "rights.licences",
+        "{ tv = { fields = { media = \"tv_media\", regions = \"tv_regions\", ends = \"tv_until\" } } }",
+        "several licences of one asset, by name, each with fields of its own beside those of `rights.fields`: { fields, rows }; with `rows = true` the first value of each field is one licence, the second the next",
+    ),
+    structured(
         "rights.papers",
         "{ release = { role = \"talent-release\", relation = \"RELEASE\", required = { field = \"talent\", values = [\"yes\"] } } }",
         "papers that prove it, by name: { role, relation | format | field | folder, files, required }; a master whose required papers are missing is held",

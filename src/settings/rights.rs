@@ -9,8 +9,8 @@ use super::sections::{Parsed, list, node, text, wrong, yes_or_no};
 use super::table::{Entries, named};
 use crate::flows::publish::Template;
 use crate::flows::rights::{PaperRule, PaperSource, Required};
-use crate::sidecar::rights::RightsFields;
 use crate::sidecar::rights::terms::Facet;
+use crate::sidecar::rights::{LicenceFields, RightsFields};
 
 /// `[rights]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
             Ok(words.into_iter().collect::<BTreeMap<_, _>>())
         })
     });
+    let licences = reader.optional("rights.licences", |raw| {
+        named(raw, "a table of licences by name", licence)
+    });
     let papers = reader.optional("rights.papers", |raw| {
         named(raw, "a table of kinds of papers by name", paper)
     });
@@ -51,6 +54,11 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
         fields: RightsFields {
             fields: fields?.unwrap_or_default(),
             words: words?.unwrap_or_default(),
+            licences: licences?
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(_, licence)| licence)
+                .collect(),
         },
         papers: papers?
             .unwrap_or_default()
@@ -73,6 +81,25 @@ fn by_facet<T>(raw: &Raw, parse: impl Fn(&Raw) -> Parsed<T>) -> Parsed<BTreeMap<
         }
     }
     entries.finish(|| Some(all))
+}
+
+fn licence(name: &str, raw: &Raw) -> Parsed<LicenceFields> {
+    let mut entries = Entries::of(raw, "a table { fields, rows }")?;
+    let fields = entries.needed("fields", |raw| {
+        let fields = by_facet(raw, text)?;
+        if fields.is_empty() {
+            return wrong("at least one field that is this licence's own", raw);
+        }
+        Ok(fields)
+    });
+    let rows = entries.optional("rows", yes_or_no);
+    entries.finish(|| {
+        Some(LicenceFields {
+            name: name.to_owned(),
+            fields: fields?,
+            rows: rows.unwrap_or_default(),
+        })
+    })
 }
 
 /// Roles that papers can have.
@@ -158,6 +185,7 @@ mod tests {
         let rights = read(
             "[rights]\nfields = { ends = \"expires_on\", regions = \"region\" }\n\
              words = { regions = { DACH = [\"DE\", \"AT\", \"CH\"], Austria = \"AT\" } }\n\
+             [rights.licences.tv]\nfields = { media = \"tv_media\", ends = \"tv_until\" }\nrows = true\n\
              [rights.papers.model]\nrole = \"talent-release\"\nrelation = \"RELEASE\"\n\
              required = { field = \"talent\", values = [\"yes\"] }\n\
              [rights.papers.deal]\nrole = \"licence\"\nfolder = 77\nfiles = \"*{campaign}*.pdf\"\nrequired = true\n",
@@ -166,6 +194,9 @@ mod tests {
         .rights;
         assert_eq!(rights.fields.fields[&Facet::Ends], "expires_on");
         assert_eq!(rights.fields.words[&Facet::Regions]["Austria"], ["AT"]);
+        let tv = &rights.fields.licences[0];
+        assert_eq!((tv.name.as_str(), tv.rows), ("tv", true));
+        assert_eq!(tv.fields[&Facet::Ends], "tv_until");
         assert_eq!(rights.papers_place, ["Rights papers"]);
         let deal = rights
             .papers
@@ -188,6 +219,11 @@ mod tests {
     fn slips_are_named_with_what_is_meant() {
         for (text, part) in [
             ("[rights]\nfields = { end = \"x\" }", "did you mean `ends`"),
+            (
+                "[rights.licences.tv]\nrows = true",
+                "lacks the entry `fields`",
+            ),
+            ("[rights.licences.tv]\nfields = {}", "at least one field"),
             (
                 "[rights.papers.a]\nrole = \"paper\"\nfield = \"x\"",
                 "one of licence, talent-release",

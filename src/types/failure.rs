@@ -198,6 +198,8 @@ pub enum Reason {
     Held,
     /// The source lacks what must be there: a required value, a paper, an approval.
     Incomplete,
+    /// A paper that proves the rights is required and not there.
+    PaperMissing,
     /// Another asset has the same content, and a person is to say whether it is filed as well.
     Duplicate,
     /// No space left at the destination.
@@ -235,6 +237,7 @@ impl Reason {
                 | Self::Locked
                 | Self::Held
                 | Self::Incomplete
+                | Self::PaperMissing
                 | Self::Duplicate
                 | Self::Full
                 | Self::TooLarge

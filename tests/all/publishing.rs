@@ -1,12 +1,13 @@
 //! `publish` and `map test`: final media become records with values, rights and a place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
 use longhaul::content_server::{ApplyTo, Grant, Holder, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
+use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
 use longhaul::transfer::Destination as _;
 use longhaul::types::{KIB, NodeId};
@@ -516,6 +517,63 @@ fn reconcile_looks_at_what_lies_beside_a_record_too() {
     systems.run(&["publish", &collection, "--again"]);
     let (_, lines) = systems.run(&["reconcile"]);
     assert_eq!(spot(&lines)["class"], "equal", "it is mended: {lines:#?}");
+    systems.stop();
+}
+
+#[test]
+fn reconcile_compares_everything_that_the_server_has() {
+    let systems = start("");
+    let settings = records(
+        &systems,
+        "security = { field = \"rights_status\", values = { CLEARED = { level = 20, markings = [] } } }",
+    );
+    systems.configure(Extra {
+        sections: &settings,
+        ..Extra::default()
+    });
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let node = node_of(&systems, "spot.mov");
+    // Records management is taken away, and somebody changes what is left.
+    let gone = Rule::new(Action::Status {
+        code: 400,
+        headers: BTreeMap::new(),
+        body: json!({"error": "The REST API URL could not be found in the mappings registry"})
+            .to_string(),
+        applied: false,
+        read_body: true,
+    });
+    let gone = gone.on(System::ContentServer).path("*/rmclassifications");
+    systems.simulator.faults().add(gone.always());
+    let compared = |expected: &str| -> Value {
+        let (code, lines) = systems.run(&["reconcile"]);
+        let told = of_type(&lines, "reconciliation");
+        assert_eq!(told["not_compared"], json!({"records": 1}), "{lines:#?}");
+        let found = lines
+            .iter()
+            .find(|line| line["type"] == "reconciled_item" && line["title"] == "Spot");
+        let found = found.expect("the record").clone();
+        assert_eq!(found["class"], expected, "{code} {lines:#?}");
+        assert_eq!(found["not_compared"], json!(["records"]));
+        found
+    };
+    compared("equal");
+    systems.person(|server| async move {
+        let category = server.categories(node).await?.remove(0);
+        let key = format!("{}_3", category.id);
+        let wanted = BTreeMap::from([(category.id.0, BTreeMap::from([(key, json!("Mine"))]))]);
+        server.write_values(node, &wanted).await?;
+        server.set_security(node, Some(30), &BTreeSet::new()).await
+    });
+    let detail = compared("differs")["detail"].to_string();
+    assert!(
+        detail.contains("Mine") && detail.contains("security clearance is another"),
+        "{detail}"
+    );
+    let done = systems.place.longhaul().arg("reconcile").output();
+    let text = String::from_utf8(done.expect("longhaul starts").stdout).expect("a text");
+    let said = "not compared: records management, which this server does not have";
+    assert_eq!(text.matches(said).count(), 1, "{text}");
     systems.stop();
 }
 

@@ -11,12 +11,14 @@ use crate::cli::output::{BAD, BOLD, DIM, GOOD, styled};
 use crate::cli::words::brief;
 use crate::flows::plan::probe::Probe;
 use crate::flows::plan::saved::End;
-use crate::flows::plan::{Depth, Hours, Known, Rate, Reason, Totals};
+use crate::flows::plan::{Depth, Hours, Known, Rate, Reason, Records, Totals};
 use crate::settings::{Duplicates, Price, Resolved};
 use crate::telemetry::Resources;
 use crate::transfer::Window;
 use crate::types::{ByteCount, display_bytes};
 
+/// Names of a tally that people are shown.
+const SHOWN: usize = 12;
 /// Calls that a full look takes for an asset of one version.
 const FULL_CALLS: u64 = 4;
 
@@ -269,6 +271,7 @@ fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
             super::oversize(facts.settings)
         ));
     }
+    records(lines, &totals.records);
     let calls = facts.calls_per_second();
     lines.push(format!(
         "  {} calls to iconik, at {calls} a second {} at least",
@@ -297,6 +300,73 @@ fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
         lines.push(styled(
             DIM,
             "  what has changed since the saved plan stands with each asset",
+        ));
+    }
+}
+
+/// What versions become beyond their bytes; nothing where nothing becomes a record.
+fn records(lines: &mut Vec<String>, records: &Records) {
+    if records.is_empty() {
+        return;
+    }
+    lines.push(format!(
+        "  {}",
+        styled(
+            BOLD,
+            format!("{} become records:", counted(records.versions, "version"))
+        )
+    ));
+    for (what, tally) in [
+        ("records classification", &records.classes),
+        ("classification", &records.classifications),
+        ("place", &records.places),
+        ("mark", &records.marks),
+        ("permissions", &records.access),
+        ("rights", &records.rights),
+    ] {
+        if tally.is_empty() {
+            continue;
+        }
+        lines.push(format!("    by {what}"));
+        let ranked = tally.ranked();
+        for (name, count) in ranked.iter().take(SHOWN) {
+            lines.push(format!("      {count:>8} {name}"));
+        }
+        let rest: u64 = ranked.iter().skip(SHOWN).map(|(_, count)| count).sum();
+        let rest = rest + tally.others;
+        if rest > 0 {
+            lines.push(styled(
+                DIM,
+                format!("      {rest:>8} others (all with --json)"),
+            ));
+        }
+    }
+    let papers = [
+        (
+            records.papers_filed,
+            "are documents already, counted with each version that they prove",
+        ),
+        (
+            records.papers_to_file,
+            "are filed first, counted with each master that needs them",
+        ),
+    ];
+    for (count, text) in papers.into_iter().filter(|(count, _)| *count > 0) {
+        lines.push(format!("    {count:>8} papers {text}"));
+    }
+    if records.after_papers > 0 {
+        lines.push(format!(
+            "    {:>8} versions follow once their papers are filed; what they become is known then",
+            records.after_papers
+        ));
+    }
+    if records.papers_missing > 0 {
+        lines.push(styled(
+            BAD,
+            format!(
+                "    {:>8} versions are held: a required paper is missing",
+                records.papers_missing
+            ),
         ));
     }
 }

@@ -1,41 +1,179 @@
 //! What of a filing is not so: for those who look and change nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+
+use serde::Serialize;
 
 use super::super::Client;
-use super::{Filing, differences};
+use super::{Filing, Marks, differences};
 use crate::transfer::Destination as _;
 use crate::types::{Failure, NodeId, Reason};
 
+/// A part of a filing that the server keeps by calls of its own, which it may not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Area {
+    /// Where it is.
+    Place,
+    /// Who may do what with it.
+    Permissions,
+    /// Its categories and their values.
+    Categories,
+    /// Its plain classifications.
+    Classifications,
+    /// Its cross-references to papers.
+    CrossReferences,
+    /// Its records classification, whether it is official and final.
+    Records,
+    /// Its security clearance and supplemental markings.
+    Security,
+}
+
+impl Area {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "places",
+            Self::Permissions => "permissions",
+            Self::Categories => "categories",
+            Self::Classifications => "classifications",
+            Self::CrossReferences => "cross-references",
+            Self::Records => "records management",
+            Self::Security => "security clearances",
+        }
+    }
+}
+
+/// What comparing a record with its filing found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// What is not as it was filed, for people.
+    pub differences: Vec<String>,
+    /// What was filed and could not be looked at, because the server does not have it.
+    pub unsupported: BTreeSet<Area>,
+}
+
+impl Compared {
+    /// What looking at one area found: an area that the server does not have ends no other.
+    async fn look(
+        &mut self,
+        area: Area,
+        look: impl Future<Output = Result<Vec<String>, Failure>>,
+    ) -> Result<(), Failure> {
+        match look.await {
+            Ok(found) => self.differences.extend(found),
+            Err(failure) if failure.reason == Reason::Unsupported => {
+                self.unsupported.insert(area);
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+}
+
 impl Client {
-    /// Everything about a record that is not as it was filed, for people; nothing is changed.
-    /// `companions` are the documents beside it, such as its sidecars: they have its place and its
-    /// rights, and are no records of their own.
+    /// Everything about a record that is not as it was filed; nothing is changed. `companions` are
+    /// the documents beside it, such as its sidecars: they have its place and its rights, and are
+    /// no records of their own.
     ///
     /// # Errors
     ///
-    /// As any read. A server without records management has no marks that could differ.
-    pub async fn filing_differences(
+    /// As any read; an area that the server does not have is no error, and the others are compared
+    /// all the same.
+    pub async fn compare_filing(
         &self,
         node: NodeId,
         companions: &[NodeId],
         filing: &Filing,
-    ) -> Result<Vec<String>, Failure> {
-        let mut found = Vec::new();
-        let place = self.place_now(filing).await?;
-        if place.is_none() {
-            found.push("its place is not there any more".to_owned());
-        }
-        found.extend(self.around(node, place, filing).await?);
-        let there: BTreeMap<_, _> = if filing.categories.is_empty() {
-            BTreeMap::new()
-        } else {
-            let categories = self.categories(node).await?;
-            categories
-                .into_iter()
-                .map(|category| (category.id.0, category))
-                .collect()
+    ) -> Result<Compared, Failure> {
+        let mut compared = Compared::default();
+        let place = match self.place_now(filing).await {
+            Ok(Some(place)) => Some(place),
+            Ok(None) => {
+                let gone = "its place is not there any more".to_owned();
+                compared.differences.push(gone);
+                None
+            }
+            Err(failure) if failure.reason == Reason::Unsupported => {
+                compared.unsupported.insert(Area::Place);
+                None
+            }
+            Err(failure) => return Err(failure),
         };
+        self.around(&mut compared, node, place, filing, "").await?;
+        if !filing.categories.is_empty() {
+            let look = self.other_values(node, filing);
+            compared.look(Area::Categories, look).await?;
+        }
+        let marks = &filing.marks;
+        if !marks.classifications.is_empty() {
+            let look = self.missing_classifications(node, marks);
+            compared.look(Area::Classifications, look).await?;
+        }
+        if let Some(kind) = &marks.cross_reference
+            && !marks.papers.is_empty()
+        {
+            let look = self.missing_cross_references(node, kind, marks);
+            compared.look(Area::CrossReferences, look).await?;
+        }
+        if let Some(class) = marks.records_class {
+            let look = self.other_record(node, class, marks);
+            compared.look(Area::Records, look).await?;
+        }
+        if marks.clearance.is_some() || !marks.markings.is_empty() {
+            let look = self.other_security(node, marks);
+            compared.look(Area::Security, look).await?;
+        }
+        for companion in companions {
+            let beside = format!("beside it, node {companion}: ");
+            self.around(&mut compared, *companion, place, filing, &beside)
+                .await?;
+        }
+        Ok(compared)
+    }
+
+    /// What of a node's place and rights is not as it was filed.
+    async fn around(
+        &self,
+        compared: &mut Compared,
+        node: NodeId,
+        place: Option<NodeId>,
+        filing: &Filing,
+        whose: &str,
+    ) -> Result<(), Failure> {
+        if let Some(place) = place {
+            let look = async {
+                let at = self.node(node).await?.parent;
+                let elsewhere = format!("{whose}it is in node {at}, its place is node {place}");
+                Ok((at != place).then_some(elsewhere).into_iter().collect())
+            };
+            compared.look(Area::Place, look).await?;
+        }
+        if let Some(rights) = &filing.rights {
+            let look = async {
+                let (set, gone) = rights.changes(&self.permissions(node).await?);
+                let set = set
+                    .into_iter()
+                    .map(|grant| format!("{whose}{:?} has other rights", grant.holder));
+                let gone = gone
+                    .into_iter()
+                    .map(|id| format!("{whose}user or group {id} has rights of its own"));
+                Ok(set.chain(gone).collect())
+            };
+            compared.look(Area::Permissions, look).await?;
+        }
+        Ok(())
+    }
+
+    async fn other_values(&self, node: NodeId, filing: &Filing) -> Result<Vec<String>, Failure> {
+        let there: BTreeMap<_, _> = self
+            .categories(node)
+            .await?
+            .into_iter()
+            .map(|category| (category.id.0, category))
+            .collect();
+        let mut found = Vec::new();
         for (id, wanted) in &filing.categories {
             let Some(category) = there.get(id) else {
                 found.push(format!("it does not have category {id}"));
@@ -48,96 +186,74 @@ impl Client {
                 found.push(format!("{name} {key} says {now}, filed was {value}"));
             }
         }
-        match self.missing_marks(node, filing).await {
-            Ok(marks) => found.extend(marks),
-            Err(failure) if failure.reason == Reason::Unsupported => {}
-            Err(failure) => return Err(failure),
-        }
-        for companion in companions {
-            let own = self.around(*companion, place, filing).await?;
-            found.extend(
-                own.into_iter()
-                    .map(|what| format!("beside it, node {companion}: {what}")),
-            );
-        }
         Ok(found)
     }
 
-    /// What of a node's place and rights is not as it was filed.
-    async fn around(
+    async fn missing_classifications(
         &self,
         node: NodeId,
-        place: Option<NodeId>,
-        filing: &Filing,
+        marks: &Marks,
     ) -> Result<Vec<String>, Failure> {
+        let there = self.classifications(node).await?;
+        let missing = marks
+            .classifications
+            .iter()
+            .filter(|class| there.iter().all(|there| there.id != **class));
+        Ok(missing
+            .map(|class| format!("it lacks classification {class}"))
+            .collect())
+    }
+
+    async fn missing_cross_references(
+        &self,
+        node: NodeId,
+        kind: &str,
+        marks: &Marks,
+    ) -> Result<Vec<String>, Failure> {
+        let there = self.cross_references(node).await?;
+        let missing = marks
+            .papers
+            .iter()
+            .filter(|paper| there.iter().all(|there| !there.is(kind, **paper)));
+        Ok(missing
+            .map(|paper| format!("it lacks the cross-reference {kind:?} to node {paper}"))
+            .collect())
+    }
+
+    async fn other_record(
+        &self,
+        node: NodeId,
+        class: NodeId,
+        marks: &Marks,
+    ) -> Result<Vec<String>, Failure> {
+        let state = self.record_state(node).await?;
         let mut found = Vec::new();
-        if let Some(place) = place {
-            let at = self.node(node).await?.parent;
-            if at != place {
-                found.push(format!("it is in node {at}, its place is node {place}"));
-            }
+        // A server that does not say whether it could be made final is not doubted.
+        if marks.finalise && state.can_finalise == Some(true) {
+            found.push("it is not final".to_owned());
         }
-        if let Some(rights) = &filing.rights {
-            let (set, gone) = rights.changes(&self.permissions(node).await?);
-            for grant in set {
-                found.push(format!("{:?} has other rights", grant.holder));
-            }
-            for id in gone {
-                found.push(format!("user or group {id} has rights of its own"));
+        match state.record {
+            None => found.push("it is no record".to_owned()),
+            Some(record) => {
+                if record.class != Some(class) {
+                    found.push(format!("its records classification is not {class}"));
+                }
+                if marks.official && !record.official {
+                    found.push("it is not official".to_owned());
+                }
             }
         }
         Ok(found)
     }
 
-    async fn missing_marks(&self, node: NodeId, filing: &Filing) -> Result<Vec<String>, Failure> {
-        let marks = &filing.marks;
+    async fn other_security(&self, node: NodeId, marks: &Marks) -> Result<Vec<String>, Failure> {
+        let there = self.security(node).await?;
         let mut found = Vec::new();
-        if !marks.classifications.is_empty() {
-            let there = self.classifications(node).await?;
-            for class in &marks.classifications {
-                if there.iter().all(|there| there.id != *class) {
-                    found.push(format!("it lacks classification {class}"));
-                }
-            }
+        if marks.clearance.is_some() && there.level != marks.clearance {
+            found.push("its security clearance is another".to_owned());
         }
-        if let Some(kind) = &marks.cross_reference
-            && !marks.papers.is_empty()
-        {
-            let there = self.cross_references(node).await?;
-            for paper in &marks.papers {
-                if there.iter().all(|there| !there.is(kind, *paper)) {
-                    found.push(format!(
-                        "it lacks the cross-reference {kind:?} to node {paper}"
-                    ));
-                }
-            }
-        }
-        if let Some(class) = marks.records_class {
-            let state = self.record_state(node).await?;
-            // A server that does not say whether it could be made final is not doubted.
-            if marks.finalise && state.can_finalise == Some(true) {
-                found.push("it is not final".to_owned());
-            }
-            match state.record {
-                None => found.push("it is no record".to_owned()),
-                Some(record) => {
-                    if record.class != Some(class) {
-                        found.push(format!("its records classification is not {class}"));
-                    }
-                    if marks.official && !record.official {
-                        found.push("it is not official".to_owned());
-                    }
-                }
-            }
-        }
-        if marks.clearance.is_some() || !marks.markings.is_empty() {
-            let there = self.security(node).await?;
-            if marks.clearance.is_some() && there.level != marks.clearance {
-                found.push("its security clearance is another".to_owned());
-            }
-            if !marks.markings.is_subset(&there.markings) {
-                found.push("it lacks a supplemental marking".to_owned());
-            }
+        if !marks.markings.is_subset(&there.markings) {
+            found.push("it lacks a supplemental marking".to_owned());
         }
         Ok(found)
     }

@@ -20,6 +20,7 @@ mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use compare::{Area, Compared};
 pub use marks::Marks;
 pub(super) use place::Places;
 pub use place::WorkspacePlace;

@@ -1,13 +1,12 @@
 //! Filing the record's documents, by the engine like any sidecar.
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::record::{self, About};
 use super::{Exchange, FLOW, Line, Totals};
-use crate::flows::Error;
-use crate::flows::write_back;
-use crate::ledger::{NewFile, NewItem, NewRun};
+use crate::flows::own::Own;
+use crate::flows::{Error, write_back};
+use crate::ledger::{NewItem, NewRun};
 use crate::transfer::Outcome as Ended;
 use crate::types::{AssetId, Marker, MarkerFields, Role, RunId};
 
@@ -54,7 +53,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn paper(&self, about: &About, form: &str, mime: &str, content: Vec<u8>) -> NewItem {
+    fn paper(&self, about: &About, form: &str, mime: &'static str, content: Vec<u8>) -> NewItem {
         let name = format!("{}.review.{form}", about.name);
         let name = self.systems.destination.map_name(&name);
         let marker = Marker::derive(&MarkerFields {
@@ -67,26 +66,16 @@ impl Exchange<'_> {
             role: &Role::Master,
         })
         .to_string();
-        NewItem {
+        Own {
             key: item_key(&about.asset, form),
-            kind: "document".to_owned(),
             title: format!("review record of {} ({form})", about.title),
-            parent: about.parent.0,
-            name: name.clone(),
-            marker: marker.clone(),
-            fingerprint: hex::encode(Sha256::digest(&content)),
-            source: "{}".to_owned(),
-            files: vec![NewFile {
-                role: Role::Master.name(),
-                marker,
-                name,
-                size: content.len() as u64,
-                mime: mime.to_owned(),
-                content: Some(content),
-                ..NewFile::default()
-            }],
-            ..NewItem::default()
+            parent: about.parent,
+            name,
+            marker,
+            mime,
+            content,
         }
+        .item()
     }
 
     /// Files what was offered.

@@ -163,18 +163,31 @@ pub(super) fn incomplete(item: NewItem, missing: &[String]) -> NewItem {
     let why = missing.join("; ");
     held(
         item,
+        Reason::Incomplete,
         &format!("refused {}", reason_name(Reason::Incomplete)),
         format!("its record lacks something: {why}; mend it in iconik and run the same again"),
     )
 }
 
+/// A master whose required papers are not there: held without its files, until a later run finds
+/// them.
+pub(super) fn without_papers(item: NewItem, missing: &[String]) -> NewItem {
+    let why = missing.join("; ");
+    held(
+        item,
+        Reason::PaperMissing,
+        &format!("refused {}", reason_name(Reason::PaperMissing)),
+        format!("{why}; provide the paper and run the same again"),
+    )
+}
+
 /// A master that is held without its files, under a fingerprint that no content has.
-pub(super) fn held(item: NewItem, fingerprint: &str, message: String) -> NewItem {
+pub(super) fn held(item: NewItem, reason: Reason, fingerprint: &str, message: String) -> NewItem {
     NewItem {
         fingerprint: fingerprint.to_owned(),
         refused: Some((
             FailureClass::ItemIsWrong.as_str().into(),
-            reason_name(Reason::Incomplete),
+            reason_name(reason),
             message,
         )),
         files: Vec::new(),
@@ -200,7 +213,8 @@ pub(super) fn missing(systems: &Systems, id: &AssetId, message: &str) -> NewItem
     }
 }
 
-pub(super) fn reason_name(reason: Reason) -> String {
+/// A reason's word in the ledger.
+pub(in crate::flows) fn reason_name(reason: Reason) -> String {
     serde_json::to_value(reason)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

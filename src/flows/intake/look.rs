@@ -1,6 +1,6 @@
 //! One asset: its versions as items, or why it is left out.
 
-use super::item::{incomplete, item, marker, master_bytes, missing, refused};
+use super::item::{incomplete, item, marker, master_bytes, missing, refused, without_papers};
 use super::papers::{self, Gathered};
 use super::{Intake, MISSING};
 use crate::flows::plan::Decision;
@@ -26,8 +26,8 @@ pub(in crate::flows) struct Looked {
     pub(in crate::flows) items: Vec<(NewItem, Option<Master>)>,
     /// Why it is left out: as one word, and for people.
     pub(in crate::flows) left_out: Option<(&'static str, String)>,
-    /// The last day of its licence, when that was read: none for one without an end.
-    pub(in crate::flows) ends: Option<Option<Date>>,
+    /// Its licences with the last day of each, when they were read: none for one without an end.
+    pub(in crate::flows) ends: Option<Vec<(String, Option<Date>)>>,
     /// What is not as the plan that is followed says: as one word, the item's key, and for people.
     pub(in crate::flows) changes: Vec<(&'static str, String, String)>,
 }
@@ -172,7 +172,7 @@ async fn examine(
             }
         }
         if !gathered.missing.is_empty() {
-            let item = incomplete(item, &gathered.missing);
+            let item = without_papers(item, &gathered.missing);
             looked.items.push((item, Some(master)));
             continue;
         }
@@ -193,7 +193,7 @@ async fn examine(
         if let (Some(licensing), Some(metadata)) = (licensing, &metadata)
             && licensing.has_sidecar()
         {
-            let (terms, problems) = licensing.read(metadata);
+            let (licences, problems) = licensing.read(metadata);
             if !problems.is_empty() {
                 looked
                     .items
@@ -202,9 +202,10 @@ async fn examine(
             }
             let (domain, instance) = (&systems.domain, &systems.instance);
             let (asset, version) = (&master.asset, &master.version);
-            let policy = rights::policy(domain, instance, asset, version, &terms, &gathered.nodes);
+            let papers = &gathered.nodes;
+            let policy = rights::policy(domain, instance, asset, version, &licences, papers);
             if is_newest {
-                looked.ends = Some(policy.ends());
+                looked.ends = Some(policy.licences());
             }
             item.files.push(NewFile {
                 mime: "application/ld+json".into(),

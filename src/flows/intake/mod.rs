@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures::stream::{BoxStream, StreamExt};
 use serde_json::json;
 
-pub(super) use item::{is_missing, master_bytes};
+pub(super) use item::{is_missing, master_bytes, reason_name};
 pub(super) use look::Looked;
 use look::look;
 pub(super) use papers::{asset_of, comes_after_papers, is_paper};
@@ -253,7 +253,7 @@ async fn record(
             }
         }
         for (asset, title, ends) in last_days {
-            let (with, new) = ending::remember(ledger, change, &asset, &title, ends).await?;
+            let (with, new) = ending::remember(ledger, change, &asset, &title, &ends).await?;
             change = with;
             notes += u64::from(new);
         }

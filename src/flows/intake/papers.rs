@@ -11,7 +11,7 @@ use crate::flows::{Error, Systems};
 use crate::iconik::Master;
 use crate::ledger::NewItem;
 use crate::transfer::Record;
-use crate::types::NodeId;
+use crate::types::{NodeId, Reason};
 
 /// What the keys of papers begin with.
 const PAPER: &str = "paper/";
@@ -140,6 +140,7 @@ pub(super) fn waiting(item: NewItem, gathered: &Gathered) -> NewItem {
     let papers = gathered.waits_for.join("; ");
     held(
         item,
+        Reason::Incomplete,
         if gathered.is_stuck { STUCK } else { WAITS },
         format!(
             "its papers come first ({papers}); once they are filed, the same run or the next files it"

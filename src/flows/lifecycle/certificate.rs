@@ -5,14 +5,14 @@
 //! often it is made.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::case::{Case, End, Known, Stage};
 use super::{Decision, FLOW, Policy, Step, Subject, subject};
+use crate::flows::own::Own;
 use crate::flows::{Error, Systems};
-use crate::ledger::{Change, Entry, Ledger, NewFile, NewItem};
+use crate::ledger::{Change, Entry, Ledger, NewItem};
 use crate::transfer::{Engine, Outcome as Ended};
-use crate::types::{AssetId, Marker, MarkerFields, NodeId, Role, RunId, Sha256Digest};
+use crate::types::{AssetId, Marker, MarkerFields, NodeId, Role, RunId};
 
 /// Files that a certificate lists one by one.
 const LISTED: usize = 2000;
@@ -201,26 +201,16 @@ fn papers(systems: &Systems, subject: &Subject, folder: NodeId, facts: &Value) -
                 role: &Role::Master,
             })
             .to_string();
-            NewItem {
+            Own {
                 key: format!("lifecycle:{}/{when}/{path}", subject.asset),
-                kind: "document".to_owned(),
                 title: format!("certificate: {}", subject.title),
-                parent: folder.0,
-                name: name.clone(),
-                marker: marker.clone(),
-                fingerprint: Sha256Digest(Sha256::digest(&content).into()).to_string(),
-                source: "{}".to_owned(),
-                files: vec![NewFile {
-                    role: Role::Master.name(),
-                    marker,
-                    name,
-                    size: content.len() as u64,
-                    mime: mime.to_owned(),
-                    content: Some(content),
-                    ..NewFile::default()
-                }],
-                ..NewItem::default()
+                parent: folder,
+                name,
+                marker,
+                mime,
+                content,
             }
+            .item()
         })
         .collect()
 }

@@ -23,8 +23,6 @@ const AT_ONCE: usize = 8;
 const WAITS: u32 = 6;
 /// Rows of the ledger that are read at once.
 const PAGE: usize = 500;
-/// Items of one asset that are read from the ledger; no asset has more versions.
-const VERSIONS: usize = 10_000;
 
 /// Something that is not as it was moved.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -125,12 +123,12 @@ fn compare(
     looked: Looked,
     each: &mut impl FnMut(Drift),
 ) -> Result<(), Error> {
-    let mut known: HashMap<String, Item> = reader
-        .items_below(&format!("{asset}/"), VERSIONS)?
-        .into_iter()
-        .map(|item| (item.key.clone(), item))
-        .collect();
-    known.retain(|_, item| item.state != "declined");
+    let mut known: HashMap<String, Item> = HashMap::new();
+    reader.each_item_below(&format!("{asset}/"), |item| {
+        if item.state != "declined" {
+            known.insert(item.key.clone(), item);
+        }
+    })?;
     let was_moved = known.values().any(|item| item.node.is_some());
     let title = looked.title;
     let mut say = |key: &str, change: &'static str, detail: String| {

@@ -10,17 +10,31 @@
 //! Decisions are streamed; what stays in memory is a digest of every asset, so that none is listed
 //! twice, and of every name that would be taken.
 //!
+//! | File | Holds |
+//! |---|---|
+//! | `decide.rs` | what becomes of each asset and version |
+//! | `source.rs` | what the source says of a version that would move |
+//! | `there.rs` | what the destination has of it |
+//! | `settle.rs` | what assets of one plan mean for each other |
+//! | `records.rs` | what versions become beyond their bytes, counted |
+//! | `totals.rs` | the sums |
+//!
 //! Not asked, because only moving answers it: whether the bytes of a cloud storage are all there,
 //! and whether a version found under our marker has this very content.
 
 mod decide;
 pub mod probe;
+mod records;
 pub mod saved;
+mod settle;
+mod source;
+mod there;
 mod totals;
 
 use serde::{Deserialize, Serialize};
 
 pub use decide::{PlannedFile, Planner, Rules};
+pub use records::{Records, Tally, Words};
 pub use totals::{Hours, Known, Rate, Reason, Totals};
 
 use crate::types::{AssetId, ByteCount, CollectionId, NodeId, VersionNumber};
@@ -175,6 +189,10 @@ pub struct Version {
     /// What it becomes beyond its bytes: place, values, rights and marks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<serde_json::Value>,
+    /// What its licence says as a whole: its status, or `permitted` and `nothing permitted` where no
+    /// status is kept; with `, N licences` where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<String>,
 }
 
 #[expect(

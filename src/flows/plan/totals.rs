@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::probe::Probe;
-use super::{Action, Decision, Verdict};
+use super::{Action, Decision, Records, Verdict};
 use crate::ledger::{self, Reader};
 use crate::types::{ByteCount, RunId};
 
@@ -84,6 +84,8 @@ pub struct Totals {
     pub cloud_bytes: ByteCount,
     /// Calls to iconik that a run makes.
     pub calls: u64,
+    /// What versions become beyond their bytes.
+    pub records: Records,
     /// Assets that are in, by reason.
     pub moving: BTreeMap<String, Reason>,
     /// Assets that are out, by reason.
@@ -96,6 +98,7 @@ impl Totals {
     /// Adds an asset; `sidecar` says whether a run files metadata beside its masters.
     pub fn add(&mut self, decision: &Decision, sidecar: bool) {
         self.assets += 1;
+        self.records.add(decision);
         let (count, reasons) = match decision.verdict {
             Verdict::In => (&mut self.assets_in, &mut self.moving),
             Verdict::Out => (&mut self.assets_out, &mut self.left_out),

@@ -1,6 +1,8 @@
 //! When licences end: remembered by day, so that those about to end are found without a look at all
 //! the others.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,8 @@ use crate::flows::Error;
 use crate::ledger::{Change, Fact, Ledger, Reader};
 use crate::types::AssetId;
 
-/// The name under which the ledger remembers each asset's last day.
+/// The name under which the ledger remembers the last day of each asset's licences: by their names,
+/// an empty one for the only licence of an asset.
 const FLOW: &str = "rights";
 /// The name under which it remembers the assets of each last day.
 pub(crate) const BY_DAY: &str = "rights by day";
@@ -22,7 +25,9 @@ pub struct Ending {
     pub ends: Date,
     /// The asset.
     pub asset: AssetId,
-    /// Its title.
+    /// The licence, where the asset has several.
+    pub licence: Option<String>,
+    /// The asset's title.
     pub title: String,
 }
 
@@ -33,7 +38,8 @@ struct Remembered {
     title: String,
 }
 
-/// Adds to `change` what has to be remembered of an asset's last day; nothing when it is known.
+/// Adds to `change` what has to be remembered of the last days of an asset's licences; nothing when
+/// they are known. One that is not among them any more counts no more.
 ///
 /// # Errors
 ///
@@ -43,18 +49,18 @@ pub async fn remember(
     change: Change,
     asset: &AssetId,
     title: &str,
-    ends: Option<Date>,
+    licences: &[(String, Option<Date>)],
 ) -> Result<(Change, bool), Error> {
     let facts = ledger.remembered(FLOW, asset.as_str()).await?;
-    let known: Option<Remembered> = facts
-        .first()
-        .and_then(|fact| serde_json::from_str(&fact.data).ok());
-    let now = Remembered {
-        ends,
-        title: title.to_owned(),
-    };
-    if known.as_ref() == Some(&now) || (known.is_none() && ends.is_none()) {
-        return Ok((change, false));
+    let mut known: BTreeMap<String, Option<Remembered>> = facts
+        .into_iter()
+        .map(|fact| (fact.field, serde_json::from_str(&fact.data).ok()))
+        .collect();
+    let (mut change, mut is_new) = (change, false);
+    let now = licences.iter().map(|(name, ends)| (name.clone(), *ends));
+    let mut now: BTreeMap<String, Option<Date>> = now.collect();
+    for name in known.keys() {
+        now.entry(name.clone()).or_default();
     }
     let at = jiff::Timestamp::now().as_millisecond();
     let fact = |flow: &str, object: String, field: String, data: String| Fact {
@@ -65,27 +71,41 @@ pub async fn remember(
         open: false,
         at,
     };
-    let mut change = change;
-    // A day that counts no more is left empty.
-    if let Some(before) = known.and_then(|known| known.ends)
-        && ends != Some(before)
-    {
-        change = change.fact(fact(
-            BY_DAY,
-            before.to_string(),
-            asset.to_string(),
-            String::new(),
-        ));
+    for (name, ends) in now {
+        let before = known.remove(&name).flatten();
+        let now = Remembered {
+            ends,
+            title: title.to_owned(),
+        };
+        if before.as_ref() == Some(&now) || (before.is_none() && ends.is_none()) {
+            continue;
+        }
+        is_new = true;
+        let by_day = by_day(asset, &name);
+        // A day that counts no more is left empty.
+        if let Some(before) = before.and_then(|before| before.ends)
+            && ends != Some(before)
+        {
+            let none = fact(BY_DAY, before.to_string(), by_day.clone(), String::new());
+            change = change.fact(none);
+        }
+        if let Some(day) = ends {
+            let title = now.title.clone();
+            change = change.fact(fact(BY_DAY, day.to_string(), by_day, title));
+        }
+        let data = serde_json::to_string(&now).unwrap_or_default();
+        change = change.fact(fact(FLOW, asset.to_string(), name, data));
     }
-    if let Some(day) = ends {
-        let title = now.title.clone();
-        change = change.fact(fact(BY_DAY, day.to_string(), asset.to_string(), title));
+    Ok((change, is_new))
+}
+
+/// An asset's licence under a day. Ids of assets have no spaces.
+fn by_day(asset: &AssetId, licence: &str) -> String {
+    if licence.is_empty() {
+        asset.to_string()
+    } else {
+        format!("{asset} {licence}")
     }
-    let data = serde_json::to_string(&now).unwrap_or_default();
-    Ok((
-        change.fact(fact(FLOW, asset.to_string(), String::new(), data)),
-        true,
-    ))
 }
 
 /// Licences whose last day is `from`, `until` or between, earliest first, each given to `each`;
@@ -117,9 +137,14 @@ pub fn ending(
             }
             if !fact.data.is_empty() {
                 count += 1;
+                let (asset, licence) = match fact.field.split_once(' ') {
+                    Some((asset, licence)) => (asset, Some(licence.to_owned())),
+                    None => (fact.field.as_str(), None),
+                };
                 each(Ending {
                     ends,
-                    asset: AssetId(fact.field.clone()),
+                    asset: AssetId(asset.to_owned()),
+                    licence,
                     title: fact.data.clone(),
                 });
             }
@@ -148,8 +173,8 @@ mod tests {
         let ledger = Ledger::open(&path, "test").unwrap();
         let set = async |asset: &str, ends: Option<&str>| {
             let asset = AssetId(asset.to_owned());
-            let ends = ends.map(day);
-            let (change, changed) = remember(&ledger, Change::new(), &asset, "Spot", ends)
+            let licences = [(String::new(), ends.map(day))];
+            let (change, changed) = remember(&ledger, Change::new(), &asset, "Spot", &licences)
                 .await
                 .unwrap();
             if changed {
@@ -180,5 +205,50 @@ mod tests {
         assert_eq!(found("2026-01-01", "2027-12-31"), ["c", "a"]);
         assert!(set("b", Some("2026-12-01")).await);
         assert_eq!(found("2026-12-01", "2026-12-01"), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn each_of_several_licences_has_its_day_and_one_that_is_gone_has_none() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("ledger.db");
+        let ledger = Ledger::open(&path, "test").unwrap();
+        let set = async |licences: &[(&str, &str)]| {
+            let licences: Vec<_> = licences
+                .iter()
+                .map(|(name, ends)| ((*name).to_owned(), Some(day(ends))))
+                .collect();
+            let asset = AssetId("a".to_owned());
+            let (change, changed) = remember(&ledger, Change::new(), &asset, "Spot", &licences)
+                .await
+                .unwrap();
+            if changed {
+                ledger.apply(change).await.unwrap();
+            }
+            changed
+        };
+        let found = || {
+            let mut all = Vec::new();
+            let reader = Reader::open(&path).unwrap();
+            ending(&reader, day("2026-01-01"), day("2027-12-31"), |one| {
+                assert_eq!(one.asset.0, "a");
+                all.push((one.ends.to_string(), one.licence.unwrap_or_default()));
+            })
+            .unwrap();
+            all
+        };
+        let pairs = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+            let all = all.iter();
+            all.map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        assert!(set(&[("", "2026-12-31")]).await);
+        let both = [("tv", "2026-12-31"), ("web 1", "2026-12-31")];
+        assert!(set(&both).await);
+        assert!(!set(&both).await, "nothing new, nothing written");
+        let expected = [("2026-12-31", "tv"), ("2026-12-31", "web 1")];
+        assert_eq!(found(), pairs(&expected));
+        assert!(set(&[("web 1", "2027-06-30")]).await);
+        assert_eq!(found(), pairs(&[("2027-06-30", "web 1")]));
+        assert!(!set(&[("web 1", "2027-06-30")]).await);
     }
 }

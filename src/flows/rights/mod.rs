@@ -21,7 +21,7 @@ use super::publish::{Template, values_of};
 use crate::iconik::Metadata;
 use crate::ledger::{self, Item, Reader};
 use crate::sidecar::rights::odrl::Document;
-use crate::sidecar::rights::{Policy, RightsFields, Terms};
+use crate::sidecar::rights::{Licensed, Policy, RightsFields};
 use crate::types::{AssetId, NodeId, VersionId};
 
 /// What is known of licences and their papers.
@@ -101,25 +101,25 @@ impl Required {
 }
 
 impl Licensing {
-    /// The terms of an asset's licence, and what of them is not understood, for people.
+    /// The licences of an asset, and what of them is not understood, for people.
     ///
     /// A limit that nobody can see is no freedom: where something is permitted, every field of the
-    /// licence has to be there to be read, with or without a value.
-    pub fn read(&self, metadata: &Metadata) -> (Terms, Vec<String>) {
-        let (terms, problems) = self.fields.read(&values_of(metadata));
+    /// licences has to be there to be read, with or without a value.
+    pub fn read(&self, metadata: &Metadata) -> (Vec<Licensed>, Vec<String>) {
+        let (licences, problems) = self.fields.read_all(&values_of(metadata));
         let mut problems: Vec<String> = problems
             .into_iter()
             .map(|problem| format!("`{}`: {}", problem.field, problem.what))
             .collect();
-        if terms.permit() {
+        if licences.iter().any(|licence| licence.terms.permit()) {
             let fields = metadata.views.iter().flat_map(|view| &view.fields);
             let there: BTreeSet<&str> = fields.map(|field| field.name.as_str()).collect();
-            let unseen = self.fields.fields.values();
-            problems.extend(unseen.filter(|field| !there.contains(field.as_str())).map(|field| {
-                format!("`{field}` is in no view of the asset that may be read, so its licence is not known; correct `rights.fields` or the view")
+            let unseen = self.fields.all_fields().into_iter();
+            problems.extend(unseen.filter(|field| !there.contains(field)).map(|field| {
+                format!("`{field}` is in no view of the asset that may be read, so its licence is not known; correct `rights` in the settings or the view")
             }));
         }
-        (terms, problems)
+        (licences, problems)
     }
 
     /// Whether a rights sidecar is filed beside each master.
@@ -134,7 +134,7 @@ pub fn policy(
     instance: &str,
     asset: &AssetId,
     version: &VersionId,
-    terms: &Terms,
+    licences: &[Licensed],
     papers: &[(NodeId, String)],
 ) -> Policy {
     let documents = papers.iter().map(|(node, role)| Document {
@@ -144,7 +144,7 @@ pub fn policy(
     Policy::of(
         format!("urn:longhaul:policy:{domain}:{asset}:{version}"),
         &format!("urn:iconik:asset:{asset}"),
-        terms,
+        licences,
         documents.collect(),
     )
 }

@@ -191,7 +191,11 @@ impl Policy {
             because,
             duties: duties.to_vec(),
         };
-        let named = |kind: &str, rule: &Rule| Some(format!("{kind}: {}", rule.words()));
+        let named = |kind: &str, rule: &Rule| {
+            let licence = rule.licence.as_ref();
+            let licence = licence.map_or_else(String::new, |name| format!(" ({name})"));
+            Some(format!("{kind}{licence}: {}", rule.words()))
+        };
         let mut doubt: Option<Answer> = None;
         for rule in self
             .prohibitions
@@ -221,39 +225,48 @@ impl Policy {
                 }
             }
         }
-        let mut refused: Option<Answer> = None;
+        let (mut refused, mut maybe): (Option<Answer>, Option<Answer>) = (None, None);
         let covering = self
             .permissions
             .iter()
             .filter(|rule| rule.covers(&wanted.action));
-        for rule in covering {
+        for rule in covering.clone() {
             let (holds, why) = rule.holds(wanted);
             let rule_named = named("permission", rule);
             match holds {
-                Some(true) if doubt.is_none() => {
-                    if rule.duties.iter().any(|duty| duty == "obtainConsent") {
-                        let because = "consent has to be obtained first".to_owned();
-                        return answer(Verdict::Unknown, rule_named, because, &rule.duties);
+                Some(true) => {
+                    // What may be forbidden is not allowed by any of them.
+                    if let Some(doubt) = doubt {
+                        return doubt;
                     }
-                    let because = "all its conditions hold".to_owned();
-                    return answer(Verdict::Allowed, rule_named, because, &rule.duties);
+                    if rule.duties.iter().all(|duty| duty != "obtainConsent") {
+                        let because = "all its conditions hold".to_owned();
+                        return answer(Verdict::Allowed, rule_named, because, &rule.duties);
+                    }
+                    let because = "consent has to be obtained first".to_owned();
+                    let consent = answer(Verdict::Unknown, rule_named, because, &rule.duties);
+                    maybe.get_or_insert(consent);
                 }
-                Some(true) => return doubt.expect("looked at before"),
-                Some(false) => refused = Some(answer(Verdict::NotAllowed, rule_named, why, &[])),
-                None => doubt = Some(answer(Verdict::Unknown, rule_named, why, &[])),
+                Some(false) => {
+                    refused.get_or_insert(answer(Verdict::NotAllowed, rule_named, why, &[]));
+                }
+                None => {
+                    maybe.get_or_insert(answer(Verdict::Unknown, rule_named, why, &[]));
+                }
             }
         }
         // A doubtful prohibition of what nothing permits is no doubt.
-        let permitted = |found: &Answer| {
-            found
-                .rule
-                .as_deref()
-                .is_some_and(|rule| rule.starts_with("permission"))
-        };
-        doubt.filter(permitted).or(refused).unwrap_or_else(|| {
+        let mut found = maybe.or(refused).unwrap_or_else(|| {
             let because = "nothing permits it".to_owned();
             answer(Verdict::NotAllowed, None, because, &[])
-        })
+        });
+        let several = covering.count();
+        if several > 1 && found.verdict == Verdict::NotAllowed {
+            found
+                .because
+                .push_str(&format!("; none of the {several} licences allows it"));
+        }
+        found
     }
 }
 
@@ -349,13 +362,14 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    use super::super::Licensed;
     use super::super::terms::tests::{house, read};
     use super::*;
 
     fn policy(values: Value) -> Policy {
         let (terms, problems) = read(values);
         assert_eq!(problems, []);
-        Policy::of("uid".into(), "target", &terms, Vec::new())
+        Policy::of("uid".into(), "target", &[Licensed::only(terms)], Vec::new())
     }
 
     fn asked(text: &str) -> Result<Use, String> {

@@ -8,16 +8,19 @@
 //! | Part | Holds |
 //! |---|---|
 //! | [`terms`] | a licence in the source's fields |
+//! | [`licences`] | several of them for one asset |
 //! | [`odrl`] | the policy, written and read |
 //! | [`evaluate`] | a use against a policy |
 //! | [`regions`] | countries and regions of the world |
 
 pub mod evaluate;
+pub mod licences;
 pub mod odrl;
 pub mod regions;
 pub mod terms;
 
 pub use evaluate::{Answer, Use, Verdict};
+pub use licences::{LicenceFields, Licensed};
 pub use odrl::Policy;
 pub use terms::{RightsFields, Status, Terms};
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
+use super::licences::{Licensed, status_of};
 use super::terms::{Facet, Status, Terms, slug};
 
 /// The ODRL context, by its name.
@@ -45,6 +46,8 @@ pub struct Rule {
     pub assigner: Option<String>,
     /// Whom it is said to.
     pub assignee: Option<String>,
+    /// The licence that it is of, where there are several.
+    pub licence: Option<String>,
     /// The action.
     pub action: String,
     /// All of them must hold.
@@ -92,44 +95,82 @@ pub struct Document {
 pub const LICENCE: &str = "licence";
 
 impl Policy {
-    /// The policy of an asset.
+    /// The policy of an asset with these licences.
     ///
-    /// Where the rights are not cleared, or nobody said anything, every use is forbidden: a policy
-    /// needs a rule, and the absence of a permission cannot be written as one.
-    pub fn of(uid: String, target: &str, terms: &Terms, mut documents: Vec<Document>) -> Self {
+    /// Where no licence permits anything, every use is forbidden: a policy needs a rule, and the
+    /// absence of a permission cannot be written as one. A restriction that only one of several
+    /// licences has is forbidden in its term, places and media.
+    pub fn of(
+        uid: String,
+        target: &str,
+        licences: &[Licensed],
+        mut documents: Vec<Document>,
+    ) -> Self {
         documents.sort();
         documents.dedup();
         let party = |name: &Option<String>| {
             let slug = slug(name.as_deref()?);
             (!slug.is_empty()).then(|| format!("urn:longhaul:party:{slug}"))
         };
-        let rule = |action: &str| Rule {
+        let rule = |terms: &Terms, action: &str| Rule {
             target: target.to_owned(),
             assigner: party(&terms.owner),
             assignee: party(&terms.licensee),
             action: action.to_owned(),
             ..Rule::default()
         };
-        let mut permissions = Vec::new();
-        let mut prohibitions: Vec<Rule> = terms.forbidden.iter().map(|word| rule(word)).collect();
-        if terms.permit() {
-            permissions.push(Rule {
-                constraints: constraints(terms),
-                duties: terms.duties.clone(),
-                ..rule("use")
-            });
-        } else {
-            prohibitions.insert(0, rule("use"));
+        let (mut permissions, mut prohibitions) = (Vec::new(), Vec::new());
+        for licence in licences {
+            let terms = &licence.terms;
+            let is_own = licence.name.is_some() && licence.own_restrictions;
+            for word in &terms.forbidden {
+                let forbidden = match is_own {
+                    false => rule(terms, word),
+                    // What a licence restricts that permits nothing is forbidden as it is.
+                    true if !terms.permit() => continue,
+                    true => Rule {
+                        licence: licence.name.clone(),
+                        constraints: scope(terms),
+                        ..rule(terms, word)
+                    },
+                };
+                if !prohibitions.contains(&forbidden) {
+                    prohibitions.push(forbidden);
+                }
+            }
+            if terms.permit() {
+                permissions.push(Rule {
+                    licence: licence.name.clone(),
+                    constraints: constraints(terms),
+                    duties: terms.duties.clone(),
+                    ..rule(terms, "use")
+                });
+            }
         }
-        let has_parties = terms.owner.is_some() && terms.licensee.is_some();
+        if permissions.is_empty() {
+            let none = Terms::default();
+            let terms = licences.first().map_or(&none, |licence| &licence.terms);
+            prohibitions.insert(0, rule(terms, "use"));
+        }
+        let has_parties = licences
+            .iter()
+            .any(|one| one.terms.owner.is_some() && one.terms.licensee.is_some());
         Self {
             uid,
-            status: terms.status,
+            status: status_of(licences),
             is_agreement: has_parties && documents.iter().any(|paper| paper.role == LICENCE),
             permissions,
             prohibitions,
             documents,
         }
+    }
+
+    /// The licences that permit something, each with its last day; the only one of an asset has an
+    /// empty name.
+    pub fn licences(&self) -> Vec<(String, Option<Date>)> {
+        let all = self.permissions.iter();
+        all.map(|rule| (rule.licence.clone().unwrap_or_default(), rule.last_day()))
+            .collect()
     }
 
     /// The first day on which anything is permitted; `None` when that is not said.
@@ -146,7 +187,10 @@ impl Policy {
 
     /// Everything in it in a few words, for people.
     pub fn words(&self) -> String {
-        let permitted = self.permissions.iter().map(Rule::words);
+        let permitted = self.permissions.iter().map(|rule| match &rule.licence {
+            Some(licence) => format!("{licence}: {}", rule.words()),
+            None => rule.words(),
+        });
         let forbidden = self.prohibitions.iter();
         let forbidden = forbidden.map(|rule| format!("forbidden: {}", rule.words()));
         let all: Vec<String> = permitted.chain(forbidden).collect();
@@ -155,14 +199,7 @@ impl Policy {
 
     /// The last day on which anything is permitted; `None` when there is none, or nothing is.
     pub fn ends(&self) -> Option<Date> {
-        let last = |rule: &Rule| {
-            let days = rule.constraints.iter().filter_map(|one| match &one.right {
-                Operand::Day(day) if one.left == "dateTime" && one.operator == "lteq" => Some(*day),
-                _ => None,
-            });
-            days.min()
-        };
-        let mut days = self.permissions.iter().map(last);
+        let mut days = self.permissions.iter().map(Rule::last_day);
         // One without a last day goes on for ever.
         days.try_fold(None, |latest: Option<Date>, day| {
             Some(latest.max(Some(day?)))
@@ -261,6 +298,9 @@ impl Rule {
                 rule.insert(name.to_owned(), party.clone().into());
             }
         }
+        if let Some(licence) = &self.licence {
+            rule.insert("lh:licence".to_owned(), licence.clone().into());
+        }
         if !self.constraints.is_empty() {
             let constraints = self.constraints.iter().map(Constraint::to_value);
             rule.insert("constraint".to_owned(), constraints.collect());
@@ -283,10 +323,20 @@ impl Rule {
             target: own("target").unwrap_or_default(),
             assigner: own("assigner"),
             assignee: own("assignee"),
+            licence: own("lh:licence"),
             action: name.unwrap_or_default().to_owned(),
             constraints: refined.map(Constraint::read).collect(),
             duties: duties.map(str::to_owned).collect(),
         }
+    }
+
+    /// The last day on which it holds; none when it goes on for ever.
+    fn last_day(&self) -> Option<Date> {
+        let days = self.constraints.iter().filter_map(|one| match &one.right {
+            Operand::Day(day) if one.left == "dateTime" && one.operator == "lteq" => Some(*day),
+            _ => None,
+        });
+        days.min()
     }
 
     /// The rule in a few words, for people.
@@ -376,6 +426,17 @@ impl Constraint {
     }
 }
 
+/// Where and when a licence is about anything: its term, places and media.
+fn scope(terms: &Terms) -> Vec<Constraint> {
+    constraints(&Terms {
+        begins: terms.begins,
+        ends: terms.ends,
+        regions: terms.regions.clone(),
+        media: terms.media.clone(),
+        ..Terms::default()
+    })
+}
+
 /// The conditions of the terms.
 fn constraints(terms: &Terms) -> Vec<Constraint> {
     let regions = |all: &[super::regions::Region]| {
@@ -446,7 +507,7 @@ mod tests {
         Policy::of(
             "urn:longhaul:policy:a".into(),
             TARGET,
-            &terms,
+            &[Licensed::only(terms)],
             papers.collect(),
         )
     }

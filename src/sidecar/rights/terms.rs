@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::licences::LicenceFields;
 use super::regions::Region;
 
 /// What a field of the source says about a licence.
@@ -91,6 +92,8 @@ pub struct RightsFields {
     pub fields: BTreeMap<Facet, String>,
     /// Words of the source and what they stand for, by facet.
     pub words: BTreeMap<Facet, BTreeMap<String, Vec<String>>>,
+    /// Several licences, each with fields of its own; `fields` are what they have in common then.
+    pub licences: Vec<LicenceFields>,
 }
 
 /// Whether rights are cleared.
@@ -206,7 +209,7 @@ pub const ACTIONS: [&str; 18] = [
 impl RightsFields {
     /// Whether any field says anything about rights.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.fields.is_empty() && self.licences.is_empty()
     }
 
     /// The media that are known: the usual ones, and those that words of the house stand for.
@@ -436,6 +439,7 @@ pub(super) mod tests {
                 words(Facet::Status, &[("Freigegeben", &["cleared"])]),
             ]
             .into(),
+            licences: Vec::new(),
         }
     }
 
