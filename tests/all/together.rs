@@ -158,10 +158,11 @@ map = "Marketing"
     /// With another token for iconik, which lacks a role.
     fn without(&self, role: &str, does: impl FnOnce()) {
         let iconik = self.systems.simulator.iconik();
-        iconik.add_token("lesser-token", false, &[role]);
+        let token = format!("token-without-{role}");
+        iconik.add_token(&token, false, &[role]);
         let path = self.systems.place.path().join("longhaul.toml");
         let good = std::fs::read_to_string(path).expect("the settings");
-        let lesser = good.replace(iconik.token(), "lesser-token");
+        let lesser = good.replace(iconik.token(), &token);
         self.systems.place.write("longhaul.toml", &lesser);
         does();
         self.systems.place.write("longhaul.toml", &good);
