@@ -483,3 +483,51 @@ fn doctor_looks_for_what_papers_need() {
     let found = found.expect("a line")["found"].as_str().unwrap();
     assert!(found.contains("none of Supporting document"), "{found}");
 }
+
+#[test]
+fn each_of_several_licences_keeps_its_terms_and_its_last_day() {
+    let soon = jiff::Zoned::now().date().tomorrow().expect("a day");
+    let soon = soon.to_string();
+    let spot = AssetSpec::new("Spot", vec![FileSpec::generated("spot.mov", 1, 40 * KIB)])
+        .value("rights_status", &["cleared"])
+        .value("media", &["tv"])
+        .value("expires_on", &[&soon])
+        .value("keywords", &["web"])
+        .value("licence_node", &["2099-12-31"]);
+    let extra = Extra {
+        sections: "[publish]\napproved = \"any\"\n[rights]\nfields = { status = \"rights_status\" }\n\
+            [rights.licences.tv]\nfields = { media = \"media\", ends = \"expires_on\" }\n\
+            [rights.licences.online]\nfields = { media = \"keywords\", ends = \"licence_node\" }\n",
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(Campaign::new().asset(spot)), extra);
+    let list = ids(&systems, &["Spot"]);
+    systems.must(&["publish", "--ids", &list]);
+    let policy = content(&systems, "spot.mov.rights.jsonld");
+    let permissions = policy["permission"].as_array().expect("permissions");
+    let names: Vec<&Value> = permissions.iter().map(|one| &one["lh:licence"]).collect();
+    assert_eq!(names.len(), 2, "{policy:#}");
+    assert!(names.contains(&&json!("tv")) && names.contains(&&json!("online")));
+    let asset = id_of(&systems, "Spot");
+    for (wanted, verdict, rule) in [
+        ("web, AT, 2099-01-01", "allowed", "permission (online)"),
+        ("tv, AT", "allowed", "permission (tv)"),
+        ("tv, AT, 2099-01-01", "not-allowed", "permission ("),
+    ] {
+        let (_, lines) = systems.run(&["rights", "test", &asset, "--use", wanted, "--filed"]);
+        let answer = of_type(&lines, "rights_answer");
+        assert_eq!(answer["verdict"], verdict, "{wanted}: {answer}");
+        assert!(answer["rule"].as_str().expect("a rule").starts_with(rule));
+    }
+    let lines = systems.must(&["rights", "expiring", "--within", "30d"]);
+    assert_eq!(of_type(&lines, "rights_ending_summary")["licences"], 1);
+    assert_eq!(of_type(&lines, "rights_ending")["licence"], "tv");
+    let lines = systems.must(&["report"]);
+    let ends = format!("online 2099-12-31; tv {soon}");
+    let row = of_type(&lines, "report_item");
+    assert_eq!(row["licence_ends"], json!(ends), "{row}");
+    let before = effects(&systems);
+    systems.must(&["publish", "--ids", &list]);
+    assert_eq!(effects(&systems), before, "nothing new, nothing written");
+    systems.stop();
+}

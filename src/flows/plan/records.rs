@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Decision, Version};
+use super::{Action, Decision, Version};
 use crate::flows::intake::{self, reason_name};
 use crate::types::Reason;
 
@@ -91,7 +91,9 @@ impl Records {
                 self.papers_to_file += u64::from(version.action.moves());
                 continue;
             }
-            let missing = version.why == reason_name(Reason::PaperMissing);
+            // One that an earlier run held says so in its fingerprint alone.
+            let held = format!("refused {}", reason_name(Reason::PaperMissing));
+            let missing = version.action == Action::Blocked && version.fingerprint == held;
             self.papers_missing += u64::from(missing);
             self.after_papers += u64::from(version.why == AFTER);
             if version.action.moves() || version.why == CHANGED {
