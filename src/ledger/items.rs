@@ -301,6 +301,14 @@ fn says_only_why(item: &NewItem) -> bool {
     item.fingerprint.starts_with(REFUSED)
 }
 
+impl NewItem {
+    /// Why its source has nothing of it now, when that is so: a done item stays done then.
+    pub fn nothing_left(&self) -> Option<&str> {
+        let (.., message) = self.refused.as_ref()?;
+        (says_only_why(self) && !is_incomplete(self)).then_some(message)
+    }
+}
+
 /// Whether an item's masters are another copy of those that the row `id` has: other ids, the same
 /// names and sizes, and the same checksums. A checksum that is the same beside the same id proves
 /// nothing, because the date is another; where none is quoted, an archived copy alone counts.

@@ -6,7 +6,6 @@ mod failure;
 mod id;
 mod marker;
 mod range;
-mod sha1;
 mod size;
 
 pub use digest::{Md5Digest, ParseDigestError, Sha256Digest, Xxh3Digest};
@@ -17,5 +16,4 @@ pub use id::{
 };
 pub use marker::{Marker, MarkerFields, Role, VersionNote};
 pub use range::ByteRange;
-pub use sha1::sha1;
 pub use size::{ByteCount, GIB, KIB, MIB, ParseSizeError, TIB, display_bytes, parse_size};

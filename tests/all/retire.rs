@@ -61,6 +61,23 @@ fn changes(systems: &Systems) -> (usize, usize, usize) {
     )
 }
 
+/// A plan says that everything is filed already.
+#[track_caller]
+fn nothing_is_planned(systems: &Systems) {
+    let lines = systems.must(&["plan", "archive", &systems.simulator.collection()]);
+    let actions: Vec<&Value> = lines
+        .iter()
+        .filter_map(|line| line["versions"].as_array())
+        .flatten()
+        .map(|version| &version["action"])
+        .collect();
+    assert!(!actions.is_empty(), "{lines:#?}");
+    assert!(
+        actions.iter().all(|action| *action == "already-filed"),
+        "{actions:?}"
+    );
+}
+
 fn reconciled(systems: &Systems) -> Value {
     let lines = systems.must(&["reconcile"]);
     of_type(&lines, "reconciliation").clone()
@@ -162,6 +179,7 @@ fn originals_that_moved_to_an_archive_are_not_filed_again() {
         "{again:#?}"
     );
     let effects = systems.simulator.content_server().history().len();
+    nothing_is_planned(&systems);
     systems.archive(&[]);
     assert_eq!(systems.simulator.content_server().history().len(), effects);
     assert_eq!(reconciled(&systems)["differences"], 0);
@@ -181,6 +199,7 @@ fn what_somebody_else_took_away_after_it_was_filed_stays_filed() {
         }
     }
     let effects = systems.simulator.content_server().history().len();
+    nothing_is_planned(&systems);
     systems.archive(&[]);
     assert_eq!(systems.simulator.content_server().history().len(), effects);
     systems.must(&["verify"]);

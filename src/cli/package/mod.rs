@@ -1,5 +1,4 @@
-//! `package`: a campaign's package, written to a disk, looked at again, or the reason to retire the
-//! campaign's originals.
+//! `package`: a campaign's package, written to a disk or looked at again; its originals retired.
 
 mod check;
 mod export;
@@ -16,7 +15,6 @@ pub(crate) enum Command {
     Export(export::Arguments),
     /// Look whether everything of a package is still in Content Server
     Check(check::Arguments),
-    /// Archive or remove a packed campaign's originals in iconik, as `package.originals` says
     Retire(retire::Arguments),
 }
 

@@ -12,7 +12,7 @@ use crate::flows::package::retire::{self, Originals, Retirement, Step};
 use crate::flows::package::{self, Bench, Place};
 use crate::types::RunId;
 
-/// Archive or remove a packed campaign's originals in iconik, as `package.originals` says.
+/// Archive or remove a packed campaign's originals in iconik, as `package.originals` says
 ///
 /// An asset goes only when its package is complete, every version of it is filed as iconik has it
 /// now, was read back from Content Server and is still there, no hold protects it, and no other

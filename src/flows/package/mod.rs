@@ -39,8 +39,9 @@ pub use retire::Originals;
 
 use serde_json::json;
 
+use super::own::Own;
 use super::{Error, Systems};
-use crate::ledger::{Chain, Change, Entry, Ledger, NewFile, NewItem};
+use crate::ledger::{Chain, Change, Entry, Ledger, NewItem};
 use crate::pace::Pace;
 use crate::sidecar::mhl;
 use crate::transfer::{Engine, Outcome};
@@ -353,28 +354,16 @@ fn marker(systems: &Systems, collection: &CollectionId, path: &str) -> String {
 
 fn item(systems: &Systems, collection: &CollectionId, parent: NodeId, paper: &Paper) -> NewItem {
     let name = paper.path.rsplit('/').next().unwrap_or_default();
-    let name = systems.destination.map_name(name);
-    let marker = marker(systems, collection, &paper.path);
-    NewItem {
+    let own = Own {
         key: item_key(collection, &paper.path),
-        kind: "document".to_owned(),
         title: format!("package: {}", paper.path),
-        parent: parent.0,
-        name: name.clone(),
-        marker: marker.clone(),
-        fingerprint: papers::digest(&paper.content).to_string(),
-        source: "{}".to_owned(),
-        files: vec![NewFile {
-            role: Role::Master.name(),
-            marker,
-            name,
-            size: paper.content.len() as u64,
-            mime: paper.mime.to_owned(),
-            content: Some(paper.content.clone()),
-            ..NewFile::default()
-        }],
-        ..NewItem::default()
-    }
+        parent,
+        name: systems.destination.map_name(name),
+        marker: marker(systems, collection, &paper.path),
+        mime: paper.mime,
+        content: paper.content.clone(),
+    };
+    own.item()
 }
 
 /// Where a paper is filed.

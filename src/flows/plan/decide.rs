@@ -298,9 +298,10 @@ impl Inner {
             version.action = Action::NewFolder;
         }
         let known = self.ledger(|ledger| ledger.item_by_key(&item.key))?;
-        let same = known
-            .as_ref()
-            .is_some_and(|known| known.fingerprint == item.fingerprint);
+        let same = match &known {
+            Some(known) => self.ledger(|ledger| ledger.is_content_of(known, item))?,
+            None => false,
+        };
         if let Some(known) = &known {
             (version.node, version.version) = (known.node, known.version);
             // A name that was chosen once stays.
@@ -324,6 +325,15 @@ impl Inner {
                     Action::AlreadyFiled,
                     "already-filed",
                     format!("run {} filed it, and it has not changed since", known.run),
+                )),
+                "done" if item.nothing_left().is_some() => Some((
+                    Action::AlreadyFiled,
+                    "already-filed",
+                    format!(
+                        "run {} filed it; the source has nothing of it now: {}",
+                        known.run,
+                        item.nothing_left().unwrap_or_default()
+                    ),
                 )),
                 "declined" if same => Some((
                     Action::Declined,

@@ -11,13 +11,14 @@ use ::http::{HeaderValue, Method as Verb};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 use super::Upload;
 use super::content::{Ask, address};
 use crate::http::{Body, Repeat, SignedUrl};
 use crate::iconik::Client;
 use crate::iconik::tolerant::{scalar, text};
-use crate::types::{Failure, FailureClass, Reason, sha1};
+use crate::types::{Failure, FailureClass, Reason};
 
 /// Most parts of a large file.
 pub(super) const PARTS: u64 = 10_000;
@@ -74,7 +75,7 @@ struct Started {
 impl Client {
     /// Puts a whole file.
     pub(super) async fn put_b2(&self, upload: &Upload, content: Bytes) -> Result<(), Failure> {
-        let digest = header(&hex::encode(sha1(&content)))?;
+        let digest = header(&hex::encode(Sha1::digest(&content)))?;
         let mut attempt = 1;
         loop {
             let given = self.upload_addresses(upload).await?;
@@ -155,7 +156,7 @@ impl Client {
         number: u32,
         content: Bytes,
     ) -> Result<bool, Failure> {
-        let digest = hex::encode(sha1(&content));
+        let digest = hex::encode(Sha1::digest(&content));
         let mut attempt = 1;
         while number > own.there {
             let place = match own.place.take() {

@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 use http::Method;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use sha1::{Digest as _, Sha1};
 
 use super::uploads::tag;
 use super::{Bucket, Exchange, Master, Object, Reply};
-use crate::types::sha1;
 
 /// Largest body of one request here.
 const BODY: u64 = 256 << 20;
@@ -142,7 +142,7 @@ impl Bucket {
         if exchange.method != Method::POST {
             return wrong(405, "method_not_allowed", "only POST is supported");
         }
-        let sum = hex::encode(sha1(&body));
+        let sum = hex::encode(Sha1::digest(&body));
         if digest.as_deref() != Some(&sum) {
             return wrong(400, "bad_request", "Sha1 did not match data received");
         }
