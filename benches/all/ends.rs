@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use longhaul::simulator::Simulator;
-use longhaul::simulator::bucket::Object;
+use longhaul::simulator::bucket::{Object, Vendor};
 use longhaul::simulator::masters::Master;
 use longhaul::simulator::workload::Workload;
 use tokio::net::{TcpListener, TcpStream};
@@ -103,7 +103,7 @@ pub(crate) fn addresses(simulator: &Simulator, workload: &Workload) -> Vec<Strin
             let key = format!("yardstick/{number}");
             let master = Master::generated(number, workload.size);
             bucket.put(&key, Object::new(master, &key));
-            bucket.sign("GET", &key, None)
+            bucket.sign(Vendor::S3, "GET", &key, None)
         })
         .collect()
 }

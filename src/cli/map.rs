@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     let asset = systems.iconik.asset(&id).await?;
     let metadata = systems.iconik.metadata_of(&asset, None).await?;
     let refusal = policy.refusal(systems, &asset, &metadata).await?;
-    let recorded = policy.record(&asset, &metadata, &asset.title, &[]);
+    let recorded = policy.record(&asset, &metadata, &asset.title, &[])?;
     let node = filed(&settings.ledger.path, &id)?;
     let there = match node {
         Some(node) => connected.systems.content_server.categories(node).await?,

@@ -7,6 +7,7 @@ use super::connect::Connected;
 use super::exit::Ended;
 use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
 use crate::flows::approval::Rejections;
+use crate::flows::metadata::InStep;
 use crate::flows::package::{Mark, Place};
 use crate::flows::publish::{Policy, Template, Workspace};
 use crate::flows::rights::{Filed, Licensing};
@@ -36,6 +37,7 @@ pub(crate) async fn policy(
     Ok(Arc::new(Policy {
         approved: publish.approved.clone(),
         rejections: Rejections::in_ledger(&settings.ledger.path)?,
+        in_step: InStep::in_ledger(&settings.ledger.path)?,
         binding,
         base: connected.systems.target,
         again: again.then(|| jiff::Timestamp::now().to_string()),

@@ -374,3 +374,29 @@ fn a_server_without_the_records_module_stops_what_needs_it_and_nothing_else() {
     assert_eq!(of_type(&lines, "lifecycle_summary")["steps"]["marked"], 1);
     desk.systems.stop();
 }
+
+#[test]
+fn a_record_that_is_published_again_keeps_what_was_edited_in_the_record_system() {
+    let desk = Desk::new();
+    let systems = &desk.systems;
+    systems.must(&["metadata"]);
+    // Both at once: the campaign here, the owner there, and `publish` comes first.
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.set_values(&desk.asset(0), "campaign", &["Summer"]));
+    desk.in_server(0, "Carla");
+    systems.must(&["publish", &systems.simulator.collection()]);
+    let node = desk.node(0);
+    let all = systems.person(|server| async move { server.categories(node).await });
+    let told = format!(
+        "{:?}",
+        all.iter().map(|own| &own.values).collect::<Vec<_>>()
+    );
+    assert!(told.contains("Summer") && told.contains("Carla"), "{told}");
+    let lines = systems.must(&["metadata"]);
+    assert_eq!(
+        of_type(&lines, "metadata_summary")["outcomes"],
+        json!({"to-iconik": 1}),
+        "the edit reaches the other side"
+    );
+    desk.systems.stop();
+}

@@ -161,7 +161,7 @@ async fn examine(
         let is_newest = newest.as_ref() == Some(&master.version);
         let mut item = item(systems, &master, &kin);
         if let (Some(metadata), Some(policy)) = (&current_metadata, &intake.publish) {
-            let recorded = policy.record(&plan.asset, metadata, &item.name, &papers);
+            let recorded = policy.record(&plan.asset, metadata, &item.name, &papers)?;
             match recorded.record {
                 Some(record) => item.record = serde_json::to_string(&record).ok(),
                 None => {

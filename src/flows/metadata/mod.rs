@@ -16,13 +16,16 @@
 //! | `plan` | what has to happen to the fields of a pair |
 //! | `carry` | doing that |
 //! | `decide` | what a person chose |
+//! | `in_step` | which fields are kept in step, for `publish` |
 
 mod carry;
 mod decide;
+mod in_step;
 mod known;
 mod plan;
 
 pub use decide::{Conflict, conflict_of, decide};
+pub use in_step::InStep;
 pub use known::Take;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,11 +19,12 @@ use serde_json::Value;
 pub use template::{BadTemplate, Template};
 
 use super::approval::Rejections;
+use super::metadata::InStep;
 use super::{Error, Systems};
 use crate::content_server::{Filing, Marks, Rights, WorkspacePlace};
 use crate::iconik::{Asset, Metadata};
 use crate::ledger::NewItem;
-use crate::sidecar::mapping::{Binding, Bound};
+use crate::sidecar::mapping::{Binding, Bound, Truth};
 use crate::transfer::Record;
 use crate::types::{Failure, NodeId};
 
@@ -34,6 +35,8 @@ pub struct Policy {
     pub approved: Approved,
     /// What approval processes rejected; nothing while there is no ledger.
     pub rejections: Option<Rejections>,
+    /// What the flow `metadata` keeps in step; nothing while there is no ledger.
+    pub in_step: Option<InStep>,
     /// Which field of the source fills which attribute.
     pub binding: Binding,
     /// The folder that everything is filed below.
@@ -187,15 +190,20 @@ impl Policy {
 
     /// What an asset's record is. `name` is the name its document gets, `papers` are the documents
     /// that prove its rights.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
     pub fn record(
         &self,
         asset: &Asset,
         metadata: &Metadata,
         name: &str,
         papers: &[NodeId],
-    ) -> Recorded {
+    ) -> Result<Recorded, Error> {
         let source = values_of(metadata);
-        let bound = self.binding.bind(&source);
+        let mut bound = self.binding.bind(&source);
+        self.leave_in_step(asset, &mut bound)?;
         let mut missing: Vec<String> = bound
             .problems()
             .map(|(field, problem)| format!("`{field}` {problem}"))
@@ -264,12 +272,30 @@ impl Policy {
                 filing: serde_json::to_value(filing).unwrap_or_default(),
             }
         });
-        Recorded {
+        Ok(Recorded {
             record,
             bound,
             place,
             missing,
+        })
+    }
+
+    /// Leaves out the values of fields that another flow keeps in step and that may be the
+    /// destination's by now: writing the source's would undo an edit there.
+    fn leave_in_step(&self, asset: &Asset, bound: &mut Bound) -> Result<(), Error> {
+        let Some(in_step) = &self.in_step else {
+            return Ok(());
+        };
+        let merged = in_step.fields(&asset.id)?;
+        for field in &self.binding.fields {
+            if field.map.truth != Truth::Iconik
+                && merged.contains(&field.map.name)
+                && let Some(values) = bound.categories.get_mut(&field.category)
+            {
+                values.retain(|key, _| !field.fills(key));
+            }
         }
+        Ok(())
     }
 }
 
