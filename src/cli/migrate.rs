@@ -65,5 +65,5 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             _ => plan::dry_run(context, selection, &moving).await,
         };
     }
-    run::start(context, selection, &moving, false).await
+    Box::pin(run::start(context, selection, &moving, false)).await
 }

@@ -152,7 +152,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             filters,
         } => (what.selection(filters)?, planning, moving),
     };
-    go(context, selection, &moving, &planning).await
+    Box::pin(go(context, selection, &moving, &planning)).await
 }
 
 /// The plan of a selection, instead of its run.

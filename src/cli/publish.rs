@@ -64,5 +64,5 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     if arguments.dry_run {
         return plan::dry_run(context, selection, &arguments.moving).await;
     }
-    run::start(context, selection, &arguments.moving, false).await
+    Box::pin(run::start(context, selection, &arguments.moving, false)).await
 }
