@@ -813,3 +813,24 @@ fn people_are_called_by_name_and_whoever_is_gone_by_id() {
     quiet(&systems, 0);
     systems.stop();
 }
+
+#[test]
+fn a_user_who_may_not_write_metadata_is_told_which_role_and_the_outcome_comes_later() {
+    let systems = start(2);
+    systems.must(&["approval"]);
+    let marketing = id(&processes(&systems)[1]);
+    act(&systems, marketing, "Approve", "on brand");
+    systems.without("can_write_metadata_values", || {
+        let (code, lines) = systems.run(&["approval"]);
+        let said = serde_json::to_string(&lines).expect("JSON");
+        assert!(
+            code != 0 && said.contains("can_write_metadata_values"),
+            "{code}: {said}"
+        );
+        assert_eq!(told(&systems, "Clip 1", "archive_package"), "running");
+    });
+    systems.must(&["approval", "--full"]);
+    assert_eq!(told(&systems, "Clip 1", "archive_package"), "approved");
+    assert_eq!(processes(&systems).len(), 2);
+    systems.stop();
+}

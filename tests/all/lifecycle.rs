@@ -687,3 +687,25 @@ fn a_disposition_search_is_started_once_for_what_was_marked_and_never_over_a_rev
     assert_eq!(searches(), 2);
     systems.stop();
 }
+
+#[test]
+fn a_user_who_may_not_delete_is_told_which_role_and_nothing_is_lost() {
+    let systems = start(1, &format!("{BY_ATTRIBUTE}destroy = true\n"));
+    let desk = Desk(&systems);
+    desk.set(0, "obsolete", &["true"]);
+    systems.must(&["lifecycle"]);
+    desk.disposition(0, "Destroy");
+    systems.without("can_delete_assets", || {
+        let (code, lines) = systems.run(&["lifecycle", "--yes"]);
+        let said = serde_json::to_string(&lines).expect("JSON");
+        assert!(
+            code != 0 && said.contains("can_delete_assets"),
+            "{code}: {said}"
+        );
+        assert_eq!(desk.row(0)["status"], "ACTIVE");
+    });
+    systems.must(&["lifecycle", "--yes"]);
+    assert_eq!(desk.row(0)["status"], "DELETED");
+    assert_eq!(desk.events("lifecycle-destroyed").len(), 1);
+    systems.stop();
+}

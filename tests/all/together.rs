@@ -154,19 +154,6 @@ map = "Marketing"
             .map(|line| (line["flow"].as_str().unwrap_or_default().to_owned(), line))
             .collect()
     }
-
-    /// With another token for iconik, which lacks a role.
-    fn without(&self, role: &str, does: impl FnOnce()) {
-        let iconik = self.systems.simulator.iconik();
-        let token = format!("token-without-{role}");
-        iconik.add_token(&token, false, &[role]);
-        let path = self.systems.place.path().join("longhaul.toml");
-        let good = std::fs::read_to_string(path).expect("the settings");
-        let lesser = good.replace(iconik.token(), &token);
-        self.systems.place.write("longhaul.toml", &lesser);
-        does();
-        self.systems.place.write("longhaul.toml", &good);
-    }
 }
 
 fn said(lines: &[Value], word: &str) -> String {
@@ -315,7 +302,7 @@ fn a_user_without_a_right_is_told_which_and_nothing_is_lost() {
     desk.file("Brief.pdf");
     systems.must(&["metadata"]);
     desk.in_server(0, "Carla");
-    desk.without("can_write_metadata_values", || {
+    systems.without("can_write_metadata_values", || {
         let (code, lines) = systems.run(&["metadata"]);
         assert_eq!(code, 3, "{lines:#?}");
         let why = said(&lines, "refused");
@@ -327,7 +314,7 @@ fn a_user_without_a_right_is_told_which_and_nothing_is_lost() {
         json!({"to-iconik": 1})
     );
 
-    desk.without("can_create_assets", || {
+    systems.without("can_create_assets", || {
         let (code, lines) = systems.run(&["references"]);
         assert_eq!(code, 3, "{lines:#?}");
         let why = said(&lines, "held");

@@ -87,6 +87,19 @@ impl Systems {
         lines
     }
 
+    /// With another token for iconik, which lacks a role.
+    pub(crate) fn without(&self, role: &str, does: impl FnOnce()) {
+        let iconik = self.simulator.iconik();
+        let token = format!("token-without-{role}");
+        iconik.add_token(&token, false, &[role]);
+        let path = self.place.path().join("longhaul.toml");
+        let good = std::fs::read_to_string(path).expect("the settings");
+        self.place
+            .write("longhaul.toml", &good.replace(iconik.token(), &token));
+        does();
+        self.place.write("longhaul.toml", &good);
+    }
+
     /// Begins a command and kills it, as it is, after `patience`.
     pub(crate) fn kill_after(&self, patience: Duration, arguments: &[&str]) {
         let mut child = self
