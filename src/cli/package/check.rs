@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::chosen;
+use super::opened;
 use crate::cli::exit::{Ended, Exit};
 use crate::cli::output::{BAD, GOOD, styled};
 use crate::cli::run::say_packed;
@@ -25,15 +25,10 @@ pub(crate) struct Arguments {
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let settings = context.settings(Vec::new())?;
     settings.systems()?;
-    let path = connect::must_exist(&settings)?;
-    let ledger = connect::open_ledger(path, "package check")?;
-    let collection = chosen(
-        ledger.meta(package::LIST).await?.as_deref(),
-        arguments.collection,
-    )?;
-    let kept = package::kept(&ledger, &collection)
-        .await?
-        .ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
+    let (ledger, collection, kept) =
+        opened(&settings, "package check", arguments.collection).await?;
+    let kept =
+        kept.ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
     if !kept.complete && !arguments.read_back {
         return Err(Ended::usage(format!(
             "the package is not complete yet; `longhaul archive {collection} --package` goes on with it"

@@ -4,9 +4,11 @@ mod check;
 mod export;
 mod retire;
 
-use super::Context;
+use super::{Context, connect};
 use crate::cli::exit::{Ended, Exit};
-use crate::flows::package;
+use crate::flows::package::{self, Kept};
+use crate::ledger::Ledger;
+use crate::settings::Resolved;
 use crate::types::CollectionId;
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +26,18 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::Retire(arguments) => Box::pin(retire::run(context, arguments)).await,
     }
+}
+
+/// The ledger, the package that is meant, and what is kept of it once it is begun.
+async fn opened(
+    settings: &Resolved,
+    command: &str,
+    asked: Option<String>,
+) -> anyhow::Result<(Ledger, CollectionId, Option<Kept>)> {
+    let ledger = connect::open_ledger(connect::must_exist(settings)?, command)?;
+    let collection = chosen(ledger.meta(package::LIST).await?.as_deref(), asked)?;
+    let kept = package::kept(&ledger, &collection).await?;
+    Ok((ledger, collection, kept))
 }
 
 /// The package that is meant.

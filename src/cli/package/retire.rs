@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::chosen;
+use super::opened;
 use crate::cli::exit::{Ended, Exit};
 use crate::cli::output::{BOLD, DIM, GOOD, WARN, styled};
 use crate::cli::{Context, connect, signals, who};
 use crate::flows::package::retire::{self, Originals, Retirement, Step};
-use crate::flows::package::{self, Bench, Place};
+use crate::flows::package::{Bench, Place};
 use crate::types::RunId;
 
 /// Archive or remove a packed campaign's originals in iconik, as `package.originals` says
@@ -62,14 +62,9 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         Some(text) => who::because(text)?.to_owned(),
         None => String::new(),
     };
-    let path = connect::must_exist(&settings)?;
-    let ledger = connect::open_ledger(path, "package retire")?;
-    let collection = chosen(
-        ledger.meta(package::LIST).await?.as_deref(),
-        arguments.collection,
-    )?;
-    let kept = package::kept(&ledger, &collection)
-        .await?
+    let (ledger, collection, kept) =
+        opened(&settings, "package retire", arguments.collection).await?;
+    let kept = kept
         .filter(|kept| kept.complete)
         .ok_or_else(|| {
             Ended::usage(format!(

@@ -100,16 +100,7 @@ impl Place {
             workspace: Some(place),
             ..Filing::below(systems.target)
         };
-        let mut attempt = 0;
-        loop {
-            match systems.content_server.place_of(&filing).await {
-                Err(failure) if passes(&failure) && attempt < ATTEMPTS => {
-                    tokio::time::sleep(wait(attempt)).await;
-                    attempt += 1;
-                }
-                other => return Ok(other?),
-            }
-        }
+        Ok(again(|| Box::pin(systems.content_server.place_of(&filing))).await?)
     }
 }
 

@@ -97,15 +97,7 @@ fn a_copy_killed_anywhere_is_finished_and_nothing_is_there_twice() {
         Ok(made.node)
     });
     desk.file("Short.pdf");
-    for place in [
-        "copy-placed:1",
-        "copy-part:1",
-        "copy-part:1",
-        "copy-sent:1",
-        "copy-closed:1",
-    ] {
-        desk.die(place);
-    }
+    desk.die_at_each_step();
     desk.systems.must(&["references"]);
     let sent = || {
         let seen = desk.systems.simulator.history().of(System::Bucket);
@@ -272,15 +264,7 @@ fn killed_on(method: &str) -> Desk {
         Ok(made.await?.node)
     });
     desk.file("Short.pdf");
-    for place in [
-        "copy-placed:1",
-        "copy-part:1",
-        "copy-part:1",
-        "copy-sent:1",
-        "copy-closed:1",
-    ] {
-        desk.die(place);
-    }
+    desk.die_at_each_step();
     desk.systems.must(&["references"]);
     let copies = desk.copies();
     assert_eq!(copies.len(), 2);

@@ -147,6 +147,19 @@ impl Desk {
         ));
     }
 
+    /// Runs the flow until it dies, once at each step of making a copy.
+    fn die_at_each_step(&self) {
+        for place in [
+            "copy-placed:1",
+            "copy-part:1",
+            "copy-part:1",
+            "copy-sent:1",
+            "copy-closed:1",
+        ] {
+            self.die(place);
+        }
+    }
+
     /// Runs the flow until it dies at a place.
     fn die(&self, place: &str) {
         let died = self
