@@ -187,6 +187,7 @@ pub(crate) async fn ordered(
         place: record::package_place(settings, connected).await?,
         most_files: settings.package.files,
         mark: record::package_mark(settings)?,
+        sources: settings.package.sources,
     })
 }
 

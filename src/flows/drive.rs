@@ -14,7 +14,7 @@ use crate::iconik::{JobEnd, JobReport, NewJob};
 use crate::ledger::{Ledger, StateCount};
 use crate::pace::Pace;
 use crate::transfer::{Engine, Outcome, Progress};
-use crate::types::{CollectionId, JobId, RunId};
+use crate::types::{AssetId, CollectionId, JobId, RunId};
 
 /// Outbox, calendar and job are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -192,6 +192,19 @@ impl Drive {
         }
     }
 
+    /// Files assets that the enumeration did not find.
+    async fn file_more(&self, assets: Vec<AssetId>) -> Result<Outcome, Error> {
+        if assets.is_empty() {
+            return Ok(Outcome::Finished);
+        }
+        let (systems, ledger, scan) = (&self.systems, &self.ledger, &self.scan);
+        intake::scan_more(systems, ledger, self.run, &self.intake, assets, scan).await?;
+        match self.engine.run(self.run, || false).await {
+            Outcome::Finished => self.after_papers().await,
+            other => Ok(other),
+        }
+    }
+
     /// Makes the packages that were ordered.
     async fn pack(&self) -> Result<Outcome, Error> {
         let Some(order) = &self.package else {
@@ -205,6 +218,13 @@ impl Drive {
             run: self.run,
             place: &order.place,
         };
+        if order.sources == package::Sources::Include {
+            let used = package::outside(bench, order).await?;
+            match self.file_more(used).await? {
+                Outcome::Finished => {}
+                other => return Ok(other),
+            }
+        }
         let (outcome, packed) = package::pack(bench, order).await?;
         *self.packed.lock().unwrap_or_else(PoisonError::into_inner) = packed;
         Ok(outcome)

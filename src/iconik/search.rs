@@ -158,6 +158,25 @@ impl Client {
         self.rows(call, Style::SearchAfter, false)
     }
 
+    /// Assets with these words in their titles one after the other: some have more than them.
+    pub fn titled(&self, title: &str) -> Rows<Found> {
+        let escaped = title.replace('\\', "\\\\").replace('"', "\\\"");
+        self.select_found(&active(&format!("title:\"{escaped}\"")))
+    }
+
+    /// Assets whose titles are this word, a dot and an extension: the index takes such a title for
+    /// one word, which the word alone does not find.
+    pub fn titled_with_extension(&self, word: &str) -> Rows<Found> {
+        let escaped: String = word
+            .chars()
+            .flat_map(|character| {
+                let plain = character.is_alphanumeric() || matches!(character, '_' | '.');
+                (!plain).then_some('\\').into_iter().chain([character])
+            })
+            .collect();
+        self.select_found(&active(&format!("title:{escaped}.*")))
+    }
+
     /// What a saved search finds: its criteria are read and run. Where they cannot be read, its
     /// own result pages are.
     pub fn saved_search(&self, search: &str) -> Rows<Found> {
@@ -178,6 +197,14 @@ impl Client {
         .try_flatten()
         .boxed()
     }
+}
+
+/// Assets that a query finds and that are not in the recycle bin.
+fn active(query: &str) -> Selection {
+    Selection::Criteria(json!({
+        "query": query,
+        "filter": {"operator": "AND", "terms": [{"name": "status", "value": "ACTIVE"}]}
+    }))
 }
 
 /// What [`Found`] holds.

@@ -226,6 +226,11 @@ pub const KEYS: &[Key] = &[
         "what the collection's metadata is told once its package is complete: { view, values = { FIELD = \"text with {day}, {node}, {link}\" } }",
     ),
     key(
+        "package.sources",
+        Some("list"),
+        "assets outside the campaign that its edits use: \"list\" them as gaps, or \"include\" them: they are filed and packed too",
+    ),
+    key(
         "package.originals",
         Some("keep"),
         "what `package retire` does with the originals in iconik: \"keep\", \"status\" (shown as archived), { storage = \"archive storage id\" }, or \"remove\" (into the recycle bin)",

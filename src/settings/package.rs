@@ -5,7 +5,7 @@ use super::raw::Raw;
 use super::record::{WorkspaceSettings, one_of, workspace};
 use super::sections::{Parsed, text, whole, yes_or_no};
 use super::table::{Entries, named};
-use crate::flows::package::{Container, Originals};
+use crate::flows::package::{Container, Originals, Sources};
 use crate::types::StorageId;
 
 /// `[package]`
@@ -25,6 +25,8 @@ pub struct PackageSettings {
     pub workspace: Option<WorkspaceSettings>,
     /// What the collection is told once its package is complete.
     pub mark: Option<PackageMark>,
+    /// What becomes of assets outside the campaign that its edits use.
+    pub sources: Sources,
     /// What `package retire` does with the originals.
     pub originals: Originals,
 }
@@ -48,6 +50,9 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
     });
     let workspace = reader.optional("package.workspace", workspace);
     let mark = reader.optional("package.mark", mark);
+    let sources = reader.get("package.sources", |raw| {
+        one_of(raw, &Sources::ALL, Sources::as_str)
+    });
     let originals = reader.get("package.originals", originals);
     let (container, workspace) = (container?, workspace?);
     if container == Container::Workspace && workspace.is_none() {
@@ -64,6 +69,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
         container,
         workspace,
         mark: mark?,
+        sources: sources?,
         originals: originals?,
     })
 }

@@ -185,8 +185,11 @@ pub struct SourceReference {
     /// The frame after the last.
     #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
-    /// The asset that it is; none when no asset matches, which is a gap.
+    /// The asset of the package that it is; none for a gap.
     pub iconik_asset: Option<String>,
+    /// Why it is a gap, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
 }
 
 /// A release.
@@ -196,8 +199,11 @@ pub struct Approval {
     pub subject: String,
     /// `approved` or `rejected`.
     pub outcome: String,
-    /// Who decided.
+    /// Who decided: a name, or an id where no name is to be seen.
     pub by: String,
+    /// The same by id; none for somebody without an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_id: Option<String>,
     /// When.
     pub at: Timestamp,
     /// Where the document is.
@@ -222,7 +228,7 @@ impl Campaign {
         text
     }
 
-    /// The number of source references that no asset matches.
+    /// The number of source references that no asset of the package matches.
     pub fn unresolved(&self) -> usize {
         self.source_references
             .iter()
@@ -261,7 +267,7 @@ impl Campaign {
                             tbody {
                                 @for exception in &self.exceptions { tr { td { (exception.path) } td { (exception.reason) } } }
                                 @for reference in self.source_references.iter().filter(|reference| reference.iconik_asset.is_none()) {
-                                    tr { td { (reference.clip) } td { "used by " (reference.from) "; no asset of the campaign has this name" } }
+                                    tr { td { (reference.clip) } td { "used by " (reference.from) "; " (reference.gap.as_deref().unwrap_or("no asset of the campaign has this name")) } }
                                 }
                             }
                         }
@@ -374,6 +380,7 @@ mod tests {
                 first: Some("01:02:03:04".into()),
                 last: None,
                 iconik_asset: None,
+                gap: None,
             }],
             approvals: vec![],
             rights: vec![],

@@ -47,30 +47,28 @@ pub struct Reference {
     pub last: Option<String>,
 }
 
-impl Reference {
-    /// The names under which the source may be found, the best first: the clip, the file name
-    /// at the end of its address, each also without extension, then the reel.
-    pub fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        let mut add = |name: &str| {
-            let name = name.trim();
-            if !name.is_empty() && !names.iter().any(|known: &String| known == name) {
-                names.push(name.to_owned());
-            }
-        };
-        let file = self.clip.rsplit(['/', '\\']).next().unwrap_or_default();
-        let file = percent_encoding::percent_decode_str(file).decode_utf8_lossy();
-        for name in [self.clip.as_str(), &file] {
-            add(name);
+/// The names under which a source may be found, the best first: the clip, the file name at the
+/// end of its address, each also without extension, then the reel.
+pub fn names(clip: &str, reel: Option<&str>) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut add = |name: &str| {
+        let name = name.trim();
+        if !name.is_empty() && !names.iter().any(|known: &String| known == name) {
+            names.push(name.to_owned());
         }
-        if let Some((stem, _)) = file.rsplit_once('.') {
-            add(stem);
-        }
-        if let Some(reel) = &self.reel {
-            add(reel);
-        }
-        names
+    };
+    let file = clip.rsplit(['/', '\\']).next().unwrap_or_default();
+    let file = percent_encoding::percent_decode_str(file).decode_utf8_lossy();
+    for name in [clip, &file] {
+        add(name);
     }
+    if let Some((stem, _)) = file.rsplit_once('.') {
+        add(stem);
+    }
+    if let Some(reel) = reel {
+        add(reel);
+    }
+    names
 }
 
 /// Why a record tells nothing.
@@ -280,7 +278,7 @@ mod tests {
         assert_eq!(found[0].first.as_deref(), Some("01:02:03:04"));
         assert_eq!(found[0].last.as_deref(), Some("01:02:05:04"));
         assert_eq!(
-            found[0].names(),
+            names(&found[0].clip, found[0].reel.as_deref()),
             [
                 "A002C006_141024_R2EC.MOV",
                 "A002C006_141024_R2EC",
@@ -308,7 +306,7 @@ mod tests {
         assert_eq!(found[0].clip, "file:///v/A%20B.mov");
         assert_eq!(found[0].first.as_deref(), Some("24/24"));
         assert_eq!(found[0].last.as_deref(), Some("72/24"));
-        assert!(found[0].names().contains(&"A B.mov".to_owned()));
+        assert!(names(&found[0].clip, found[0].reel.as_deref()).contains(&"A B.mov".to_owned()));
         assert_eq!(found[1].clip, "missing.wav");
     }
 

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use longhaul::sidecar::bagit;
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, edits};
+use longhaul::simulator::faults::{Action, Rule};
 use longhaul::simulator::iconik::view_id;
 use longhaul::types::{MIB, NodeId, Sha256Digest, VersionNote};
 use serde_json::{Value, json};
@@ -134,6 +135,10 @@ fn a_package_says_what_is_in_a_campaign_and_what_is_missing() {
     }
     assert_eq!(campaign["approvals"][0]["outcome"], "approved");
     assert_eq!(campaign["approvals"][0]["subject"], "TV spot, 30 seconds");
+    // Whoever voted is named, and can be found again by id.
+    let approval = &campaign["approvals"][0];
+    assert!(approval["by_id"].as_str().is_some_and(|id| id.len() == 36));
+    assert_ne!(approval["by"], approval["by_id"], "{approval}");
     let said = std::fs::read_to_string(bag.join("approvals.json")).expect("approvals");
     assert!(said.contains("Colours are final <ok>"), "{said}");
     let page = std::fs::read_to_string(bag.join("summary.html")).expect("the summary");
@@ -143,6 +148,148 @@ fn a_package_says_what_is_in_a_campaign_and_what_is_missing() {
     assert!(
         fetch.iter().all(|file| !file.url.contains('?')),
         "no signed address"
+    );
+    systems.stop();
+}
+
+/// The campaign with an edit's missing clip in another collection, and two assets that could be
+/// its other one.
+fn with_rushes() -> Campaign {
+    let outside = |title: &str, name: &str, seed| {
+        AssetSpec::new(title, vec![FileSpec::generated(name, seed, MIB / 2)])
+            .with(|asset| asset.collections = vec![1])
+    };
+    edits()
+        .collection("Rushes", &[])
+        .asset(outside("B001C001_LOST.MOV", "B001C001_LOST.MOV", 81))
+        .asset(outside("drone_take_4.mov", "take4.mov", 82))
+        .asset(outside("Drone_Take_4.mov", "take4b.mov", 83))
+        .asset(outside("drone_take_40.mov", "take40.mov", 84))
+}
+
+/// What is said of a clip of the campaign's edits.
+fn reference(campaign: &Value, clip: &str) -> Value {
+    let all = campaign["source_references"].as_array().expect("a list");
+    let is = |one: &&Value| one["clip"].as_str().is_some_and(|is| is.ends_with(clip));
+    all.iter().find(is).expect("the clip").clone()
+}
+
+#[test]
+fn what_an_edit_uses_and_the_campaign_lacks_is_looked_for_in_all_of_iconik() {
+    let systems = start(with_rushes());
+    let assets = systems.assets(&["B001C001_LOST.MOV", "drone_take_4.mov", "Drone_Take_4.mov"]);
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["gaps"]), (1, &json!(2)));
+    let campaign = campaign_of(&export(&systems));
+    let gap = |clip: &str| {
+        reference(&campaign, clip)["gap"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let lost = gap("B001C001_LOST.MOV").expect("a gap");
+    assert!(
+        lost.contains(&assets[0]) && lost.contains("`package.sources`"),
+        "{lost}"
+    );
+    let drone = gap("drone_take_4.mov").expect("a gap");
+    assert!(
+        drone.starts_with("2 assets of iconik outside the campaign"),
+        "{drone}"
+    );
+    assert!(
+        drone.contains(&assets[1]) && drone.contains(&assets[2]),
+        "{drone}"
+    );
+    assert!(systems.named("B001C001_LOST.MOV").is_empty());
+
+    // Filed and packed with the campaign, and killed on the way there.
+    systems.configure(Extra {
+        sections: "[package]\nsources = \"include\"",
+        ..Extra::default()
+    });
+    let collection = systems.simulator.collection();
+    #[cfg(debug_assertions)]
+    {
+        let killed = systems
+            .place
+            .killable()
+            .args(["archive", &collection, "--package"])
+            .env("LONGHAUL_CRASH", "committed:1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("longhaul starts");
+        assert_eq!(killed.code(), None, "it was killed");
+    }
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["gaps"]), (1, &json!(1)));
+    let bag = export(&systems);
+    let payload = is_whole(&bag);
+    for path in [
+        "data/sources/B001C001_LOST.MOV",
+        "data/sources/B001C001_LOST.MOV.metadata.json",
+    ] {
+        assert!(payload.contains(&path.to_owned()), "{path} of {payload:#?}");
+    }
+    let campaign = campaign_of(&bag);
+    let lost = reference(&campaign, "B001C001_LOST.MOV");
+    assert_eq!(
+        (&lost["iconik_asset"], &lost["gap"]),
+        (&json!(assets[0]), &Value::Null)
+    );
+    let items = campaign["items"].as_array().expect("items");
+    let source = items.iter().find(|item| item["kind"] == "source-reference");
+    assert_eq!(
+        source.expect("a source")["iconik"]["asset"],
+        json!(assets[0])
+    );
+    assert_eq!(systems.named("B001C001_LOST.MOV").len(), 1);
+    assert!(systems.named("take4.mov").is_empty(), "nobody guesses");
+
+    let effects = systems.simulator.content_server().history().len();
+    let (_, packed) = pack(&systems);
+    assert_eq!(packed["written"], 0);
+    assert_eq!(systems.simulator.content_server().history().len(), effects);
+
+    // It is not the campaign's to retire.
+    systems.configure(Extra {
+        sections: "[package]\nsources = \"include\"\noriginals = \"remove\"",
+        ..Extra::default()
+    });
+    let (_, lines) = systems.run(&["package", "retire", "--dry-run"]);
+    let decided = lines.iter().filter(|line| line["type"] == "package_retire");
+    assert!(decided.clone().count() > 3);
+    assert!(
+        !decided
+            .clone()
+            .any(|line| line["asset"] == json!(assets[0]))
+    );
+    systems.stop();
+}
+
+#[test]
+fn a_token_that_may_not_search_leaves_gaps_that_say_so() {
+    let systems = start(with_rushes());
+    let faults = systems.simulator.faults();
+    faults.add(
+        Rule::new(Action::Status {
+            code: 403,
+            headers: BTreeMap::new(),
+            body: r#"{"errors": ["can_search"]}"#.to_owned(),
+            applied: false,
+            read_body: true,
+        })
+        .path("/API/search/v1/search/")
+        .always(),
+    );
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["complete"]), (1, &json!(true)));
+    let campaign = campaign_of(&export(&systems));
+    let lost = reference(&campaign, "B001C001_LOST.MOV");
+    let gap = lost["gap"].as_str().expect("a gap");
+    assert!(
+        gap.contains("iconik was not searched") && gap.contains("can_search"),
+        "{gap}"
     );
     systems.stop();
 }

@@ -181,10 +181,26 @@ pub async fn scan_waiting(
             .collect();
         waiting.dedup();
         found += waiting.len() as u64;
-        let assets = waiting.into_iter().map(|asset| Ok(Wanted::from(asset)));
-        let assets = futures::stream::iter(assets).boxed();
-        record(systems, ledger, run, intake, assets, scan).await?;
+        scan_more(systems, ledger, run, intake, waiting, scan).await?;
     }
+}
+
+/// Looks at assets beside the enumeration.
+///
+/// # Errors
+///
+/// As [`scan_waiting`].
+pub async fn scan_more(
+    systems: &Systems,
+    ledger: &Ledger,
+    run: RunId,
+    intake: &Intake,
+    assets: Vec<AssetId>,
+    scan: &Scan,
+) -> Result<(), Error> {
+    let assets = assets.into_iter().map(|asset| Ok(Wanted::from(asset)));
+    let assets = futures::stream::iter(assets).boxed();
+    record(systems, ledger, run, intake, assets, scan).await
 }
 
 /// Records what a look at each asset finds, a page at a time.

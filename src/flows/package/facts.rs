@@ -133,7 +133,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What is missing: exceptions and source references that no asset matches.
+    /// What is missing: exceptions and source references that no asset of the package matches.
     pub fn gaps(&self) -> usize {
         let unknown = |reference: &&SourceReference| reference.iconik_asset.is_none();
         self.exceptions.len() + self.references.iter().filter(unknown).count()

@@ -9,42 +9,44 @@ use serde_json::Value;
 
 use super::facts::{Comment, Facts, Happened, Payload};
 use super::proving;
+use super::sources::{self, Edit, Match, Names, Search, Sources};
+use super::{Bench, Order};
 use crate::flows::{Error, Systems, archive, intake};
 use crate::iconik::{self, Asset, Locator, Segment, SegmentKind, Vote};
 use crate::ledger::{File, Item, Ledger, Line};
-use crate::pace::Pace;
-use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
-use crate::sidecar::edit::{self, EditKind};
+use crate::sidecar::campaign::{Approval, Exception, Kind};
+use crate::sidecar::edit::EditKind;
 use crate::sidecar::mhl::Digests;
 use crate::sidecar::premis::EventKind;
-use crate::transfer::read_back;
-use crate::types::{CollectionId, Failure, ProofLevel, Reason, Role, Sha256Digest};
+use crate::types::{AssetId, CollectionId, Failure, ProofLevel, Reason, Role, Sha256Digest};
 
 const PAGE: usize = 500;
 /// The journal's lines that a package is made of.
 const TELLING: [&str; 3] = ["proved", "committed", "done"];
-/// The largest edit decision record that is read for its references.
-const EDIT_MAX: u64 = 32 << 20;
 pub(super) const ATTEMPTS: u32 = 6;
 
 /// What a collection's package is made of now. `known` is what the package holds already.
 pub(super) async fn gather(
-    systems: &Systems,
-    ledger: &Ledger,
-    pace: &Pace,
+    bench: Bench<'_>,
+    order: &Order,
     collection: &CollectionId,
     known: &Facts,
-    most: usize,
 ) -> Result<Facts, Error> {
+    let Bench { systems, pace, .. } = bench;
     let title = systems.iconik.collection(collection).await?.title;
-    let mut facts = Facts {
-        title: title
-            .filter(|title| !title.trim().is_empty())
-            .unwrap_or_else(|| collection.to_string()),
-        ..Facts::default()
+    let mut gathering = Gathering {
+        ledger: bench.ledger,
+        most: order.most_files,
+        facts: Facts {
+            title: title
+                .filter(|title| !title.trim().is_empty())
+                .unwrap_or_else(|| collection.to_string()),
+            ..Facts::default()
+        },
+        paths: Paths::new(&known.payload),
+        names: Names::default(),
+        outside: false,
     };
-    let mut paths = Paths::new(&known.payload);
-    let mut names = Names::default();
     // In order of id, so that the same assets give the same package however they are listed.
     let mut assets = BTreeMap::new();
     let mut listed = archive::assets(systems, std::slice::from_ref(collection));
@@ -52,30 +54,24 @@ pub(super) async fn gather(
         assets.insert(id.0.clone(), id);
     }
     for id in assets.into_values() {
-        let prefix = format!("{id}/");
-        let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
-        if items.is_empty() {
+        if !gathering.asset(&id).await? {
             continue;
         }
         match systems.iconik.asset(&id).await {
             Ok(asset) => {
-                names.add(&asset.title, &asset.id.0);
-                approvals(systems, &asset, &mut facts).await?;
+                gathering.names.add(&asset.title, &asset.id.0);
+                approvals(systems, &asset, known, &mut gathering.facts).await?;
             }
             Err(error) if error.is_not_found() || error.is_forbidden() => {}
             Err(error) => return Err(error.into()),
         }
-        // Page by page: an asset may have any number of versions.
-        while let Some(last) = items.last().map(|item| item.key.clone()) {
-            for item in &items {
-                item_of(ledger, item, &mut facts, &mut paths, &mut names).await?;
-                if facts.payload.len() > most {
-                    return Err(too_many(&facts.title, most));
-                }
-            }
-            items = ledger.items_below_after(&prefix, &last, PAGE).await?;
-        }
     }
+    gathering.sources(bench, order.sources, known).await?;
+    let Gathering {
+        mut facts,
+        mut paths,
+        ..
+    } = gathering;
     proving::papers(systems, pace, known, &mut facts, &mut paths).await?;
     // What was in the package stays in it: its versions stay in Content Server.
     let places: HashMap<String, usize> = facts
@@ -98,7 +94,6 @@ pub(super) async fn gather(
     }
     facts.payload.sort_by(|a, b| a.path.cmp(&b.path));
     facts.events.extend(known.events.iter().cloned());
-    references(systems, pace, &names, &mut facts).await?;
     facts.licences.sort_by(|a, b| a.sidecar.cmp(&b.sidecar));
     facts.exceptions.sort();
     facts.exceptions.dedup();
@@ -110,6 +105,102 @@ pub(super) async fn gather(
         .sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
     facts.events.dedup_by_key(|event| event.id);
     Ok(facts)
+}
+
+/// A package as it is put together.
+struct Gathering<'a> {
+    ledger: &'a Ledger,
+    most: usize,
+    facts: Facts,
+    paths: Paths,
+    names: Names,
+    /// Whether what is added is not the campaign's own, but used by its edits.
+    outside: bool,
+}
+
+impl Gathering<'_> {
+    /// Adds what the ledger has of an asset; whether it has anything.
+    async fn asset(&mut self, id: &AssetId) -> Result<bool, Error> {
+        let prefix = format!("{id}/");
+        let mut items = self.ledger.items_below_after(&prefix, "", PAGE).await?;
+        let any = !items.is_empty();
+        // Page by page: an asset may have any number of versions.
+        while let Some(last) = items.last().map(|item| item.key.clone()) {
+            for item in &items {
+                self.item(item).await?;
+                if self.facts.payload.len() > self.most {
+                    return Err(too_many(&self.facts.title, self.most));
+                }
+            }
+            items = self.ledger.items_below_after(&prefix, &last, PAGE).await?;
+        }
+        Ok(any)
+    }
+
+    /// Adds what the edits name as their sources, and where it is to be, the assets that those are.
+    async fn sources(
+        &mut self,
+        bench: Bench<'_>,
+        policy: Sources,
+        known: &Facts,
+    ) -> Result<(), Error> {
+        let now: HashSet<&str> = self
+            .facts
+            .payload
+            .iter()
+            .map(|one| one.path.as_str())
+            .collect();
+        let before = known
+            .payload
+            .iter()
+            .filter(|one| !now.contains(one.path.as_str()));
+        let edits: Vec<Edit> = self
+            .facts
+            .payload
+            .iter()
+            .chain(before)
+            .filter_map(Edit::of)
+            .collect();
+        let problems = &mut self.facts.exceptions;
+        let mut references =
+            sources::references(bench.systems, bench.pace, &edits, problems).await?;
+        references.sort_by(|a, b| a.from.cmp(&b.from));
+        let names = std::mem::take(&mut self.names);
+        let mut search = Search::new(bench.systems, &names);
+        self.outside = true;
+        let mut added: HashMap<String, bool> = HashMap::new();
+        for mut reference in references {
+            match search.find(&reference).await? {
+                Match::Inside(asset) => reference.iconik_asset = Some(asset),
+                Match::Gap(why) => reference.gap = Some(why),
+                Match::Outside(asset) if policy == Sources::List => {
+                    reference.gap = Some(format!(
+                        "it is asset {asset}, outside the campaign (`package.sources` = \"include\" files it too)"
+                    ));
+                }
+                Match::Outside(asset) => {
+                    let filed = match added.get(asset.as_str()) {
+                        Some(filed) => *filed,
+                        None => {
+                            let filed = self.asset(&asset).await?;
+                            added.insert(asset.0.clone(), filed);
+                            filed
+                        }
+                    };
+                    match filed {
+                        true => reference.iconik_asset = Some(asset.0),
+                        false => {
+                            reference.gap = Some(format!(
+                                "it is asset {asset}, outside the campaign, of which nothing was filed"
+                            ));
+                        }
+                    }
+                }
+            }
+            self.facts.references.push(reference);
+        }
+        Ok(())
+    }
 }
 
 /// More files than the papers of one package may list.
@@ -195,30 +286,13 @@ fn numbered(path: &str, number: u32) -> String {
     }
 }
 
-/// Titles and file names of the campaign's assets, in lower case.
-#[derive(Default)]
-struct Names(HashMap<String, String>);
-
-impl Names {
-    fn add(&mut self, name: &str, asset: &str) {
-        let name = name.trim().to_lowercase();
-        let stem = name.rsplit_once('.').map(|(stem, _)| stem.to_owned());
-        for name in [Some(name), stem].into_iter().flatten() {
-            if !name.is_empty() {
-                self.0.entry(name).or_insert_with(|| asset.to_owned());
-            }
-        }
-    }
-
-    fn find(&self, names: &[String]) -> Option<String> {
-        names
-            .iter()
-            .find_map(|name| self.0.get(&name.to_lowercase()).cloned())
-    }
-}
-
 /// What people decided and said about an asset's current version.
-async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Result<(), Error> {
+async fn approvals(
+    systems: &Systems,
+    asset: &Asset,
+    known: &Facts,
+    facts: &mut Facts,
+) -> Result<(), Error> {
     let version = asset.current_version().map(|version| &version.id);
     let votes = systems.iconik.votes(&asset.id, version);
     let votes: Vec<Vote> = readable(votes.try_collect().await, asset, "approvals", facts)?;
@@ -229,13 +303,15 @@ async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Resul
             _ => continue,
         };
         let Some(at) = vote.change_date else { continue };
+        let by = match &vote.user {
+            Some(user) => voter(systems, user, &known.approvals).await?,
+            None => vote.email,
+        };
         facts.approvals.push(Approval {
             subject: asset.title.clone(),
             outcome: outcome.to_owned(),
-            by: vote
-                .user
-                .or(vote.email)
-                .unwrap_or_else(|| "unknown".to_owned()),
+            by: by.unwrap_or_else(|| "unknown".to_owned()),
+            by_id: vote.user,
             at,
             document: None,
         });
@@ -252,6 +328,18 @@ async fn approvals(systems: &Systems, asset: &Asset, facts: &mut Facts) -> Resul
         resolved: said.checked,
     }));
     Ok(())
+}
+
+/// The name of who voted. Somebody whose account is gone keeps the name that the package has; one
+/// who was never seen is an id.
+async fn voter(systems: &Systems, user: &str, known: &[Approval]) -> Result<Option<String>, Error> {
+    let named = systems.iconik.user_name(user).await?;
+    let before = || {
+        let mut own = known.iter();
+        let own = own.find(|approval| approval.by_id.as_deref() == Some(user))?;
+        Some(own.by.clone())
+    };
+    Ok(named.or_else(before).or_else(|| Some(user.to_owned())))
 }
 
 /// What may not be read is a gap, and no reason to make no package.
@@ -275,97 +363,108 @@ fn readable<T>(
     }
 }
 
-async fn item_of(
-    ledger: &Ledger,
-    item: &Item,
-    facts: &mut Facts,
-    paths: &mut Paths,
-    names: &mut Names,
-) -> Result<(), Error> {
-    let asset = intake::asset_of(&item.key).to_owned();
-    match item.state.as_str() {
-        "done" => {}
-        "declined" => {
-            facts.exceptions.push(Exception {
-                path: item.title.clone(),
-                reason: "a person decided not to file it".to_owned(),
-            });
-            return Ok(());
-        }
-        state => {
-            match state {
-                "held" | "waiting" | "planned" | "active" => facts.held += 1,
-                _ => facts.failed += 1,
+impl Gathering<'_> {
+    /// Adds an item: its files, or why it is missing.
+    async fn item(&mut self, item: &Item) -> Result<(), Error> {
+        let Self {
+            ledger,
+            facts,
+            paths,
+            names,
+            ..
+        } = self;
+        let outside = self.outside;
+        let asset = intake::asset_of(&item.key).to_owned();
+        match item.state.as_str() {
+            "done" => {}
+            "declined" => {
+                facts.exceptions.push(Exception {
+                    path: item.title.clone(),
+                    reason: "a person decided not to file it".to_owned(),
+                });
+                return Ok(());
             }
-            facts.exceptions.push(Exception {
-                path: item.title.clone(),
-                reason: format!(
-                    "{state}: {}",
-                    item.message.as_deref().unwrap_or("not finished")
-                ),
-            });
-            return Ok(());
-        }
-    }
-    let lines = telling(ledger, item).await?;
-    let mut from = 0;
-    let mut segment: Option<File> = None;
-    loop {
-        let files = ledger.files(item.id, from, PAGE).await?;
-        let Some(last) = files.last() else { break };
-        from = last.seq + 1;
-        for file in &files {
-            let role = Role::from_name(&file.role);
-            if matches!(role, Some(Role::Segment(_) | Role::Join)) {
-                segment = segment.or_else(|| Some(file.clone()));
-                continue;
-            }
-            if let Some(payload) = payload_of(item, file, role.as_ref(), &asset, &lines, paths) {
-                if payload.kind == Kind::Master || payload.kind == Kind::EditDecisionRecord {
-                    names.add(&file.name, &asset);
+            state => {
+                match state {
+                    "held" | "waiting" | "planned" | "active" => facts.held += 1,
+                    _ => facts.failed += 1,
                 }
-                happened(&payload, file, &lines, facts);
-                if payload.kind == Kind::Rights
-                    && let Some(content) = &file.content
-                {
-                    proving::licence(&payload, content, facts);
-                }
-                facts.payload.push(payload);
+                facts.exceptions.push(Exception {
+                    path: item.title.clone(),
+                    reason: format!(
+                        "{state}: {}",
+                        item.message.as_deref().unwrap_or("not finished")
+                    ),
+                });
+                return Ok(());
             }
         }
-    }
-    if item.kind == "split"
-        && let Some(done) = lines.iter().rev().find(|line| line.event == "done")
-        && let Ok(data) = serde_json::from_str::<Value>(&done.data)
-        && let Some(sha256) = data["sha256"].as_str().and_then(|text| text.parse().ok())
-        && let Some(node) = item.node
-    {
-        names.add(&item.name, &asset);
-        let payload = Payload {
-            path: paths.take(&format!("data/masters/{}", item.name), sha256),
-            kind: Kind::Master,
-            size: split_size(ledger, item).await?,
-            sha256,
-            level: level_of(&item.proof),
-            mime: mime_guess::from_path(&item.name)
-                .first_or_octet_stream()
-                .to_string(),
-            asset,
-            file: segment
-                .map(|segment| source_of(&segment))
-                .unwrap_or_default(),
-            node,
-            version: None,
-            digests: None,
-            at: at_of(done),
-        };
-        // What happened to its segments happened to it; their names are in the detail.
-        for line in lines.iter().filter(|line| line.file.is_some()) {
-            facts.events.extend(event(&payload, line));
+        let lines = telling(ledger, item).await?;
+        let mut from = 0;
+        let mut segment: Option<File> = None;
+        loop {
+            let files = ledger.files(item.id, from, PAGE).await?;
+            let Some(last) = files.last() else { break };
+            from = last.seq + 1;
+            for file in &files {
+                let role = Role::from_name(&file.role);
+                if matches!(role, Some(Role::Segment(_) | Role::Join)) {
+                    segment = segment.or_else(|| Some(file.clone()));
+                    continue;
+                }
+                let payload = payload_of(item, file, role.as_ref(), &asset, outside, &lines, paths);
+                if let Some(payload) = payload {
+                    if payload.kind == Kind::Master || payload.kind == Kind::EditDecisionRecord {
+                        names.add(&file.name, &asset);
+                    }
+                    happened(&payload, file, &lines, facts);
+                    if payload.kind == Kind::Rights
+                        && let Some(content) = &file.content
+                    {
+                        proving::licence(&payload, content, facts);
+                    }
+                    facts.payload.push(payload);
+                }
+            }
         }
-        facts.payload.push(payload);
+        if item.kind == "split"
+            && let Some(done) = lines.iter().rev().find(|line| line.event == "done")
+            && let Ok(data) = serde_json::from_str::<Value>(&done.data)
+            && let Some(sha256) = data["sha256"].as_str().and_then(|text| text.parse().ok())
+            && let Some(node) = item.node
+        {
+            names.add(&item.name, &asset);
+            let kind = if outside {
+                Kind::SourceReference
+            } else {
+                Kind::Master
+            };
+            let payload = Payload {
+                path: paths.take(&format!("data/{}/{}", kind.folder(), item.name), sha256),
+                kind,
+                size: split_size(ledger, item).await?,
+                sha256,
+                level: level_of(&item.proof),
+                mime: mime_guess::from_path(&item.name)
+                    .first_or_octet_stream()
+                    .to_string(),
+                asset,
+                file: segment
+                    .map(|segment| source_of(&segment))
+                    .unwrap_or_default(),
+                node,
+                version: None,
+                digests: None,
+                at: at_of(done),
+            };
+            // What happened to its segments happened to it; their names are in the detail.
+            for line in lines.iter().filter(|line| line.file.is_some()) {
+                facts.events.extend(event(&payload, line));
+            }
+            facts.payload.push(payload);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// An item's journal, as far as a package is made of it.
@@ -414,12 +513,14 @@ fn payload_of(
     file: &File,
     role: Option<&Role>,
     asset: &str,
+    outside: bool,
     lines: &[Line],
     paths: &mut Paths,
 ) -> Option<Payload> {
     let sha256 = Sha256Digest(file.sha256.as_deref()?.try_into().ok()?);
     let (node, version) = (file.node?, file.version?);
     let kind = match role {
+        Some(Role::Master) if outside => Kind::SourceReference,
         Some(Role::Master) if EditKind::of_name(&file.name).is_some() => Kind::EditDecisionRecord,
         Some(Role::Master) => Kind::Master,
         Some(Role::Metadata) => Kind::Metadata,
@@ -451,8 +552,13 @@ fn payload_of(
         .unwrap_or_default();
     let measured = data["sha256"].as_str() == Some(sha256.to_string().as_str());
     let digests = digests_of(&data).filter(|_| measured);
+    // Sidecars are beside what they are about.
+    let folder = match outside {
+        true => Kind::SourceReference.folder(),
+        false => kind.folder(),
+    };
     Some(Payload {
-        path: paths.take(&format!("data/{}/{name}", kind.folder()), sha256),
+        path: paths.take(&format!("data/{folder}/{name}"), sha256),
         kind,
         size: file.size,
         sha256,
@@ -521,69 +627,6 @@ fn event(payload: &Payload, line: &Line) -> Option<Happened> {
     })
 }
 
-async fn references(
-    systems: &Systems,
-    pace: &Pace,
-    names: &Names,
-    facts: &mut Facts,
-) -> Result<(), Error> {
-    for payload in &facts.payload {
-        let name = payload.path.rsplit('/').next().unwrap_or_default();
-        let (Some(kind), Kind::EditDecisionRecord, Some(version)) =
-            (EditKind::of_name(name), payload.kind, payload.version)
-        else {
-            continue;
-        };
-        if kind == EditKind::Opaque {
-            continue;
-        }
-        let mut problem = |reason: String| {
-            facts.exceptions.push(Exception {
-                path: payload.path.clone(),
-                reason,
-            });
-        };
-        if payload.size > EDIT_MAX {
-            problem("it is too large to be an edit decision record; its source references were not read".to_owned());
-            continue;
-        }
-        let mut content = Vec::new();
-        let read = read_back(
-            &*systems.destination,
-            pace,
-            payload.node,
-            version,
-            payload.size,
-            ATTEMPTS,
-            &mut |bytes| {
-                content.extend_from_slice(bytes);
-                Ok(())
-            },
-        )
-        .await?;
-        if read != payload.sha256 {
-            problem("what Content Server holds is not what was filed".to_owned());
-            continue;
-        }
-        match edit::references(kind, &content) {
-            Ok(found) => {
-                facts
-                    .references
-                    .extend(found.into_iter().map(|reference| SourceReference {
-                        from: payload.path.clone(),
-                        iconik_asset: names.find(&reference.names()),
-                        clip: reference.clip,
-                        reel: reference.reel,
-                        first: reference.first,
-                        last: reference.last,
-                    }))
-            }
-            Err(error) => problem(format!("its source references cannot be read: {error}")),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -628,17 +671,5 @@ mod tests {
             "data/masters/100 _.v2.mov"
         );
         assert_eq!(take(&mut paths, "data/a\nb/../c\\d "), "data/a_b/_/c_d");
-    }
-
-    #[test]
-    fn clips_are_found_by_title_file_name_and_name_without_extension() {
-        let mut names = Names::default();
-        names.add("A002C006_141024_R2EC.mov", "one");
-        names.add("Opening title", "two");
-        let find = |name: &str| names.find(&[name.to_owned()]);
-        assert_eq!(find("a002c006_141024_r2ec"), Some("one".to_owned()));
-        assert_eq!(find("A002C006_141024_R2EC.MOV"), Some("one".to_owned()));
-        assert_eq!(find("opening TITLE"), Some("two".to_owned()));
-        assert_eq!(find("other"), None);
     }
 }

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `facts` | what is kept of a package |
 //! | `gather` | where that comes from |
+//! | `sources` | what the edits use |
 //! | `proving` | rights, and the papers that prove them |
 //! | `papers` | the documents made of it |
 //! | `place` | the folder, compound document or workspace they go to |
@@ -29,6 +30,7 @@ mod papers;
 mod place;
 mod proving;
 pub mod retire;
+mod sources;
 
 pub use check::{Checked, Look, check};
 pub use facts::{Comment, Facts, Generation, Happened, Kept, Licence, Payload, Proof, key_of};
@@ -36,6 +38,7 @@ pub use mark::{Mark, Told};
 pub use papers::{Paper, papers};
 pub use place::{Container, Place};
 pub use retire::Originals;
+pub use sources::{Sources, outside};
 
 use serde_json::json;
 
@@ -65,6 +68,8 @@ pub struct Order {
     pub most_files: usize,
     /// What a collection is told once its package is complete.
     pub mark: Option<Mark>,
+    /// What becomes of assets outside the campaign that its edits use.
+    pub sources: Sources,
 }
 
 /// What a run works with.
@@ -140,15 +145,7 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
     let mut all = Vec::new();
     for collection in &order.collections {
         let before = kept(bench.ledger, collection).await?.unwrap_or_default();
-        let facts = gather::gather(
-            bench.systems,
-            bench.ledger,
-            bench.pace,
-            collection,
-            &before.facts,
-            order.most_files,
-        )
-        .await?;
+        let facts = gather::gather(bench, order, collection, &before.facts).await?;
         if facts.payload.is_empty() {
             continue;
         }

@@ -285,7 +285,11 @@ fn rights(facts: &Facts) -> Vec<PackedRights> {
 fn licences(instance: &str, facts: &Facts) -> Vec<premis::Licence> {
     let masters = |asset: &str| {
         let about = facts.payload.iter().filter(move |file| {
-            file.asset == asset && matches!(file.kind, Kind::Master | Kind::EditDecisionRecord)
+            let media = matches!(
+                file.kind,
+                Kind::Master | Kind::EditDecisionRecord | Kind::SourceReference
+            );
+            file.asset == asset && media
         });
         about
             .map(|file| {

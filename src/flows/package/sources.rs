@@ -1,0 +1,366 @@
+//! What the edits of a campaign use: each edit decision record is read for its references, and
+//! each reference is looked for by name, in the campaign first and then in all of iconik.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::facts::Payload;
+use super::gather::ATTEMPTS;
+use super::{Bench, Order};
+use crate::flows::{Error, Systems, archive};
+use crate::iconik::{self, Found, Rows};
+use crate::ledger::{File, Item, Ledger};
+use crate::pace::Pace;
+use crate::sidecar::campaign::{Exception, Kind, SourceReference};
+use crate::sidecar::edit::{self, EditKind};
+use crate::transfer::read_back;
+use crate::types::{AssetId, CollectionId, NodeId, Role, Sha256Digest, VersionNumber};
+
+/// The largest edit decision record that is read for its references.
+const EDIT_MAX: u64 = 32 << 20;
+/// Names that are looked for outside a campaign, a search each; what is beyond is a gap.
+const LOOKUPS: usize = 2000;
+/// Assets that have a name in theirs and are looked at for one that has it alone.
+const LIKE_IT: usize = 200;
+const PAGE: usize = 500;
+
+/// What becomes of assets that an edit uses and that are not in the campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sources {
+    /// They are listed as gaps.
+    #[default]
+    List,
+    /// They are filed too, and are part of the package.
+    Include,
+}
+
+impl Sources {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::List, Self::Include];
+
+    /// Its name in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Include => "include",
+        }
+    }
+}
+
+/// An edit decision record as it is filed.
+pub(super) struct Edit {
+    /// Its path in the bag.
+    path: String,
+    node: NodeId,
+    version: VersionNumber,
+    size: u64,
+    sha256: Sha256Digest,
+}
+
+impl Edit {
+    /// A file of the package that is one and can be read.
+    pub(super) fn of(payload: &Payload) -> Option<Self> {
+        (payload.kind == Kind::EditDecisionRecord).then_some(())?;
+        Some(Self {
+            path: payload.path.clone(),
+            node: payload.node,
+            version: payload.version?,
+            size: payload.size,
+            sha256: payload.sha256,
+        })
+    }
+
+    /// A file of the ledger that is one and is filed.
+    fn of_file(file: &File) -> Option<Self> {
+        EditKind::of_name(&file.name)?;
+        Some(Self {
+            path: file.name.clone(),
+            node: file.node?,
+            version: file.version?,
+            size: file.size,
+            sha256: Sha256Digest(file.sha256.as_deref()?.try_into().ok()?),
+        })
+    }
+}
+
+/// The assets outside the campaigns that their edits use, each once, in order of id.
+///
+/// # Errors
+///
+/// Those of both systems and the ledger.
+pub async fn outside(bench: Bench<'_>, order: &Order) -> Result<Vec<AssetId>, Error> {
+    let mut all = Vec::new();
+    for collection in &order.collections {
+        let (names, edits) = known(bench.systems, bench.ledger, collection).await?;
+        let mut search = Search::new(bench.systems, &names);
+        for reference in references(bench.systems, bench.pace, &edits, &mut Vec::new()).await? {
+            if let Match::Outside(asset) = search.find(&reference).await? {
+                all.push(asset);
+            }
+        }
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// The names of a campaign, and its edit decision records as far as they are filed.
+async fn known(
+    systems: &Systems,
+    ledger: &Ledger,
+    collection: &CollectionId,
+) -> Result<(Names, Vec<Edit>), Error> {
+    let (mut names, mut edits) = (Names::default(), Vec::new());
+    let mut listed = archive::found(systems, std::slice::from_ref(collection));
+    while let Some(found) = listed.try_next().await? {
+        if let Some(title) = &found.title {
+            names.add(title, &found.id);
+        }
+        let prefix = format!("{}/", found.id);
+        let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
+        while let Some(last) = items.last().map(|item| item.key.clone()) {
+            for item in items.iter().filter(|item| item.state == "done") {
+                names.add(&item.name, &found.id);
+                files(ledger, item, &found.id, &mut names, &mut edits).await?;
+            }
+            items = ledger.items_below_after(&prefix, &last, PAGE).await?;
+        }
+    }
+    Ok((names, edits))
+}
+
+async fn files(
+    ledger: &Ledger,
+    item: &Item,
+    asset: &str,
+    names: &mut Names,
+    edits: &mut Vec<Edit>,
+) -> Result<(), Error> {
+    let mut from = 0;
+    loop {
+        let files = ledger.files(item.id, from, PAGE).await?;
+        let Some(last) = files.last() else {
+            return Ok(());
+        };
+        from = last.seq + 1;
+        for file in &files {
+            if Role::from_name(&file.role) == Some(Role::Master) {
+                names.add(&file.name, asset);
+                edits.extend(Edit::of_file(file));
+            }
+        }
+    }
+}
+
+/// What edit decision records name as their sources; what cannot be read is added to `problems`.
+pub(super) async fn references(
+    systems: &Systems,
+    pace: &Pace,
+    edits: &[Edit],
+    problems: &mut Vec<Exception>,
+) -> Result<Vec<SourceReference>, Error> {
+    let mut all = Vec::new();
+    for edit in edits {
+        let name = edit.path.rsplit('/').next().unwrap_or_default();
+        let Some(kind) = EditKind::of_name(name).filter(|kind| *kind != EditKind::Opaque) else {
+            continue;
+        };
+        let mut problem = |reason: String| {
+            problems.push(Exception {
+                path: edit.path.clone(),
+                reason,
+            });
+        };
+        if edit.size > EDIT_MAX {
+            problem("it is too large to be an edit decision record; its source references were not read".to_owned());
+            continue;
+        }
+        let mut content = Vec::new();
+        let read = read_back(
+            &*systems.destination,
+            pace,
+            edit.node,
+            edit.version,
+            edit.size,
+            ATTEMPTS,
+            &mut |bytes| {
+                content.extend_from_slice(bytes);
+                Ok(())
+            },
+        )
+        .await?;
+        if read != edit.sha256 {
+            problem("what Content Server holds is not what was filed".to_owned());
+            continue;
+        }
+        match edit::references(kind, &content) {
+            Ok(found) => all.extend(found.into_iter().map(|found| SourceReference {
+                from: edit.path.clone(),
+                clip: found.clip,
+                reel: found.reel,
+                first: found.first,
+                last: found.last,
+                iconik_asset: None,
+                gap: None,
+            })),
+            Err(error) => problem(format!("its source references cannot be read: {error}")),
+        }
+    }
+    Ok(all)
+}
+
+/// Titles and file names of the campaign's assets, in lower case.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, String>);
+
+impl Names {
+    pub(super) fn add(&mut self, name: &str, asset: &str) {
+        let name = name.trim().to_lowercase();
+        for name in [stem(&name).map(str::to_owned), Some(name)]
+            .into_iter()
+            .flatten()
+        {
+            if !name.is_empty() {
+                self.0.entry(name).or_insert_with(|| asset.to_owned());
+            }
+        }
+    }
+
+    fn find(&self, names: &[String]) -> Option<String> {
+        names
+            .iter()
+            .find_map(|name| self.0.get(&name.to_lowercase()).cloned())
+    }
+}
+
+fn stem(name: &str) -> Option<&str> {
+    name.rsplit_once('.').map(|(stem, _)| stem)
+}
+
+/// What a reference is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Match {
+    /// An asset of the campaign.
+    Inside(String),
+    /// The one asset of iconik with that name, outside the campaign.
+    Outside(AssetId),
+    /// None, or no single one; why, for people.
+    Gap(String),
+}
+
+/// Looks for assets by the names that edits use; each name is searched once.
+pub(super) struct Search<'a> {
+    systems: &'a Systems,
+    names: &'a Names,
+    asked: HashMap<String, Vec<AssetId>>,
+    /// Why iconik is not asked any more.
+    over: Option<String>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(systems: &'a Systems, names: &'a Names) -> Self {
+        Self {
+            systems,
+            names,
+            asked: HashMap::new(),
+            over: None,
+        }
+    }
+
+    pub(super) async fn find(&mut self, reference: &SourceReference) -> Result<Match, Error> {
+        let names = edit::names(&reference.clip, reference.reel.as_deref());
+        if let Some(asset) = self.names.find(&names) {
+            return Ok(Match::Inside(asset));
+        }
+        for name in &names {
+            let key = name.to_lowercase();
+            if !self.asked.contains_key(&key) && self.over.is_none() {
+                let found = self.ask(name).await?;
+                self.asked.insert(key.clone(), found);
+            }
+            match self.asked.get(&key).map(Vec::as_slice) {
+                None | Some([]) => {}
+                Some([one]) => return Ok(Match::Outside(one.clone())),
+                Some(several) => {
+                    let some: Vec<&str> = several.iter().take(3).map(AssetId::as_str).collect();
+                    return Ok(Match::Gap(format!(
+                        "{} assets of iconik outside the campaign are called {name:?}: {}{}",
+                        several.len(),
+                        some.join(", "),
+                        if several.len() > some.len() {
+                            ", …"
+                        } else {
+                            ""
+                        },
+                    )));
+                }
+            }
+        }
+        Ok(Match::Gap(match &self.over {
+            Some(why) => format!("no asset of the campaign has this name; {why}"),
+            None => "no asset of iconik has this name".to_owned(),
+        }))
+    }
+
+    /// The assets of iconik with a name, in order of id.
+    async fn ask(&mut self, name: &str) -> Result<Vec<AssetId>, Error> {
+        if self.asked.len() >= LOOKUPS {
+            self.over = Some(format!(
+                "iconik was asked for {LOOKUPS} other names of this campaign's edits and for no more"
+            ));
+            return Ok(Vec::new());
+        }
+        let iconik = &self.systems.iconik;
+        let found = match like(iconik.titled(name), name).await {
+            Ok(found) if found.is_empty() && !name.contains(char::is_whitespace) => {
+                like(iconik.titled_with_extension(name), name).await
+            }
+            other => other,
+        };
+        match found {
+            Err(error) if error.is_forbidden() => {
+                self.over = Some(format!("iconik was not searched: {error}"));
+                Ok(Vec::new())
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Those of some assets that have exactly this title, with or without an extension.
+async fn like(mut listed: Rows<Found>, name: &str) -> Result<Vec<AssetId>, iconik::Error> {
+    let wanted = name.to_lowercase();
+    let (mut found, mut seen) = (Vec::new(), 0);
+    while seen < LIKE_IT
+        && let Some(row) = listed.try_next().await?
+    {
+        seen += 1;
+        let title = row.title.as_deref().unwrap_or_default().trim();
+        let title = title.to_lowercase();
+        if title == wanted || stem(&title) == Some(wanted.as_str()) {
+            found.push(AssetId(row.id));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clips_are_found_by_title_file_name_and_name_without_extension() {
+        let mut names = Names::default();
+        names.add("A002C006_141024_R2EC.mov", "one");
+        names.add("Opening title", "two");
+        let find = |name: &str| names.find(&[name.to_owned()]);
+        assert_eq!(find("a002c006_141024_r2ec"), Some("one".to_owned()));
+        assert_eq!(find("A002C006_141024_R2EC.MOV"), Some("one".to_owned()));
+        assert_eq!(find("opening TITLE"), Some("two".to_owned()));
+        assert_eq!(find("other"), None);
+    }
+}
