@@ -74,7 +74,7 @@ pub(crate) fn collections(ids: &[String]) -> anyhow::Result<From> {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let selection = arguments.what.selection(arguments.filters)?;
     if arguments.dry_run {
-        return plan::dry_run(context, selection, &arguments.moving).await;
+        return plan::dry_run(context, selection, &arguments.moving, arguments.package).await;
     }
     Box::pin(run::start(
         context,

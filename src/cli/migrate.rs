@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             Some(frozen) if !moving.despite_freeze => {
                 freeze::look(context, &settings, &selection, &frozen, None).await
             }
-            _ => plan::dry_run(context, selection, &moving).await,
+            _ => plan::dry_run(context, selection, &moving, false).await,
         };
     }
     Box::pin(run::start(context, selection, &moving, false)).await

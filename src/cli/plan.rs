@@ -3,6 +3,7 @@
 //! Reads iconik, Content Server and the ledger, and changes none of them. Asset by asset as
 //! decisions come, then the numbers.
 
+mod explain;
 mod report;
 
 use std::path::PathBuf;
@@ -10,26 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use futures::stream;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use serde_json::{Value, json};
+use futures::stream::TryStreamExt as _;
+use serde_json::Value;
 
 use super::exit::{Ended, Exit};
-use super::output::{BAD, BOLD, DIM, GOOD, styled};
+use super::output::{BAD, DIM, GOOD, styled};
 use super::run::Moving;
 use super::select::{Filters, Selection};
 use super::words::brief;
 use super::{Context, archive, connect, migrate, publish, signals};
+use crate::flows::package::Foresight;
 use crate::flows::plan::probe::{Chosen, probe};
 use crate::flows::plan::saved::{FORMAT, Header, Writing};
 use crate::flows::plan::{
-    Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version, Words,
+    Action, Decision, Depth, Known, Planner, Rules, Totals, Verdict, Version,
 };
-use crate::flows::{self, Systems, Wanted};
 use crate::ledger::Reader;
 use crate::settings::{self, Resolved};
 use crate::transfer::Oversize;
-use crate::types::{AssetId, display_bytes};
+use crate::types::display_bytes;
 
 /// Say what a run would do, how long it takes and what it costs; changes nothing
 ///
@@ -55,6 +55,9 @@ enum Planned {
     /// Example: longhaul plan archive 8ae2c3d4-0000-11ee-8000-0242ac120002 --out friday.jsonl
     #[command(verbatim_doc_comment)]
     Archive {
+        /// Say what a package would miss too: the edits are read for the media they use
+        #[arg(long, conflicts_with_all = ["explain", "depth"])]
+        package: bool,
         #[command(flatten)]
         what: archive::What,
         #[command(flatten)]
@@ -132,13 +135,18 @@ pub(crate) struct Planning {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
+    let mut package = false;
     let (selection, planning, moving) = match arguments.command {
         Planned::Archive {
+            package: asked,
             what,
             planning,
             moving,
             filters,
-        } => (what.selection(filters)?, planning, moving),
+        } => {
+            package = asked;
+            (what.selection(filters)?, planning, moving)
+        }
         Planned::Migrate {
             what,
             planning,
@@ -152,7 +160,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             filters,
         } => (what.selection(filters)?, planning, moving),
     };
-    Box::pin(go(context, selection, &moving, &planning)).await
+    Box::pin(go(context, selection, &moving, &planning, package)).await
 }
 
 /// The plan of a selection, instead of its run.
@@ -160,8 +168,10 @@ pub(crate) async fn dry_run(
     context: &Context,
     selection: Selection,
     moving: &Moving,
+    package: bool,
 ) -> anyhow::Result<Exit> {
-    Box::pin(go(context, selection, moving, &Planning::default())).await
+    let planning = Planning::default();
+    Box::pin(go(context, selection, moving, &planning, package)).await
 }
 
 async fn go(
@@ -169,6 +179,7 @@ async fn go(
     selection: Selection,
     moving: &Moving,
     planning: &Planning,
+    package: bool,
 ) -> anyhow::Result<Exit> {
     let settings = moving.settings(context)?;
     settings.systems()?;
@@ -205,7 +216,7 @@ async fn go(
     let intake = selection.intake(&settings, &connected).await?;
     let planner = Planner::new(systems.clone(), intake.clone(), rules, ledger).await?;
     if let Some(asset) = &planning.explain {
-        return explain(context, &selection, &systems, &planner, asset).await;
+        return explain::explain(context, &selection, &systems, &planner, asset).await;
     }
     let depth = match planning.depth {
         How::Listing => Depth::Listing,
@@ -236,6 +247,8 @@ async fn go(
     let begun = tokio::time::Instant::now();
     let mut totals = Totals::default();
     let mut chosen = Chosen::default();
+    let package = package || (selection.command == "archive" && settings.package.enabled);
+    let mut foresight = (package && depth == Depth::Full).then(Foresight::default);
     let mut tick = tokio::time::interval_at(begun + TOLD_EVERY, TOLD_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -262,6 +275,9 @@ async fn go(
         for version in decision.versions.iter().flatten() {
             chosen.offer(&decision.asset, version);
         }
+        if let Some(foresight) = &mut foresight {
+            foresight.offer(&decision);
+        }
         if let Some(file) = &mut file {
             file.add(&decision)?;
         }
@@ -279,6 +295,18 @@ async fn go(
             probed = Box::pin(probe(&systems, &intake, &pace, chosen)) => Some(probed?),
         };
     }
+    let foreseen = match foresight {
+        Some(foresight) => {
+            let pace = connect::pace(&settings);
+            let looked = foresight.look(&systems, &intake, &pace, settings.package.sources);
+            tokio::select! {
+                biased;
+                () = stop.drain.cancelled() => None,
+                looked = Box::pin(looked) => Some(looked?),
+            }
+        }
+        None => None,
+    };
     let stated = match (&selection.from, depth) {
         (super::select::From::Collections(ids), Depth::Listing) => {
             let mut sum = Some(0);
@@ -301,6 +329,7 @@ async fn go(
         window: planner.window(),
         saved: planning.out.as_deref().zip(end.as_ref()),
         changed: matches!(selection.from, super::select::From::Plan(_)),
+        foreseen: foreseen.as_ref(),
     };
     report::report(context, selection.command, &facts);
     if planning.fail_if_empty && totals.assets_in == 0 {
@@ -365,143 +394,6 @@ fn moves(version: &Version) -> String {
         text.push_str(", archived: a restore comes first");
     }
     text
-}
-
-/// A record in lines for people.
-fn record_in_words(record: &Value) -> Vec<String> {
-    let words = Words::of(record);
-    let place = words.place.as_deref().unwrap_or("the target folder");
-    let mut lines = vec![format!(
-        "as a record in {place}, with {} category values",
-        words.values
-    )];
-    if let Some(class) = words.class {
-        lines.push(format!("records classification {class}"));
-    }
-    if !words.classifications.is_empty() {
-        let classes: Vec<String> = words.classifications.iter().map(i64::to_string).collect();
-        lines.push(format!("classification {}", classes.join(", ")));
-    }
-    if !words.marks.is_empty() {
-        lines.push(words.marks.join(", "));
-    }
-    lines.push(words.access.map_or_else(
-        || "the folder's permissions".to_owned(),
-        |access| format!("permissions of its own: {access}"),
-    ));
-    if words.papers > 0 {
-        lines.push(format!("{} papers prove its rights", words.papers));
-    }
-    lines
-}
-
-/// Everything about one asset.
-async fn explain(
-    context: &Context,
-    selection: &Selection,
-    systems: &Systems,
-    planner: &Planner,
-    asset: &str,
-) -> anyhow::Result<Exit> {
-    let asset = uuid::Uuid::try_parse(asset).map_err(|_| {
-        Ended::usage(format!(
-            "{asset:?} is no asset id; ids look like 0b1c2d3e-0000-11ee-8000-0242ac120002"
-        ))
-    })?;
-    let asset = AssetId(asset.hyphenated().to_string());
-    // The selection itself answers whether it names the asset, however it is written.
-    let mut all: BoxStream<'_, Result<Wanted, flows::Error>> = selection.enumerate(systems)()?;
-    let mut named = None;
-    while let Some(wanted) = all.next().await.transpose()? {
-        if wanted.asset == asset {
-            named = Some(wanted);
-            break;
-        }
-    }
-    drop(all);
-    let selected = named.is_some();
-    let wanted = named.unwrap_or_else(|| Wanted::from(asset.clone()));
-    let decision = planner
-        .decisions(stream::iter([Ok(wanted.clone())]).boxed(), false)
-        .try_next()
-        .await?;
-    let mut decision =
-        decision.ok_or_else(|| Ended::usage(format!("nothing is known of asset {asset}")))?;
-    let mut by_itself = None;
-    if !selected {
-        by_itself = Some(format!("{} ({})", decision.why, decision.detail));
-        decision.verdict = Verdict::Out;
-        decision.why = "not-selected".to_owned();
-        decision.detail = "the selection does not name it; the search index may lag a little, and what is in the recycle bin is in no selection".to_owned();
-    }
-    let files = planner.files(&wanted).await?;
-    let output = &context.output;
-    let mut line = event(&decision);
-    line["files"] = json!(files);
-    line["selected"] = selected.into();
-    line["by_itself"] = json!(by_itself);
-    output.event("plan_item", line);
-    let word = match decision.verdict {
-        Verdict::In => styled(GOOD, "in"),
-        Verdict::Out => styled(DIM, "out"),
-        Verdict::Blocked => styled(BAD, "blocked"),
-    };
-    output.say(format!(
-        "{} is {word}: {}",
-        styled(BOLD, &decision.title),
-        decision.why
-    ));
-    if !decision.detail.is_empty() {
-        output.say(format!("  {}", decision.detail));
-    }
-    if let Some(by_itself) = &by_itself {
-        output.say(format!("  by itself it would be: {by_itself}"));
-    }
-    for version in decision.versions.iter().flatten() {
-        let number = match version.number {
-            0 => version.key.clone(),
-            number => format!("version {number}"),
-        };
-        let what = if version.action.moves() {
-            moves(version)
-        } else {
-            format!("{}: {}", version.why, version.detail)
-        };
-        output.say(format!("  {}: {what}", styled(BOLD, number)));
-        if let Some(storage) = &version.storage {
-            output.say(format!(
-                "    from {storage}, into folder {}",
-                systems.target
-            ));
-        }
-        for line in version
-            .record
-            .as_ref()
-            .map_or_else(Vec::new, record_in_words)
-        {
-            output.say(format!("    {line}"));
-        }
-        if let Some(rights) = &version.rights {
-            output.say(format!("    rights: {rights}"));
-        }
-        for file in files.iter().filter(|file| file.key == version.key) {
-            let dir = match file.dir.as_str() {
-                "" => String::new(),
-                dir => format!("{dir}/"),
-            };
-            let renamed = if file.name == file.source {
-                String::new()
-            } else {
-                format!(" as {:?}", file.name)
-            };
-            output.say(format!(
-                "    {dir}{}{renamed}, {}",
-                file.source,
-                display_bytes(file.bytes)
-            ));
-        }
-    }
-    Ok(Exit::Done)
 }
 
 /// The settings' own word for what happens to files that fit no way in.

@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let mut selection = arguments.what.selection(arguments.filters)?;
     selection.again = arguments.again;
     if arguments.dry_run {
-        return plan::dry_run(context, selection, &arguments.moving).await;
+        return plan::dry_run(context, selection, &arguments.moving, false).await;
     }
     Box::pin(run::start(context, selection, &arguments.moving, false)).await
 }

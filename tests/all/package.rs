@@ -268,6 +268,52 @@ fn what_an_edit_uses_and_the_campaign_lacks_is_looked_for_in_all_of_iconik() {
 }
 
 #[test]
+fn a_plan_says_what_a_package_would_miss_and_changes_nothing() {
+    let junk = AssetSpec::new("Junk", vec![FileSpec::real("junk.edl", b"\x00\xffno list")]);
+    let systems = start(with_rushes().asset(junk));
+    let collection = systems.simulator.collection();
+    let foreseen = |arguments: &[&str]| {
+        let lines = systems.must(arguments);
+        of_type(&lines, "summary")["package"].clone()
+    };
+    let plan = ["plan", "archive", &collection, "--package", "--summary"];
+    let before = foreseen(&plan);
+    assert_eq!(
+        (&before["edits"], &before["sources"]),
+        (&json!(4), &json!(1))
+    );
+    let gaps = before["gaps"].as_array().expect("gaps").clone();
+    let said: Vec<&str> = gaps
+        .iter()
+        .filter_map(|gap| gap["reason"].as_str())
+        .collect();
+    assert_eq!(gaps.len(), 3, "{gaps:#?}");
+    assert!(
+        said[0].contains("used by TV30.edl; it is asset"),
+        "{said:#?}"
+    );
+    assert!(
+        said[1].contains("used by TV30.otio; 2 assets of iconik"),
+        "{said:#?}"
+    );
+    assert!(
+        said[2].contains("source references cannot be read"),
+        "{said:#?}"
+    );
+    assert!(systems.versions().is_empty());
+    assert_eq!(
+        foreseen(&["archive", &collection, "--package", "--dry-run"]),
+        before
+    );
+    assert_eq!(foreseen(&plan[..3]), Value::Null);
+    // What is filed since is foreseen alike.
+    let (_, packed) = pack(&systems);
+    assert_eq!(packed["gaps"], 3);
+    assert_eq!(foreseen(&plan), before);
+    systems.stop();
+}
+
+#[test]
 fn a_token_that_may_not_search_leaves_gaps_that_say_so() {
     let systems = start(with_rushes());
     let faults = systems.simulator.faults();

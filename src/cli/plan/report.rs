@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::Context;
 use crate::cli::output::{BAD, BOLD, DIM, GOOD, styled};
 use crate::cli::words::brief;
+use crate::flows::package::Foreseen;
 use crate::flows::plan::probe::Probe;
 use crate::flows::plan::saved::End;
 use crate::flows::plan::{Depth, Hours, Known, Rate, Reason, Records, Totals};
@@ -36,6 +37,8 @@ pub(super) struct Facts<'a> {
     pub(super) window: Option<Window>,
     pub(super) saved: Option<(&'a Path, &'a End)>,
     pub(super) changed: bool,
+    /// What a package would miss.
+    pub(super) foreseen: Option<&'a Foreseen>,
 }
 
 impl Facts<'_> {
@@ -98,6 +101,7 @@ fn summary(command: &str, facts: &Facts<'_>) -> Value {
         "peak_memory": Resources::now().peak_memory, "stated_bytes": facts.stated,
         "hours": full.then(|| facts.hours()), "history": facts.known.rates, "probe": facts.known.probe,
         "costs": if full { json!(costs) } else { Value::Null },
+        "package": facts.foreseen,
         "window": facts.window.map(|window| json!({"min": window.min, "max": window.max})),
         "saved": facts.saved.map(|(path, end)| json!({"path": path, "assets": end.assets, "sha256": end.sha256})),
     })
@@ -134,6 +138,9 @@ fn lines(command: &str, facts: &Facts<'_>) -> Vec<String> {
     match facts.depth {
         Depth::Full => full(&mut lines, command, facts),
         Depth::Listing => listing(&mut lines, facts),
+    }
+    if let Some(foreseen) = facts.foreseen {
+        package(&mut lines, foreseen);
     }
     let memory = Resources::now()
         .peak_memory
@@ -183,6 +190,33 @@ fn reasons(lines: &mut Vec<String>, word: &str, assets: u64, reasons: &BTreeMap<
                 "           {:>8} {why}  {title}{detail}{more}",
                 reason.assets
             ),
+        ));
+    }
+}
+
+/// What a package would miss, apart from what stays out or is blocked.
+fn package(lines: &mut Vec<String>, foreseen: &Foreseen) {
+    let gaps = match foreseen.gaps.len() {
+        0 => styled(GOOD, "no gap"),
+        gaps => styled(BAD, counted(gaps as u64, "gap")),
+    };
+    lines.push(format!(
+        "  a package: {} with {}, {} outside the campaign; {gaps}",
+        counted(foreseen.edits, "edit"),
+        counted(foreseen.references, "source reference"),
+        counted(foreseen.sources, "asset"),
+    ));
+    for gap in foreseen.gaps.iter().take(SHOWN) {
+        lines.push(styled(
+            DIM,
+            format!("           {}: {}", gap.path, gap.reason),
+        ));
+    }
+    if foreseen.gaps.len() > SHOWN {
+        let more = foreseen.gaps.len() - SHOWN;
+        lines.push(styled(
+            DIM,
+            format!("           and {more} more; --json has them all"),
         ));
     }
 }

@@ -174,9 +174,7 @@ impl Gathering<'_> {
                 Match::Inside(asset) => reference.iconik_asset = Some(asset),
                 Match::Gap(why) => reference.gap = Some(why),
                 Match::Outside(asset) if policy == Sources::List => {
-                    reference.gap = Some(format!(
-                        "it is asset {asset}, outside the campaign (`package.sources` = \"include\" files it too)"
-                    ));
+                    reference.gap = policy.gap(&asset);
                 }
                 Match::Outside(asset) => {
                     let filed = match added.get(asset.as_str()) {

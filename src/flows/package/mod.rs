@@ -15,6 +15,7 @@
 //! | `facts` | what is kept of a package |
 //! | `gather` | where that comes from |
 //! | `sources` | what the edits use |
+//! | `foresee` | what would be missing, before anything is filed |
 //! | `proving` | rights, and the papers that prove them |
 //! | `papers` | the documents made of it |
 //! | `place` | the folder, compound document or workspace they go to |
@@ -24,6 +25,7 @@
 
 mod check;
 mod facts;
+mod foresee;
 mod gather;
 mod mark;
 mod papers;
@@ -34,6 +36,7 @@ mod sources;
 
 pub use check::{Checked, Look, check};
 pub use facts::{Comment, Facts, Generation, Happened, Kept, Licence, Payload, Proof, key_of};
+pub use foresee::{Foreseen, Foresight};
 pub use mark::{Mark, Told};
 pub use papers::{Paper, papers};
 pub use place::{Container, Place};

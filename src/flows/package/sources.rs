@@ -19,7 +19,9 @@ use crate::transfer::read_back;
 use crate::types::{AssetId, CollectionId, NodeId, Role, Sha256Digest, VersionNumber};
 
 /// The largest edit decision record that is read for its references.
-const EDIT_MAX: u64 = 32 << 20;
+pub(super) const EDIT_MAX: u64 = 32 << 20;
+pub(super) const TOO_LARGE: &str =
+    "it is too large to be an edit decision record; its source references were not read";
 /// Names that are looked for outside a campaign, a search each; what is beyond is a gap.
 const LOOKUPS: usize = 2000;
 /// Assets that have a name in theirs and are looked at for one that has it alone.
@@ -47,6 +49,13 @@ impl Sources {
             Self::List => "list",
             Self::Include => "include",
         }
+    }
+
+    /// Why an asset outside the campaign is a gap; none when it is packed.
+    pub(super) fn gap(self, asset: &AssetId) -> Option<String> {
+        (self == Self::List).then(|| {
+            format!("it is asset {asset}, outside the campaign (`package.sources` = \"include\" files it too)")
+        })
     }
 }
 
@@ -164,10 +173,9 @@ pub(super) async fn references(
 ) -> Result<Vec<SourceReference>, Error> {
     let mut all = Vec::new();
     for edit in edits {
-        let name = edit.path.rsplit('/').next().unwrap_or_default();
-        let Some(kind) = EditKind::of_name(name).filter(|kind| *kind != EditKind::Opaque) else {
+        if kind(&edit.path).is_none() {
             continue;
-        };
+        }
         let mut problem = |reason: String| {
             problems.push(Exception {
                 path: edit.path.clone(),
@@ -175,7 +183,7 @@ pub(super) async fn references(
             });
         };
         if edit.size > EDIT_MAX {
-            problem("it is too large to be an edit decision record; its source references were not read".to_owned());
+            problem(TOO_LARGE.to_owned());
             continue;
         }
         let mut content = Vec::new();
@@ -196,20 +204,37 @@ pub(super) async fn references(
             problem("what Content Server holds is not what was filed".to_owned());
             continue;
         }
-        match edit::references(kind, &content) {
-            Ok(found) => all.extend(found.into_iter().map(|found| SourceReference {
-                from: edit.path.clone(),
-                clip: found.clip,
-                reel: found.reel,
-                first: found.first,
-                last: found.last,
-                iconik_asset: None,
-                gap: None,
-            })),
-            Err(error) => problem(format!("its source references cannot be read: {error}")),
+        match parse(&edit.path, &content) {
+            Ok(found) => all.extend(found),
+            Err(reason) => problem(reason),
         }
     }
     Ok(all)
+}
+
+/// The kind of an edit decision record that can be read.
+fn kind(path: &str) -> Option<EditKind> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    EditKind::of_name(name).filter(|kind| *kind != EditKind::Opaque)
+}
+
+/// What the edit decision record `from` names as its sources; or what is wrong with it.
+pub(super) fn parse(from: &str, content: &[u8]) -> Result<Vec<SourceReference>, String> {
+    let Some(kind) = kind(from) else {
+        return Ok(Vec::new());
+    };
+    let found = edit::references(kind, content)
+        .map_err(|error| format!("its source references cannot be read: {error}"))?;
+    let referred = found.into_iter().map(|found| SourceReference {
+        from: from.to_owned(),
+        clip: found.clip,
+        reel: found.reel,
+        first: found.first,
+        last: found.last,
+        iconik_asset: None,
+        gap: None,
+    });
+    Ok(referred.collect())
 }
 
 /// Titles and file names of the campaign's assets, in lower case.

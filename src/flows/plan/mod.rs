@@ -87,6 +87,11 @@ impl Action {
     pub fn moves(self) -> bool {
         matches!(self, Self::NewDocument | Self::NewVersion | Self::NewFolder)
     }
+
+    /// Whether its content is at the destination already.
+    pub fn is_there(self) -> bool {
+        matches!(self, Self::AlreadyFiled | Self::AlreadyThere)
+    }
 }
 
 /// What a plan says of one asset.

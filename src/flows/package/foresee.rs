@@ -1,0 +1,177 @@
+//! What a package would miss, before anything is filed: the edits' references, read from iconik
+//! and matched with the names that a plan met.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt as _;
+use serde::Serialize;
+
+use super::sources::{EDIT_MAX, Match, Names, Search, Sources, parse};
+use crate::flows::intake::{self, Intake};
+use crate::flows::plan::{Decision, Version};
+use crate::flows::{Error, Systems, Wanted};
+use crate::iconik::MasterFile;
+use crate::pace::Pace;
+use crate::sidecar::campaign::{Exception, SourceReference};
+use crate::sidecar::edit::EditKind;
+use crate::transfer::{Source, SourceFile};
+use crate::types::{AssetId, ByteRange, Failure, FailureClass};
+
+/// Disturbances that one edit decision record waits out.
+const WAITS: u32 = 4;
+
+/// What a plan met that a package is made of.
+#[derive(Default)]
+pub struct Foresight {
+    names: Names,
+    edits: Vec<(AssetId, String, String)>,
+}
+
+/// What a package would miss.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Foreseen {
+    /// Edit decision records.
+    pub edits: u64,
+    /// What they name as their sources.
+    pub references: u64,
+    /// Assets outside the campaign that they use, each once.
+    pub sources: u64,
+    /// Source references that would be gaps, and edit decision records that cannot be read.
+    pub gaps: Vec<Exception>,
+}
+
+impl Foresight {
+    /// Takes an asset into account.
+    pub fn offer(&mut self, decision: &Decision) {
+        let is_in = |version: &&Version| version.action.moves() || version.action.is_there();
+        for version in decision.versions.iter().flatten().filter(is_in) {
+            let asset = &decision.asset;
+            self.names.add(&decision.title, asset.as_str());
+            self.names.add(&version.name, asset.as_str());
+            if EditKind::of_name(&version.name).is_some() {
+                let edit = (asset.clone(), version.key.clone(), version.name.clone());
+                self.edits.push(edit);
+            }
+        }
+    }
+
+    /// Reads the edits and looks for what they use.
+    ///
+    /// # Errors
+    ///
+    /// iconik's, when it stays away.
+    pub async fn look(
+        self,
+        systems: &Systems,
+        intake: &Intake,
+        pace: &Pace,
+        policy: Sources,
+    ) -> Result<Foreseen, Error> {
+        let mut foreseen = Foreseen {
+            edits: self.edits.len() as u64,
+            ..Foreseen::default()
+        };
+        let mut search = Search::new(systems, &self.names);
+        let mut sources = BTreeSet::new();
+        for (asset, key, name) in &self.edits {
+            if EditKind::of_name(name) == Some(EditKind::Opaque) {
+                continue;
+            }
+            let references = match read(systems, intake, pace, asset, key, name).await? {
+                Ok(references) => references,
+                Err(reason) => {
+                    foreseen.gaps.push(Exception {
+                        path: name.clone(),
+                        reason,
+                    });
+                    continue;
+                }
+            };
+            foreseen.references += references.len() as u64;
+            for reference in references {
+                let why = match search.find(&reference).await? {
+                    Match::Inside(_) => continue,
+                    Match::Outside(asset) => {
+                        let why = policy.gap(&asset);
+                        sources.insert(asset);
+                        why
+                    }
+                    Match::Gap(why) => Some(why),
+                };
+                foreseen.gaps.extend(why.map(|why| Exception {
+                    path: reference.clip,
+                    reason: format!("used by {name}; {why}"),
+                }));
+            }
+        }
+        foreseen.sources = sources.len() as u64;
+        foreseen.gaps.sort();
+        foreseen.gaps.dedup();
+        Ok(foreseen)
+    }
+}
+
+/// What an edit decision record names, or why that is not known.
+async fn read(
+    systems: &Systems,
+    intake: &Intake,
+    pace: &Pace,
+    asset: &AssetId,
+    key: &str,
+    name: &str,
+) -> Result<Result<Vec<SourceReference>, String>, Error> {
+    let wanted = Wanted::from(asset.clone());
+    let looked = intake::look_patiently(systems, intake, &wanted, WAITS).await?;
+    let mut items = looked.items.into_iter();
+    let master = items.find(|(item, _)| item.key == key);
+    let Some(master) = master.and_then(|(_, master)| master) else {
+        return Ok(Err("iconik no longer has it".to_owned()));
+    };
+    let is_it = |file: &&MasterFile| file.size <= EDIT_MAX;
+    let Some(file) = master.files.first().filter(is_it) else {
+        return Ok(Err(super::sources::TOO_LARGE.to_owned()));
+    };
+    if master.archived {
+        return Ok(Err(
+            "it is archived; its source references are read once it is restored".to_owned(),
+        ));
+    }
+    let reader = systems.iconik.reader();
+    let file = master.source_file(file);
+    let mut waits = 0;
+    let content = loop {
+        match content(&reader, &file, pace).await {
+            Err(failure) if passes(&failure) && waits < WAITS => {
+                waits += 1;
+                reader.renew(&file).await?;
+            }
+            other => break other,
+        }
+    };
+    match content {
+        Ok(content) => Ok(parse(name, &content)),
+        Err(failure) if failure.class == FailureClass::StopEverything => Err(failure.into()),
+        Err(failure) => Ok(Err(format!("it cannot be read: {failure}"))),
+    }
+}
+
+fn passes(failure: &Failure) -> bool {
+    matches!(
+        failure.class,
+        FailureClass::RetryNow | FailureClass::RetryLater | FailureClass::Resign
+    )
+}
+
+async fn content(source: &dyn Source, file: &SourceFile, pace: &Pace) -> Result<Vec<u8>, Failure> {
+    let opened = source.open(file).await?;
+    let mut content = Vec::new();
+    if file.size > 0 {
+        let whole = ByteRange::new(0, file.size);
+        let mut body = source.read(file, whole, &opened.validator).await?;
+        while let Some(chunk) = body.try_next().await? {
+            pace.take(chunk.len() as u64).await;
+            content.extend_from_slice(&chunk);
+        }
+    }
+    Ok(content)
+}
