@@ -1,5 +1,5 @@
-//! Finds what a package is made of: the ledger's items of a collection's assets, what their
-//! journal says, what iconik says of approvals, and what the edits point at.
+//! Puts together what a package is made of: the ledger's items of a collection's assets with what
+//! their journal says, the approvals, and the assets that its edits use.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,14 +7,16 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::facts::{Comment, Facts, Happened, Payload};
+use super::approvals::approvals;
+use super::facts::{Facts, Happened, Payload};
+use super::paths::Paths;
 use super::proving;
 use super::sources::{self, Edit, Match, Names, Search, Sources};
 use super::{Bench, Order};
-use crate::flows::{Error, Systems, archive, intake};
-use crate::iconik::{self, Asset, Locator, Segment, SegmentKind, Vote};
+use crate::flows::{Error, archive, intake};
+use crate::iconik::Locator;
 use crate::ledger::{File, Item, Ledger, Line};
-use crate::sidecar::campaign::{Approval, Exception, Kind};
+use crate::sidecar::campaign::{Exception, Kind};
 use crate::sidecar::edit::EditKind;
 use crate::sidecar::mhl::Digests;
 use crate::sidecar::premis::EventKind;
@@ -211,154 +213,6 @@ fn too_many(title: &str, most: usize) -> Error {
         ),
     )
     .into()
-}
-
-/// Which paths are taken by what content.
-pub(super) struct Paths {
-    taken: BTreeMap<String, Sha256Digest>,
-    now: HashSet<String>,
-}
-
-impl Paths {
-    fn new(known: &[Payload]) -> Self {
-        Self {
-            taken: known
-                .iter()
-                .map(|payload| (payload.path.clone(), payload.sha256))
-                .collect(),
-            now: HashSet::new(),
-        }
-    }
-
-    /// A path for this content: its own, or one with a number when that holds another content.
-    pub(super) fn take(&mut self, wanted: &str, sha256: Sha256Digest) -> String {
-        let wanted = plain(wanted);
-        let mut number = 1;
-        let mut path = wanted.clone();
-        while self.taken.get(&path).is_some_and(|there| *there != sha256)
-            || self.now.contains(&path)
-        {
-            number += 1;
-            path = numbered(&wanted, number);
-        }
-        self.taken.insert(path.clone(), sha256);
-        self.now.insert(path.clone());
-        path
-    }
-}
-
-/// A path that every tool reads alike. A bag writes `%` and line ends in a way that `sha256sum`
-/// does not know and other tools know in part, a backslash and a colon mean folders elsewhere.
-fn plain(path: &str) -> String {
-    let steps: Vec<String> = path
-        .split('/')
-        .map(|step| {
-            let step: String = step
-                .chars()
-                .map(|character| match character {
-                    '%' | '\\' | ':' => '_',
-                    other if other.is_control() => '_',
-                    other => other,
-                })
-                .collect();
-            match step.trim() {
-                "" | "." | ".." => "_".to_owned(),
-                step => step.to_owned(),
-            }
-        })
-        .collect();
-    steps.join("/")
-}
-
-/// `a/b.mov` → `a/b.v2.mov`.
-fn numbered(path: &str, number: u32) -> String {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let name = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() => format!("{stem}.v{number}.{extension}"),
-        _ => format!("{name}.v{number}"),
-    };
-    if folder.is_empty() {
-        name
-    } else {
-        format!("{folder}/{name}")
-    }
-}
-
-/// What people decided and said about an asset's current version.
-async fn approvals(
-    systems: &Systems,
-    asset: &Asset,
-    known: &Facts,
-    facts: &mut Facts,
-) -> Result<(), Error> {
-    let version = asset.current_version().map(|version| &version.id);
-    let votes = systems.iconik.votes(&asset.id, version);
-    let votes: Vec<Vote> = readable(votes.try_collect().await, asset, "approvals", facts)?;
-    for vote in votes {
-        let outcome = match vote.status.as_deref() {
-            Some("APPROVED") => "approved",
-            Some("NOT_APPROVED") => "rejected",
-            _ => continue,
-        };
-        let Some(at) = vote.change_date else { continue };
-        let by = match &vote.user {
-            Some(user) => voter(systems, user, &known.approvals).await?,
-            None => vote.email,
-        };
-        facts.approvals.push(Approval {
-            subject: asset.title.clone(),
-            outcome: outcome.to_owned(),
-            by: by.unwrap_or_else(|| "unknown".to_owned()),
-            by_id: vote.user,
-            at,
-            document: None,
-        });
-    }
-    let said = systems
-        .iconik
-        .segments(&asset.id, Some(&SegmentKind::Comment), version);
-    let said: Vec<Segment> = readable(said.try_collect().await, asset, "comments", facts)?;
-    facts.comments.extend(said.into_iter().map(|said| Comment {
-        subject: asset.title.clone(),
-        by: said.author().to_string(),
-        at: said.date_created,
-        text: said.text.unwrap_or_default(),
-        resolved: said.checked,
-    }));
-    Ok(())
-}
-
-/// The name of who voted. Somebody whose account is gone keeps the name that the package has; one
-/// who was never seen is an id.
-async fn voter(systems: &Systems, user: &str, known: &[Approval]) -> Result<Option<String>, Error> {
-    let named = systems.iconik.user_name(user).await?;
-    let before = || {
-        let mut own = known.iter();
-        let own = own.find(|approval| approval.by_id.as_deref() == Some(user))?;
-        Some(own.by.clone())
-    };
-    Ok(named.or_else(before).or_else(|| Some(user.to_owned())))
-}
-
-/// What may not be read is a gap, and no reason to make no package.
-fn readable<T>(
-    read: Result<Vec<T>, iconik::Error>,
-    asset: &Asset,
-    what: &str,
-    facts: &mut Facts,
-) -> Result<Vec<T>, Error> {
-    match read {
-        Ok(read) => Ok(read),
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        Err(error) if error.is_forbidden() => {
-            facts.exceptions.push(Exception {
-                path: asset.title.clone(),
-                reason: format!("its {what} may not be read: {error}"),
-            });
-            Ok(Vec::new())
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 impl Gathering<'_> {
@@ -623,51 +477,4 @@ fn event(payload: &Payload, line: &Line) -> Option<Happened> {
         detail: detail.join("; "),
         path: payload.path.clone(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_content_gets_a_path_of_its_own_and_the_same_content_its_old_one() {
-        let (first, second) = (Sha256Digest([1; 32]), Sha256Digest([2; 32]));
-        let mut paths = Paths::new(&[]);
-        assert_eq!(
-            paths.take("data/masters/a.mov", first),
-            "data/masters/a.mov"
-        );
-        assert_eq!(
-            paths.take("data/masters/a.mov", second),
-            "data/masters/a.v2.mov"
-        );
-        let known: Vec<Payload> = Vec::new();
-        let mut again = Paths::new(&known);
-        again.taken = paths.taken;
-        assert_eq!(
-            again.take("data/masters/a.mov", second),
-            "data/masters/a.v2.mov"
-        );
-        assert_eq!(
-            again.take("data/masters/a.mov", first),
-            "data/masters/a.mov"
-        );
-    }
-
-    #[test]
-    fn paths_are_such_that_every_tool_reads_them() {
-        let mut paths = Paths::new(&[]);
-        let sha256 = Sha256Digest([1; 32]);
-        let take = |paths: &mut Paths, path: &str| paths.take(path, sha256);
-        assert_eq!(
-            take(&mut paths, "data/masters/100 %.mov"),
-            "data/masters/100 _.mov"
-        );
-        // Two names that become one stay two paths.
-        assert_eq!(
-            take(&mut paths, "data/masters/100 :.mov"),
-            "data/masters/100 _.v2.mov"
-        );
-        assert_eq!(take(&mut paths, "data/a\nb/../c\\d "), "data/a_b/_/c_d");
-    }
 }

@@ -14,6 +14,8 @@
 //! |---|---|
 //! | `facts` | what is kept of a package |
 //! | `gather` | where that comes from |
+//! | `paths` | what it is called in the bag |
+//! | `approvals` | who released it |
 //! | `sources` | what the edits use |
 //! | `foresee` | what would be missing, before anything is filed |
 //! | `proving` | rights, and the papers that prove them |
@@ -23,12 +25,14 @@
 //! | `check` | looking at a package again |
 //! | [`retire`] | archiving or removing the originals in iconik |
 
+mod approvals;
 mod check;
 mod facts;
 mod foresee;
 mod gather;
 mod mark;
 mod papers;
+mod paths;
 mod place;
 mod proving;
 pub mod retire;

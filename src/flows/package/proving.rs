@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::facts::{Facts, Licence, Payload, Proof};
-use super::gather::{ATTEMPTS, Paths};
+use super::gather::ATTEMPTS;
+use super::paths::Paths;
 use crate::flows::{Error, Systems};
 use crate::pace::Pace;
 use crate::sidecar::campaign::{Exception, Kind};
