@@ -117,13 +117,14 @@ impl<'a> Dresser<'a> {
         Ok(ended)
     }
 
-    /// What the item's record is kept under, as far as the destination says. One that stays
-    /// disturbed to the end is left without: what is filed does not fail for it.
+    /// What the item's record is kept under, as far as the destination says. A disturbance is waited
+    /// out once; one that lasts is left without an answer, because what is filed does not fail for
+    /// it.
     pub(super) async fn kept(&self, node: NodeId) -> Result<Option<Kept>, Failure> {
         let Some(filing) = self.filing() else {
             return Ok(None);
         };
-        let last = self.item.attempts + 1 >= self.shared.config.attempts;
+        let last = self.item.attempts > 0;
         match self.shared.destination.kept(node, filing).await {
             Err(failure) if last && failure.class == FailureClass::RetryNow => {
                 warn!(item = %self.item.id, %node, error = %failure, "retention not read");
