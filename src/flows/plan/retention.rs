@@ -41,6 +41,9 @@ impl ClassRetention {
             format!("retention schedule {}", self.schedules.join(", "))
         };
         match (self.said_by, self.read) {
+            (SaidBy::Server, _) if self.schedules.is_empty() => {
+                "no retention schedule is assigned to it".to_owned()
+            }
             (SaidBy::Server, _) => schedules,
             (SaidBy::Ledger, Some(read)) => format!(
                 "{schedules}, as records of it were kept when read on {}",
@@ -135,7 +138,11 @@ mod tests {
                 vec![(None, at)],
                 "no retention schedule, as records of it were kept when read on 2026-11-18",
             ),
-            (Some(Vec::new()), Vec::new(), "no retention schedule"),
+            (
+                Some(Vec::new()),
+                Vec::new(),
+                "no retention schedule is assigned to it",
+            ),
             (None, Vec::new(), "retention not known until filed"),
         ] {
             assert_eq!(weighed(told, known).in_words(), said);
