@@ -106,3 +106,43 @@ impl Remembering {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Reader;
+    use crate::transfer::kept;
+
+    #[tokio::test]
+    async fn a_ledger_that_another_has_is_left_alone_and_said_to_be() {
+        let place = crate::ledger::tests::directory();
+        let path = place.path().join("ledger.db");
+        let ledger = Ledger::open(&path, "the run").unwrap();
+        let kept = Kept {
+            schedule: Some("M1".to_owned()),
+            ..Kept::default()
+        };
+        let remembering = Remembering::new(path.clone(), "test".to_owned());
+        remembering.add(NodeId(5), kept.clone()).await.unwrap();
+        remembering.add(NodeId(6), kept.clone()).await.unwrap();
+        let missed = remembering.finish().await.unwrap().expect("it is in use");
+        assert_eq!(missed.records, 2);
+        assert!(missed.why.contains("the run"), "{}", missed.why);
+        let reader = Reader::open(&path).unwrap();
+        assert!(!kept::any(&reader).unwrap());
+        drop((ledger, reader));
+
+        let remembering = Remembering::new(path.clone(), "test".to_owned());
+        assert!(
+            remembering.finish().await.unwrap().is_none(),
+            "nothing read"
+        );
+        remembering.add(NodeId(5), kept.clone()).await.unwrap();
+        assert!(remembering.finish().await.unwrap().is_none());
+        let reader = Reader::open(&path).unwrap();
+        let known = kept::of(&reader, NodeId(5)).unwrap();
+        assert_eq!(known.expect("it is remembered").kept, kept);
+        // Nobody holds it afterwards.
+        Ledger::open(&path, "the next run").unwrap();
+    }
+}

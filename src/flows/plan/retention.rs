@@ -64,17 +64,22 @@ impl Planner {
     /// The ledger's.
     pub async fn retention(&self, records: &mut Records) -> Result<(), Error> {
         let classes: Vec<String> = records.classes.names.keys().cloned().collect();
+        let mut asking = true;
         for name in classes {
             let Ok(class) = name.parse().map(NodeId) else {
                 continue;
             };
-            let told = match self.0.systems.content_server.schedules_of(class).await {
-                Ok(told) => told,
-                Err(failure) => {
-                    warn!(%class, error = %failure, "the schedules of a class are not told");
-                    None
-                }
+            let server = &self.0.systems.content_server;
+            let told = match asking {
+                true => server.schedules_of(class).await,
+                false => Ok(None),
             };
+            // A plan of hours does not wait at its end, once for each class.
+            let told = told.unwrap_or_else(|failure| {
+                warn!(%class, error = %failure, "the schedules of classes are not told");
+                asking = false;
+                None
+            });
             let known = self.0.ledger(|ledger| kept::of_class(ledger, class))?;
             let retention = weighed(told, known);
             records.retention.insert(name, retention);
