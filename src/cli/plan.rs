@@ -287,6 +287,7 @@ async fn go(
     }
     drop(decisions);
     let end = file.map(Writing::finish).transpose()?;
+    planner.retention(&mut totals.records).await?;
     if planning.probe {
         let pace = connect::pace(&settings);
         known.probe = tokio::select! {

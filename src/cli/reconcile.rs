@@ -11,17 +11,19 @@ use super::{Context, connect};
 use crate::content_server::Area;
 use crate::flows::intake::Intake;
 use crate::flows::reconcile::{Class, Comparison, Finding, Sample, at_most};
+use crate::flows::retention::Remembering;
 use crate::ledger::{Change, Entry, Ledger};
 use crate::transfer::{Destination, Node, set_aside_name};
 use crate::types::{ItemId, Marker, RunId, display_bytes};
 
-/// Compare source, destination and ledger, and name every difference; changes nothing
+/// Compare source, destination and ledger, and name every difference; changes nothing at either end
 ///
 /// Each item is equal, missing, extra, differs, changed-since (at the source), held or excluded. A
 /// difference ends it with 65. In full it enumerates the run's selection again and looks for documents
 /// in the target folder that the ledger does not know; a sample looks at items alone and says how sure
 /// that makes. What was filed of a record and the server does not have (any more), such as records
-/// management, is said once and everything else is compared. With --staging it looks after the staging folder instead: what is on its way, what a late
+/// management, is said once and everything else is compared. What a record is kept under (schedule, next
+/// due date) is remembered for the reports, when no other process is at work on the ledger. With --staging it looks after the staging folder instead: what is on its way, what a late
 /// request left behind, what another ledger's run owns. A twin of something that is already published is
 /// set aside under another name; nothing is ever deleted.
 ///
@@ -78,7 +80,12 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         Some(selection) => selection.intake(&settings, &connected).await?,
         None => Intake::default(),
     };
+    let remembering = Remembering::new(
+        settings.ledger.path.clone(),
+        format!("longhaul reconcile, process {}", std::process::id()),
+    );
     let comparison = Comparison {
+        remembering: &remembering,
         systems: &connected.systems,
         ledger,
         run: run.id,
@@ -135,6 +142,7 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         }
         (None, None) => return Err(Ended::usage("the run does not say what it enumerates")),
     };
+    let missed = remembering.finish().await?;
     let looked_at: u64 = counts.values().map(|(items, _)| items).sum();
     let differences: u64 = counts
         .iter()
@@ -171,6 +179,15 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
             format!(
                 "not compared: {}, which this server does not have; {items} were filed with them",
                 area.as_str()
+            ),
+        ));
+    }
+    if let Some(missed) = missed {
+        output.say(styled(
+            DIM,
+            format!(
+                "what {} records are kept under was read and is not remembered: {}",
+                missed.records, missed.why
             ),
         ));
     }

@@ -10,7 +10,7 @@ use super::filing;
 use super::upload::session_failure;
 use super::{Client, Profile};
 use crate::transfer::{
-    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Part, PartReceipt,
+    Answer, ByteStream, Committed, Content, Destination, Kept, NewContent, Node, Part, PartReceipt,
     Session, Version, Window,
 };
 use crate::types::{ByteCount, Failure, FailureClass, NodeId, Reason, VersionNumber};
@@ -241,6 +241,16 @@ impl Destination for Client {
 
     fn seal<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
         async move { self.seal_node(node, &filing::read(filing)?.marks).await }.boxed()
+    }
+
+    fn kept<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, Option<Kept>> {
+        async move {
+            match filing::read(filing)?.marks.records_class {
+                Some(_) => self.kept_under(node).await,
+                None => Ok(None),
+            }
+        }
+        .boxed()
     }
 
     fn dress<'a>(&'a self, node: NodeId, filing: &'a Value, part: Part) -> Answer<'a, ()> {

@@ -128,6 +128,31 @@ impl Error {
         }
     }
 
+    /// Whether the server took the question and answered it otherwise than asked for. Asked again it
+    /// would say the same; a disturbance, a lost session and somebody else's work pass.
+    pub(super) fn is_answer(&self) -> bool {
+        use Meaning::{
+            Disturbance, EditConflict, Full, PartThere, Reserved, SessionClosed, SessionGone,
+            SignedOut, Throttled,
+        };
+        match self {
+            Self::Refused(refusal) => !matches!(
+                refusal.meaning,
+                Disturbance
+                    | EditConflict
+                    | Full
+                    | PartThere
+                    | Reserved
+                    | SessionClosed
+                    | SessionGone
+                    | SignedOut
+                    | Throttled
+            ),
+            Self::Unreadable(_) => true,
+            Self::Broken { .. } | Self::SignIn(_) => false,
+        }
+    }
+
     /// What the caller does next. A commit's failure always carries a reason that says whether
     /// something may have been made.
     pub(super) fn into_failure(self, effect: Effect) -> Failure {

@@ -305,7 +305,7 @@ impl Client {
             .map_err(failed(format!("reading the record of node {node}")))
     }
 
-    async fn get_record(&self, node: NodeId) -> Result<RecordState, Error> {
+    pub(super) async fn get_record(&self, node: NodeId) -> Result<RecordState, Error> {
         let path = format!("v1/nodes/{node}/rmclassifications");
         RecordState::read(&self.json(self.call(Method::GET, &path)).await?)
     }

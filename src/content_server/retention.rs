@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use ::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::debug;
 
 use super::errors::{Effect, Error};
-use super::records::maybe_text;
+use super::records::{Record, failed, maybe_text};
 use super::{Client, wire};
+use crate::transfer::Kept;
+use crate::transfer::kept::day_of;
 use crate::types::{Failure, NodeId};
 
 /// Pages after which a listing counts as endless.
@@ -35,6 +38,13 @@ pub struct RetentionStage {
     /// The disposition, in the schedule's own words.
     #[serde(default, rename = "Disposition", deserialize_with = "maybe_text")]
     pub disposition: Option<String>,
+}
+
+/// A schedule that is assigned to a node.
+#[derive(Deserialize)]
+struct Assigned {
+    #[serde(default, deserialize_with = "maybe_text")]
+    rsi: Option<String>,
 }
 
 /// What a disposition review holds about a node.
@@ -81,27 +91,67 @@ impl Client {
         node: NodeId,
         schedule: &str,
     ) -> Result<Vec<RetentionStage>, Failure> {
-        let read = async {
-            if schedule.contains(['/', '?', '#', '%']) {
-                return Err(Error::Unreadable(format!(
-                    "the schedule's code {schedule:?} cannot stand in an address"
-                )));
-            }
-            let path = format!("v1/nodes/{node}/rsi/{schedule}/GetRSIDetails");
-            let answer = self.json(self.call(Method::GET, &path)).await?;
-            match answer.get("data") {
-                Some(Value::Array(rows)) => {
-                    rows.iter().map(|row| wire::parse(row, "data")).collect()
-                }
-                Some(Value::Null) => Ok(Vec::new()),
-                _ => Err(wire::missing("data")),
-            }
-        };
-        read.await.map_err(|error: Error| {
+        let stages = self.stages(node, schedule).await;
+        stages.map_err(|error: Error| {
             error
                 .into_failure(Effect::Repeatable)
                 .context(format!("reading when node {node} is due by {schedule:?}"))
         })
+    }
+
+    async fn stages(&self, node: NodeId, schedule: &str) -> Result<Vec<RetentionStage>, Error> {
+        if schedule.contains(['/', '?', '#', '%']) {
+            return Err(Error::Unreadable(format!(
+                "the schedule's code {schedule:?} cannot stand in an address"
+            )));
+        }
+        let path = format!("v1/nodes/{node}/rsi/{schedule}/GetRSIDetails");
+        self.data_rows(&path).await
+    }
+
+    async fn data_rows<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
+        let answer = self.json(self.call(Method::GET, path)).await?;
+        match answer.get("data") {
+            Some(Value::Array(rows)) => rows.iter().map(|row| wire::parse(row, "data")).collect(),
+            Some(Value::Null) => Ok(Vec::new()),
+            _ => Err(wire::missing("data")),
+        }
+    }
+
+    /// What a record is kept under; `None` for what is no record, and where the server has no
+    /// records management, does not let us look or answers something else. A schedule whose dates
+    /// alone are not told is there without them.
+    ///
+    /// # Errors
+    ///
+    /// Passing disturbances alone.
+    pub async fn kept_under(&self, node: NodeId) -> Result<Option<Kept>, Failure> {
+        let doing = || format!("reading what node {node} is kept under");
+        let state = told(self.get_record(node).await).map_err(failed(doing()))?;
+        let Some(record) = state.and_then(|state| state.record) else {
+            return Ok(None);
+        };
+        let stages = match &record.fields.rsi {
+            Some(schedule) => told(self.stages(node, schedule).await).map_err(failed(doing()))?,
+            None => Some(Vec::new()),
+        };
+        Ok(Some(record.kept(stages.as_deref())))
+    }
+
+    /// The codes of the schedules that are assigned to a records classification, sorted; `None`
+    /// where the server does not tell.
+    ///
+    /// # Errors
+    ///
+    /// Passing disturbances alone.
+    pub async fn schedules_of(&self, class: NodeId) -> Result<Option<Vec<String>>, Failure> {
+        let path = format!("v1/nodes/{class}/rsis");
+        let rows = told(self.data_rows::<Assigned>(&path).await)
+            .map_err(failed(format!("reading the schedules of class {class}")))?;
+        Ok(rows.map(|rows| {
+            let codes = rows.into_iter().filter_map(|row| row.rsi);
+            codes.collect::<BTreeSet<_>>().into_iter().collect()
+        }))
     }
 
     /// What the snapshots of a disposition search hold about `nodes`; of each node what its newest
@@ -207,6 +257,34 @@ impl Client {
             last = rows.first().map(|row| (*row).clone());
         }
         Err(Error::Unreadable(format!("the pages of {path} do not end")))
+    }
+}
+
+/// What the server said; `None` when it answered and what it answered is not what was asked for.
+fn told<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if error.is_answer() => {
+            debug!(%error, "not told");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Record {
+    /// What it is kept under, with the stages of its schedule as far as they were told.
+    pub fn kept(&self, stages: Option<&[RetentionStage]>) -> Kept {
+        let due = stages.unwrap_or_default().iter();
+        let due = due.filter_map(|stage| stage.due.as_deref());
+        // Stages may come in any order. A text that is no day is better than none.
+        let next = due.min_by_key(|due| (day_of(due).is_none(), day_of(due)));
+        Kept {
+            class: self.class.or(self.inherited_class),
+            schedule: self.fields.rsi.clone(),
+            due: next.map(str::to_owned),
+            unsaid: stages.is_none(),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub mod probe;
 pub mod publish;
 pub mod reconcile;
 pub mod references;
+pub mod retention;
 pub mod rights;
 pub mod standing;
 pub mod trial;

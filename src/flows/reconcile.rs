@@ -1,4 +1,5 @@
-//! Source, destination and ledger side by side: what agrees, and what does not. Changes nothing.
+//! Source, destination and ledger side by side: what agrees, and what does not. Changes nothing
+//! but what is remembered of retention, because the server is asked anyway.
 //!
 //! In full, everything the run's selection names is looked at in the source, in the ledger and at
 //! the destination; then what the run filed and the selection no longer names; then the target
@@ -15,11 +16,12 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::intake::{self, Intake};
 use super::package::retire;
+use super::retention::Remembering;
 use super::{Enumerate, Error, Systems, Wanted};
-use crate::content_server::{Area, Compared};
+use crate::content_server::{Area, Compared, Filing};
 use crate::ledger::{File, Item, NewItem, Reader};
 use crate::pace::Pace;
-use crate::transfer::{Record, read_back};
+use crate::transfer::{Kept, Record, read_back};
 use crate::types::{
     AssetId, ByteCount, Failure, FailureClass, ItemId, NodeId, Reason, RunId, Sha256Digest,
     VersionNumber,
@@ -93,6 +95,9 @@ pub struct Finding {
     /// it.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub not_compared: BTreeSet<Area>,
+    /// What its record is kept under now, as far as the server says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Kept>,
 }
 
 /// A sample of items.
@@ -118,6 +123,8 @@ pub struct Comparison<'a> {
     pub pace: &'a Pace,
     /// Whether stored bytes are read and hashed.
     pub read: bool,
+    /// Where what records are kept under is remembered.
+    pub remembering: &'a Remembering,
 }
 
 type Each<'a> = dyn FnMut(Finding) + 'a;
@@ -266,6 +273,7 @@ impl<'a> Looked<'a> {
                 bytes: 0,
                 detail: format!("{why}: {detail}"),
                 not_compared: BTreeSet::new(),
+                retention: None,
             });
         }
         for (new, _) in looked.items {
@@ -281,6 +289,7 @@ impl<'a> Looked<'a> {
                     detail: "new at the source, not in the ledger; the same run again files it"
                         .into(),
                     not_compared: BTreeSet::new(),
+                    retention: None,
                 }),
             }
         }
@@ -338,6 +347,7 @@ impl<'a> Looked<'a> {
             bytes: item.bytes,
             detail: String::new(),
             not_compared: BTreeSet::new(),
+            retention: None,
         };
         let message = item.message.as_deref().unwrap_or("no reason recorded");
         match item.state.as_str() {
@@ -367,11 +377,16 @@ impl<'a> Looked<'a> {
             (finding.class, finding.detail) = (class, detail);
             return Ok(finding);
         }
+        let (compared, kept) = self.record(item).await?;
         let Compared {
             differences,
             unsupported,
-        } = self.record(item).await?;
+        } = compared;
         finding.not_compared = unsupported;
+        if let Some((node, kept)) = item.node.zip(kept.clone()) {
+            self.of.remembering.add(node, kept).await?;
+        }
+        finding.retention = kept;
         if !differences.is_empty() {
             let node = item.node.unwrap_or(NodeId(0));
             finding.class = Class::Differs;
@@ -406,22 +421,27 @@ impl<'a> Looked<'a> {
     }
 
     /// What of an item's record is not as it was filed: place, values, rights, marks, papers, and
-    /// place and rights of the sidecars beside it.
-    async fn record(&self, item: &Item) -> Result<Compared, Error> {
+    /// place and rights of the sidecars beside it. And what it is kept under now.
+    async fn record(&self, item: &Item) -> Result<(Compared, Option<Kept>), Error> {
         let (Some(node), Some(record)) = (item.node, &item.record) else {
-            return Ok(Compared::default());
+            return Ok((Compared::default(), None));
         };
         // A later version of the same document has made another record of it since.
         let is_latest = item.version.map(|version| version.0) >= self.highest(node);
         if !is_latest {
-            return Ok(Compared::default());
+            return Ok((Compared::default(), None));
         }
-        let filing = serde_json::from_str::<Record>(record)
+        let filing: Filing = serde_json::from_str::<Record>(record)
             .and_then(|record| serde_json::from_value(record.filing))
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
-        Ok(server.compare_filing(node, &companions, &filing).await?)
+        let compared = server.compare_filing(node, &companions, &filing).await?;
+        let kept = match filing.marks.records_class {
+            Some(_) => server.kept_under(node).await?,
+            None => None,
+        };
+        Ok((compared, kept))
     }
 
     /// The documents beside an item's own; what lies inside a folder is in the folder's care.
@@ -556,6 +576,7 @@ impl<'a> Looked<'a> {
                             "a document in folder {folder} that the ledger does not know"
                         ),
                         not_compared: BTreeSet::new(),
+                        retention: None,
                     });
                 }
             }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, approval, lifecycle, metadata, rights};
 use crate::ledger::{Fact, Ledger, Reader};
+use crate::transfer::kept;
 
 /// The flows that end without leaving items of their own.
 const FLOWS: [&str; 6] = [
@@ -40,7 +41,7 @@ pub struct Standing {
     /// What both sides changed and a person has to choose; `None` where that cannot be.
     pub conflicts: Option<u64>,
     /// What is late: approvals whose step or process is, records whose review date is past, licences
-    /// that ended. `None` where nothing has a date.
+    /// that ended, records whose due date as last read is past. `None` where nothing has a date.
     pub overdue: Option<u64>,
     /// What could not be done as it is.
     pub held: u64,
@@ -112,6 +113,7 @@ pub fn all(reader: &Reader) -> Result<Vec<Standing>, Error> {
         standings.extend(filing(reader, flow)?);
     }
     standings.extend(rights_of(reader, &standings, now)?);
+    standings.extend(retention_of(reader, &standings, now)?);
     for flow in FLOWS {
         let noted: Option<Noted> = reader
             .meta(&key(flow))?
@@ -185,17 +187,36 @@ fn rights_of(
     if ended + coming == 0 {
         return Ok(None);
     }
-    Ok(Some(Standing {
-        flow: "rights",
+    Ok(Some(beside("rights", filing, ended)))
+}
+
+/// How retention stands, which is read when records are filed: it went through when one of those
+/// flows did.
+fn retention_of(
+    reader: &Reader,
+    filing: &[Standing],
+    now: Timestamp,
+) -> Result<Option<Standing>, Error> {
+    if !kept::any(reader)? {
+        return Ok(None);
+    }
+    let overdue = kept::overdue(reader, now.to_zoned(TimeZone::UTC).date())?;
+    Ok(Some(beside("retention", filing, overdue)))
+}
+
+/// How something stands that is dealt with when assets are filed.
+fn beside(flow: &'static str, filing: &[Standing], overdue: u64) -> Standing {
+    Standing {
+        flow,
         last_success: filing.iter().filter_map(|own| own.last_success).max(),
         ended: filing.iter().filter_map(|own| own.ended).max(),
         code: None,
         found: BTreeMap::new(),
         waiting: 0,
         conflicts: None,
-        overdue: Some(ended),
+        overdue: Some(overdue),
         held: 0,
-    }))
+    }
 }
 
 /// Approvals that are late now.

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::record::{KINDS, RIGHTS, Record};
+use super::due::Dues;
+use super::record::{KINDS, Record, Remembers};
 use super::{
     ChainState, Count, Deviation, Error, Group, Mark, Open, Repeated, Report, Row, Same, Setting,
     Speed, Standing, moment, shown,
@@ -14,7 +18,7 @@ use crate::types::{FailureClass, ItemId, RunId, display_bytes};
 
 const PAGE: usize = 1000;
 /// Items that need a decision, of which the report names one by one.
-const LISTED: usize = 500;
+pub(super) const LISTED: usize = 500;
 /// Examples of a deviation.
 const EXAMPLES: usize = 20;
 /// Limits, pauses and outages that are kept.
@@ -154,6 +158,11 @@ struct Walk {
     groups: BTreeMap<(String, String, String), Group>,
     open: Vec<Open>,
     open_items: u64,
+    papers_missing: u64,
+    made: Timestamp,
+    /// The day of the report, in UTC.
+    today: Date,
+    dues: Dues,
     sent: u64,
     again: u64,
     restarts: u64,
@@ -172,6 +181,7 @@ struct Walk {
 
 impl Walk {
     fn new(start: i64) -> Self {
+        let made = Timestamp::now();
         Self {
             states: BTreeMap::new(),
             proofs: BTreeMap::new(),
@@ -179,6 +189,10 @@ impl Walk {
             groups: BTreeMap::new(),
             open: Vec::new(),
             open_items: 0,
+            papers_missing: 0,
+            made,
+            today: made.to_zoned(TimeZone::UTC).date(),
+            dues: Dues::default(),
             sent: 0,
             again: 0,
             restarts: 0,
@@ -200,9 +214,7 @@ impl Walk {
         run: RunId,
         each: &mut dyn FnMut(&Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let rights = !reader
-            .remembered_page(RIGHTS, ("", ""), false, 1)?
-            .is_empty();
+        let remembers = Remembers::of(reader)?;
         let mut after = ItemId(0);
         loop {
             let items = reader.items(run, None, after, PAGE)?;
@@ -217,7 +229,7 @@ impl Walk {
             for item in &items {
                 let own = totals.next_if(|totals| totals.item == item.id);
                 let mut row = row(item, own);
-                row.record = Record::of(item, &row.asset, rights, reader)?;
+                row.record = Record::of(item, &row.asset, remembers, reader)?;
                 self.item(&row);
                 each(&row)?;
             }
@@ -228,10 +240,12 @@ impl Walk {
         add(&mut self.states, &row.state, row.bytes);
         if row.state == "done" {
             add(&mut self.proofs, &row.proof, row.bytes);
-            for kind in row.record.kinds() {
+            for kind in row.record.kinds(self.today) {
                 add(&mut self.records, kind, row.bytes);
             }
+            self.dues.add(row);
         }
+        self.papers_missing += u64::from(row.record.papers_missing.is_some());
         self.sent += row.bytes_sent;
         self.again += row.bytes_again;
         self.restarts += row.restarts;
@@ -262,6 +276,7 @@ impl Walk {
                     state: row.state.clone(),
                     bytes: row.bytes,
                     message: row.message.clone().unwrap_or_default(),
+                    papers_missing: row.record.papers_missing.clone(),
                     commands: commands(row),
                 });
             }
@@ -427,7 +442,7 @@ impl Walk {
             ended: run.ended,
             outcome: run.outcome.clone(),
             scan_done: run.scan_done,
-            made: jiff::Timestamp::now().as_millisecond(),
+            made: self.made.as_millisecond(),
             longhaul: env!("CARGO_PKG_VERSION"),
             standing: Standing::Good,
             verdict: String::new(),
@@ -441,6 +456,9 @@ impl Walk {
             groups,
             open: self.open,
             open_items: self.open_items,
+            papers_missing: self.papers_missing,
+            retention_items: self.dues.items,
+            retention: self.dues.listed(),
             bytes_sent: self.sent,
             bytes_again: self.again,
             restarts: self.restarts,

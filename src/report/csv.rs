@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::{Error, Row};
+use super::{Error, Retention, Row};
 
 /// The columns, by their names in JSON.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 33] = [
     "run",
     "item",
     "key",
@@ -35,6 +35,10 @@ const COLUMNS: [&str; 29] = [
     "papers",
     "papers_missing",
     "licence_ends",
+    "retention",
+    "retention_schedule",
+    "retention_due",
+    "retention_read",
 ];
 
 /// Writes rows.
@@ -90,6 +94,13 @@ impl<W: Write> Writer<W> {
             row.record.papers.to_string(),
             optional(&row.record.papers_missing),
             optional(&row.record.licence_ends),
+            cell(row.record.retention.map_or("", Retention::as_str)),
+            optional(&row.record.retention_schedule),
+            optional(&row.record.retention_due),
+            row.record
+                .retention_read
+                .map(|read| read.to_string())
+                .unwrap_or_default(),
         ])?;
         Ok(())
     }

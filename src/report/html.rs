@@ -48,6 +48,7 @@ pub fn page(report: &Report) -> String {
                     (reconciliation(report))
                     (proof(report))
                     (records(report))
+                    (retention(report))
                     (failures(report))
                     (open(report))
                     (speed(report))
@@ -164,11 +165,38 @@ fn records(report: &Report) -> Markup {
         @if !report.records.is_empty() {
             section {
                 h2 { "Records" }
-                p.lead { "What filed items are beyond their bytes, as it was asked for when they were filed. An item counts in each line that it is." }
+                p.lead { "What filed items are beyond their bytes, as it was asked for when they were filed; retention as the server said it when it was read. An item counts in each line that it is." }
                 div.scroll { table {
                     thead { tr { th { "What" } th.n { "Items" } th.n { "Bytes" } } }
                     tbody { @for count in &report.records { (counted(count, "record", means(&count.name))) } }
                 } }
+            }
+        }
+    }
+}
+
+/// Nothing when nothing was filed as a record.
+fn retention(report: &Report) -> Markup {
+    html! {
+        @if report.retention_items > 0 {
+            section.wide {
+                h2 { "Retention" }
+                p.lead { "What each record is kept under and when it is due next, as the server said when it was read: this report asks nobody. What is due first comes first." }
+                div.scroll { table {
+                    thead { tr { th { "Record" } th { "Schedule" } th { "Due" } th { "As read on" } } }
+                    tbody { @for due in &report.retention {
+                        tr data-kind="retention" data-name=(due.key) data-schedule=(due.schedule.as_deref().unwrap_or_default())
+                            data-due=(due.due.as_deref().unwrap_or_default()) data-read=(due.read.map(|read| read.to_string()).unwrap_or_default()) {
+                            th scope="row" { (due.title) span.means { (due.key) @if let Some(node) = due.node { ", node " (node) } } }
+                            td { (due.schedule_in_words()) }
+                            td { (due.due_in_words()) }
+                            td { (due.read_in_words()) }
+                        }
+                    } }
+                } }
+                @if report.retention_items > report.retention.len() as u64 {
+                    p.note { "and " (number(report.retention_items - report.retention.len() as u64)) " more; the CSV form has a row for each." }
+                }
             }
         }
     }
@@ -212,6 +240,9 @@ fn open(report: &Report) -> Markup {
         section {
             h2 { "To be decided" }
             @if report.open.is_empty() { p.none { "Nothing waits for a person." } }
+            @if report.papers_missing > 0 {
+                p data-kind="papers-missing" data-items=(report.papers_missing) { (number(report.papers_missing)) " of these wait for a required paper." }
+            }
             @for item in &report.open { (one_open(item)) }
             @if report.open_items > report.open.len() as u64 {
                 p.note { "and " (number(report.open_items - report.open.len() as u64)) " more; the CSV form has a row for each." }
@@ -225,7 +256,10 @@ fn one_open(item: &Open) -> Markup {
         article.item {
             h3 { span.badge { (item.state) } " " (item.title) span.means { (display_bytes(item.bytes)) } }
             p.key { (item.key) }
-            @if !item.message.is_empty() { p.message { (item.message) } }
+            @match &item.papers_missing {
+                Some(missing) => p.message.missing { strong { "Missing papers: " } (missing) },
+                None => @if !item.message.is_empty() { p.message { (item.message) } },
+            }
             @for command in &item.commands { p.command { code { (command) } } }
         }
     }

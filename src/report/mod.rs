@@ -12,6 +12,7 @@
 
 mod collect;
 pub mod csv;
+mod due;
 pub mod html;
 pub mod json;
 mod plot;
@@ -24,7 +25,8 @@ pub mod trail;
 use serde::Serialize;
 
 pub use collect::collect;
-pub use record::Record;
+pub use due::Due;
+pub use record::{Record, Retention};
 pub use speed::Speed;
 
 use crate::types::ByteCount;
@@ -141,6 +143,8 @@ pub struct Open {
     pub bytes: ByteCount,
     /// Why.
     pub message: String,
+    /// The required papers that it is held for, in words.
+    pub papers_missing: Option<String>,
     /// The commands that settle it.
     pub commands: Vec<String>,
 }
@@ -274,6 +278,12 @@ pub struct Report {
     pub open: Vec<Open>,
     /// How many there are.
     pub open_items: u64,
+    /// How many are held for a required paper.
+    pub papers_missing: u64,
+    /// Filed records with their retention, the first that are due.
+    pub retention: Vec<Due>,
+    /// How many there are.
+    pub retention_items: u64,
     /// Bytes handed to the destination over all attempts.
     pub bytes_sent: ByteCount,
     /// Those of them that moved more than once.

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use jiff::ToSpan;
+
 use super::*;
 use crate::ledger::{
     Change, Entry, FilePatch, ItemPatch, Ledger, NewFile, NewItem, NewRun, Reader,
 };
+use crate::transfer::Kept;
 use crate::types::{ItemId, NodeId, TransferId, VersionNumber};
 
 const STATES: [&str; 9] = [
@@ -33,6 +36,11 @@ struct Case {
     sent: u64,
     /// Marks of a record, if it is one.
     marks: Option<(bool, u8)>,
+    /// Whether it is held for a paper, when it is held.
+    paper: bool,
+    /// What is remembered of its retention, when it is done: schedule, and days from today to its
+    /// due date; without a number none was told.
+    kept: Option<(bool, Option<i64>)>,
 }
 
 fn cases() -> impl Strategy<Value = Vec<Case>> {
@@ -49,15 +57,21 @@ fn cases() -> impl Strategy<Value = Vec<Case>> {
         0u64..1 << 40,
         0u64..1 << 41,
         prop::option::of((any::<bool>(), 0u8..3)),
+        any::<bool>(),
+        prop::option::of((any::<bool>(), prop::option::of(-400i64..800))),
     );
-    let case = case.prop_map(|(title, state, level, bytes, sent, marks)| Case {
-        title,
-        state,
-        level,
-        bytes,
-        sent,
-        marks,
-    });
+    let case = case.prop_map(
+        |(title, state, level, bytes, sent, marks, paper, kept)| Case {
+            title,
+            state,
+            level,
+            bytes,
+            sent,
+            marks,
+            paper,
+            kept,
+        },
+    );
     prop::collection::vec(case, 0..12)
 }
 
@@ -116,9 +130,10 @@ fn ledger(path: &std::path::Path, cases: &[Case]) {
                         node: Some(done.then_some(NodeId(id))),
                         version: Some(done.then_some(VersionNumber(1))),
                         failure: Some((!done).then(|| {
+                            let reason = if case.paper { "paper-missing" } else { "other" };
                             (
                                 "item-is-wrong".into(),
-                                "other".into(),
+                                reason.into(),
                                 "GET https://b/x?X-Amz-Signature=canary0123456789 <b>".into(),
                             )
                         })),
@@ -134,10 +149,32 @@ fn ledger(path: &std::path::Path, cases: &[Case]) {
                 );
             if done {
                 change = change.journal(proved);
+                if let Some(kept) = kept(case) {
+                    let node = NodeId(id);
+                    change = kept.remember(&ledger, change, node).await.unwrap();
+                }
             }
             ledger.apply(change).await.unwrap();
         }
     });
+}
+
+/// What is remembered of an item's retention.
+fn kept(case: &Case) -> Option<Kept> {
+    let (scheduled, due) = case.kept?;
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let day = due.map(|days| today.checked_add(days.days()).unwrap());
+    Some(Kept {
+        class: Some(NodeId(7)),
+        // A code may be as hostile as a title.
+        schedule: scheduled.then(|| format!("=M<b>{}", case.title)),
+        due: day
+            .filter(|_| scheduled)
+            .map(|day| format!("{day}T00:00:00")),
+        unsaid: scheduled && due.is_none(),
+    })
 }
 
 type Sums = BTreeMap<String, (u64, u64)>;
@@ -202,7 +239,11 @@ proptest! {
 
         let (mut states, mut proofs, mut again) = (Sums::new(), Sums::new(), 0);
         let mut records = Sums::new();
-        let mut rows = 0;
+        let (mut rows, mut missing) = (0, 0);
+        let mut retained: Vec<[String; 4]> = Vec::new();
+        let made = jiff::Timestamp::from_millisecond(report.made).unwrap();
+        let today = made.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let next_year = today.checked_add(1.year()).unwrap();
         for record in ::csv::Reader::from_reader(&table[..]).deserialize::<BTreeMap<String, String>>() {
             let record = record.unwrap();
             let bytes: u64 = record["bytes"].parse().unwrap();
@@ -213,7 +254,15 @@ proptest! {
             add(&mut states, "state");
             if record["state"] == "done" {
                 add(&mut proofs, "proof");
+                let due: Option<jiff::civil::Date> =
+                    record["retention_due"].get(..10).and_then(|day| day.parse().ok());
+                let retention = record["retention"].as_str();
                 let is = [
+                    ("schedule", matches!(retention, "scheduled" | "dates-not-told")),
+                    ("no-schedule", retention == "no-schedule"),
+                    ("schedule-not-read", retention == "not-read"),
+                    ("overdue", due.is_some_and(|due| due < today)),
+                    ("due-in-a-year", due.is_some_and(|due| due >= today && due <= next_year)),
                     ("place", !record["place"].is_empty()),
                     ("class", record["records_class"] == "7"),
                     ("official", record["marks"] == "official"),
@@ -223,6 +272,18 @@ proptest! {
                     let sum = records.entry(kind.to_owned()).or_default();
                     *sum = (sum.0 + 1, sum.1 + bytes);
                 }
+            }
+            if !record["retention"].is_empty() {
+                prop_assert_eq!(&record["state"], "done");
+                let plain = |name: &str| {
+                    let text = &record[name];
+                    text.strip_prefix('\'').unwrap_or(text).to_owned()
+                };
+                retained.push(["key", "retention_schedule", "retention_due", "retention_read"].map(plain));
+            }
+            if !record["papers_missing"].is_empty() {
+                prop_assert_eq!((&*record["state"], &*record["reason"]), ("held", "paper-missing"));
+                missing += 1;
             }
             again += record["bytes_again"].parse::<u64>().unwrap();
             rows += 1;
@@ -240,6 +301,29 @@ proptest! {
         prop_assert_eq!(&of_page(&page, "record"), &records);
         prop_assert_eq!(&of_json(&told, "records"), &records);
         prop_assert_eq!(told["bytes_again"].as_u64(), Some(again));
+        prop_assert_eq!(told["papers_missing"].as_u64(), Some(missing));
+        let with = |list: &[Value]| list.iter().filter(|row| !row["papers_missing"].is_null()).count() as u64;
+        prop_assert_eq!(with(&lines), missing);
+        prop_assert_eq!(with(told["open"].as_array().unwrap()), missing);
+        prop_assert_eq!(page.matches("Missing papers: ").count() as u64, missing);
+        let stated = format!("data-kind=\"papers-missing\" data-items=\"{missing}\"");
+        prop_assert_eq!(page.contains(&stated), missing > 0);
+
+        let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let read = |row: &Value| ["key", "schedule", "due", "read"].map(|name| text(row, name));
+        let mut of_lines: Vec<_> = told["retention"].as_array().unwrap().iter().map(read).collect();
+        let days: Vec<_> = of_lines.iter().map(|[_, _, due, _]| (due.is_empty(), due.clone())).collect();
+        prop_assert!(days.is_sorted(), "{:?}", days);
+        prop_assert_eq!(told["retention_items"].as_u64(), Some(retained.len() as u64));
+        of_lines.sort();
+        retained.sort();
+        prop_assert_eq!(&of_lines, &retained);
+        let shown = page.split("<tr ").skip(1).filter(|row| attribute(row, "data-kind") == "retention");
+        let plain = |text: String| text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+        let shown = shown.map(|row| ["data-name", "data-schedule", "data-due", "data-read"].map(|name| plain(attribute(row, name))));
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort();
+        prop_assert_eq!(&shown, &retained);
         let moved: u64 = proofs.values().map(|(_, bytes)| bytes).sum();
         prop_assert_eq!(report.speed.total(), moved, "what is done has moved");
 
@@ -259,6 +343,8 @@ fn the_verdict_is_a_sentence_with_the_numbers_that_matter() {
         bytes: 5,
         sent: 5,
         marks: None,
+        paper: false,
+        kept: None,
     };
     for (cases, verdict, standing) in [
         (

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
 use crate::types::{ByteCount, ByteRange, Failure, Md5Digest, NodeId, UploadKey, VersionNumber};
 
 /// Bytes as they arrive, in order. An error ends the stream.
@@ -388,6 +389,16 @@ pub trait Destination: Send + Sync {
     /// nothing that is so already.
     fn seal<'a>(&'a self, _node: NodeId, _filing: &'a serde_json::Value) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// What a sealed record is kept under; `None` for what is no record, and where the destination
+    /// has no answer or gives none. Only a passing disturbance is a failure.
+    fn kept<'a>(
+        &'a self,
+        _node: NodeId,
+        _filing: &'a serde_json::Value,
+    ) -> Answer<'a, Option<Kept>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Reads a version's content from byte `from` to its end.

@@ -55,6 +55,7 @@ pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure
         name: renamed.unwrap_or(published.name),
         ..published
     };
+    let kept = dresser.kept(published.node).await?;
     let patch = ItemPatch {
         state: Some("done".into()),
         node: Some(Some(published.node)),
@@ -69,7 +70,17 @@ pub(super) async fn run(shared: &Arc<Shared>, item: &Item) -> Result<(), Failure
         "title": item.title, "node": published.node, "version": published.version, "name": published.name,
         "parent": parent.unwrap_or(item.parent), "files": item.files, "bytes": item.bytes, "sha256": published.sha256, "proof": published.level,
     });
-    let change = Change::new()
+    let mut change = Change::new();
+    if let Some(kept) = kept {
+        let mut read = json!(kept);
+        read["node"] = json!(published.node);
+        change = kept
+            .remember(&shared.ledger, change, published.node)
+            .await
+            .map_err(ledger_failure)?
+            .journal(entry(item, "retention-read", &read));
+    }
+    let change = change
         .item(item.id, patch)
         .journal(entry(item, "done", &receipt))
         .post(NewPost {

@@ -9,12 +9,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::ends::{Part, Record};
 use super::item::{Published, entry};
+use super::kept::Kept;
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Item, ItemPatch};
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, FailureClass, NodeId};
 
 /// An item's record as its row has it; most items have none.
 pub(super) fn read(item: &Item) -> Result<Option<Record>, Failure> {
@@ -113,6 +115,23 @@ impl<'a> Dresser<'a> {
             .seal(published.node, &record.filing)
             .await?;
         Ok(ended)
+    }
+
+    /// What the item's record is kept under, as far as the destination says. A disturbance is waited
+    /// out once; one that lasts is left without an answer, because what is filed does not fail for
+    /// it.
+    pub(super) async fn kept(&self, node: NodeId) -> Result<Option<Kept>, Failure> {
+        let Some(filing) = self.filing() else {
+            return Ok(None);
+        };
+        let last = self.item.attempts > 0;
+        match self.shared.destination.kept(node, filing).await {
+            Err(failure) if last && failure.class == FailureClass::RetryNow => {
+                warn!(item = %self.item.id, %node, error = %failure, "retention not read");
+                Ok(None)
+            }
+            other => other,
+        }
     }
 
     /// Moves and renames what was published before, as policy asks; what a person moved or renamed

@@ -350,8 +350,19 @@ fn the_outcome_of_a_schedule_or_a_review_counts_once_it_is_clear() {
     let lines = systems.must(&["lifecycle"]);
     assert_eq!(of_type(&lines, "lifecycle")["due"], "2999-01-01T00:00:00");
     desk.quiet(0);
+    let retained = || -> Vec<Value> {
+        let lines = systems.must(&["report"]);
+        let rows = lines.iter().filter(|line| line["type"] == "report_item");
+        rows.map(|row| row["retention_due"].clone()).collect()
+    };
+    assert_eq!(retained(), vec![json!("2999-01-01T00:00:00"); 2]);
     server.set_schedule("M1", "2020-01-01T00:00:00", "Shred");
     let (code, lines) = systems.run(&["lifecycle"]);
+    assert_eq!(
+        retained(),
+        vec![json!("2020-01-01T00:00:00"); 2],
+        "as it was read now"
+    );
     assert_eq!((code, steps(&lines)), (3, json!({"held": 2})));
     assert!(why(&lines, "held").contains("\"Shred\", which `lifecycle.outcome.values`"));
     desk.quiet(3);

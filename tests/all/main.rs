@@ -27,6 +27,7 @@ mod publishing;
 mod reconcile;
 mod references;
 mod report;
+mod retention;
 mod retire;
 mod rights;
 mod secrets;

@@ -203,6 +203,13 @@ fn a_plan_counts_what_masters_become_as_records() {
     assert_eq!(missing[0]["title"], "Loner");
     let said = missing[0]["papers_missing"].to_string();
     assert!(said.contains("its talent-release is missing"), "{said}");
+    assert_eq!(of_type(&lines, "report")["papers_missing"], 1);
+    systems.run(&["report", "--out", "r.html"]);
+    let page = std::fs::read_to_string(systems.place.path().join("r.html")).expect("the page");
+    let (_, item) = page
+        .split_once("Missing papers: ")
+        .expect("it stands with the item");
+    assert!(item.contains("its talent-release is missing"), "{page}");
     assert_ne!(effects(&systems), before);
     systems.stop();
 }

@@ -18,6 +18,8 @@ use crate::telemetry::Resources;
 use crate::transfer::Window;
 use crate::types::{ByteCount, display_bytes};
 
+/// The tally whose names have a retention.
+const CLASS: &str = "records classification";
 /// Names of a tally that people are shown.
 const SHOWN: usize = 12;
 /// Calls that a full look takes for an asset of one version.
@@ -351,7 +353,7 @@ fn records(lines: &mut Vec<String>, records: &Records) {
         )
     ));
     for (what, tally) in [
-        ("records classification", &records.classes),
+        (CLASS, &records.classes),
         ("classification", &records.classifications),
         ("place", &records.places),
         ("mark", &records.marks),
@@ -364,7 +366,11 @@ fn records(lines: &mut Vec<String>, records: &Records) {
         lines.push(format!("    by {what}"));
         let ranked = tally.ranked();
         for (name, count) in ranked.iter().take(SHOWN) {
-            lines.push(format!("      {count:>8} {name}"));
+            let retention = match records.retention.get(*name) {
+                Some(retention) if what == CLASS => format!(": {}", retention.in_words()),
+                _ => String::new(),
+            };
+            lines.push(format!("      {count:>8} {name}{retention}"));
         }
         let rest: u64 = ranked.iter().skip(SHOWN).map(|(_, count)| count).sum();
         let rest = rest + tally.others;

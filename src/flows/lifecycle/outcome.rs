@@ -89,7 +89,10 @@ impl Lifecycle<'_> {
         let record = state
             .record
             .ok_or_else(|| unclear(format!("node {node} is no record, so it has no schedule")))?;
-        let Some(code) = record.fields.rsi else {
+        let Some(code) = record.fields.rsi.clone() else {
+            if !self.dry_run {
+                self.keep(node, &record.kept(Some(&[]))).await?;
+            }
             return Err(unclear(format!(
                 "the record of node {node} has no retention schedule; give it one, or read the outcome elsewhere (`lifecycle.outcome`)"
             )));
@@ -98,7 +101,11 @@ impl Lifecycle<'_> {
             .to_zoned(jiff::tz::TimeZone::UTC)
             .date();
         let mut found: Option<Read> = None;
-        for stage in server.retention(node, &code).await? {
+        let stages = server.retention(node, &code).await?;
+        if !self.dry_run {
+            self.keep(node, &record.kept(Some(&stages))).await?;
+        }
+        for stage in stages {
             let Some(due) = &stage.due else { continue };
             let day = day_of(due).ok_or_else(|| {
                 unclear(format!(

@@ -10,8 +10,10 @@ use super::case::{Before, End, Stage};
 use super::mark::Marked;
 use super::{Error, Lifecycle, Mark, Run, Step, Work};
 use crate::content_server::{Category, RecordFields};
+use crate::ledger::Change;
 use crate::sidecar::mapping::BoundField;
-use crate::types::{Failure, FailureClass, NodeId, Reason};
+use crate::transfer::Kept;
+use crate::types::{Failure, NodeId, Reason};
 
 impl Lifecycle<'_> {
     /// Begins a case: what the record has now is kept before it is overwritten.
@@ -163,28 +165,19 @@ impl Lifecycle<'_> {
         Ok(before)
     }
 
-    /// When the record is due, as far as it has a schedule that says so.
+    /// When the record is due, as far as the server says so; remembered, for the reports.
     async fn due(&self, node: NodeId) -> Result<Option<String>, Error> {
-        let read = async {
-            let state = self.systems.content_server.record_state(node).await?;
-            let Some(code) = state.record.and_then(|record| record.fields.rsi) else {
-                return Ok(None);
-            };
-            let stages = self.systems.content_server.retention(node, &code).await?;
-            Ok(stages.into_iter().find_map(|stage| stage.due))
+        let Some(kept) = self.systems.content_server.kept_under(node).await? else {
+            return Ok(None);
         };
-        match read.await {
-            Err(Failure {
-                class: FailureClass::ItemIsWrong,
-                reason: Reason::Unsupported,
-                message,
-                ..
-            }) => {
-                tracing::debug!(%node, error = %message, "no due date to be had");
-                Ok(None)
-            }
-            other => Ok(other?),
-        }
+        self.keep(node, &kept).await?;
+        Ok(kept.due)
+    }
+
+    /// Remembers what a record is kept under, as it was read now.
+    pub(super) async fn keep(&self, node: NodeId, kept: &Kept) -> Result<(), Error> {
+        let change = kept.remember(self.ledger, Change::new(), node).await?;
+        Ok(self.ledger.apply(change).await?)
     }
 
     /// Refers from a superseded record to its successor, once that is filed.

@@ -54,7 +54,7 @@ pub struct PlannedFile {
 
 /// Plans. Cheap to clone.
 #[derive(Clone)]
-pub struct Planner(Arc<Inner>);
+pub struct Planner(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) systems: Systems,

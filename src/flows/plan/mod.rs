@@ -17,6 +17,7 @@
 //! | `there.rs` | what the destination has of it |
 //! | `settle.rs` | what assets of one plan mean for each other |
 //! | `records.rs` | what versions become beyond their bytes, counted |
+//! | `retention.rs` | what their classes mean for retention |
 //! | `totals.rs` | the sums |
 //!
 //! Not asked, because only moving answers it: whether the bytes of a cloud storage are all there,
@@ -25,6 +26,7 @@
 mod decide;
 pub mod probe;
 mod records;
+mod retention;
 pub mod saved;
 mod settle;
 mod source;
@@ -35,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::{PlannedFile, Planner, Rules};
 pub use records::{Records, Tally, Words};
+pub use retention::{ClassRetention, SaidBy};
 pub use totals::{Hours, Known, Rate, Reason, Totals};
 
 use crate::types::{AssetId, ByteCount, CollectionId, NodeId, VersionNumber};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Action, Decision, Version};
+use super::{Action, ClassRetention, Decision, Version};
 use crate::flows::intake::{self, reason_name};
 use crate::types::Reason;
 
@@ -56,8 +56,10 @@ impl Tally {
 pub struct Records {
     /// Versions that become records, or documents with a place of their own.
     pub versions: u64,
-    /// By the node of their records classification; without one they have retention of no schedule.
+    /// By the node of their records classification.
     pub classes: Tally,
+    /// What each of these classes means for retention, as far as that is known.
+    pub retention: BTreeMap<String, ClassRetention>,
     /// By plain classification.
     pub classifications: Tally,
     /// By workspace and folders.

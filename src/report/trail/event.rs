@@ -147,6 +147,12 @@ fn done(data: &Value) -> String {
             spelled(&data["line"])
         ));
     }
+    if let (Some(schedule), true) = (data["schedule"].as_str(), data.get("due").is_some()) {
+        let due = data["due"].as_str().unwrap_or("at no date that was told");
+        parts.push(format!(
+            "kept under retention schedule {schedule}, due next {due}"
+        ));
+    }
     if let Some(process) = data["process"].as_i64() {
         parts.push(format!("process {process}"));
     }

@@ -500,6 +500,17 @@ impl ContentServer {
         self.world().retention.set_schedule(code, due, action);
     }
 
+    /// Adds a stage to a retention schedule; one that is never due is permanent.
+    pub fn add_stage(&self, code: &str, name: &str, due: Option<&str>, action: &str) {
+        self.world().retention.add_stage(code, name, due, action);
+    }
+
+    /// Assigns a retention schedule to a records classification, for what is classified from now
+    /// on.
+    pub fn assign_schedule(&self, class: i64, code: &str) {
+        self.world().retention.assign(class, code);
+    }
+
     /// Makes a node a disposition search for records of a status, with what is done with them.
     pub fn add_disposition_search(&self, search: i64, status: &str, action: &str) {
         let mut world = self.world();

@@ -228,6 +228,9 @@ pub(super) fn declare(world: &mut World, call: &Call, id: i64) -> Outcome {
         revision: 0,
     });
     record.class = class;
+    if let Some(code) = world.retention.of_class(class) {
+        record.fields.insert("rsi".to_owned(), code.into());
+    }
     fill(&mut record, call)?;
     let below = call.arguments.flag("apply_to_sub_items")?.unwrap_or(false);
     for id in world.tree.reach(id, if below { 2 } else { 0 }) {
@@ -598,6 +601,36 @@ pub(super) fn with_status(world: &World, status: &str) -> Vec<i64> {
         .iter()
         .filter(|node| node.record.as_ref().is_some_and(of));
     records.map(|node| node.id).collect()
+}
+
+/// A record's class and the code of its schedule; nothing where it has none.
+pub(super) fn schedule_of(world: &World, id: i64) -> Option<(i64, &str)> {
+    let record = world.tree.get(id)?.record.as_ref()?;
+    let code = record.fields.get("rsi")?.as_str()?;
+    (!code.is_empty()).then_some((record.class, code))
+}
+
+/// `POST` and `DELETE /v1/nodes/{id}/rmclassifications/{class}/rsis`: assigns a schedule to a record,
+/// or takes it away.
+pub(super) fn schedule(world: &mut World, call: &Call, id: i64, class: i64, on: bool) -> Outcome {
+    seen(world, call, id)?;
+    let code = match on {
+        true => {
+            let code = call.arguments.text("rsi").unwrap_or_default().to_owned();
+            if !world.retention.codes().any(|known| known == code) {
+                return Err(Refusal::bad("Incorrect RSI specified."));
+            }
+            Value::from(code)
+        }
+        false => Value::Null,
+    };
+    let record = world.tree.get_mut(id).and_then(|node| node.record.as_mut());
+    let record = record.filter(|record| record.class == class && !record.finalised);
+    let record = record.ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
+    record.fields.insert("rsi".to_owned(), code.clone());
+    record.revision += 1;
+    world.record(call, "record", Some(id), json!({"rsi": code}));
+    Ok(Answer::Json(json!({"results": {"ok": true}})))
 }
 
 /// `GET /v2/rsis` and `/v1/rsis`.

@@ -10,9 +10,10 @@ use super::call::Call;
 use super::records;
 use super::world::World;
 
-/// A schedule: what is to be done when.
-struct Schedule {
-    due: String,
+/// A stage of a schedule: what is to be done when. One that is never due is permanent.
+struct Stage {
+    name: String,
+    due: Option<String>,
     action: String,
 }
 
@@ -32,7 +33,9 @@ struct LateHold {
 /// Everything that is kept about retention.
 #[derive(Default)]
 pub(super) struct Retention {
-    schedules: BTreeMap<String, Schedule>,
+    schedules: BTreeMap<String, Vec<Stage>>,
+    /// The schedules that are assigned to records classifications.
+    of_classes: BTreeMap<i64, String>,
     /// By disposition search, snapshot and node.
     snapshots: BTreeMap<(i64, String), BTreeMap<i64, Entry>>,
     late: Vec<LateHold>,
@@ -47,13 +50,30 @@ impl Retention {
         self.searches.insert(search, criteria);
     }
 
-    /// Makes or changes a schedule.
+    /// Makes or changes a schedule of one stage.
     pub(super) fn set_schedule(&mut self, code: &str, due: &str, action: &str) {
-        let schedule = Schedule {
-            due: due.to_owned(),
+        self.schedules.remove(code);
+        self.add_stage(code, "Final", Some(due), action);
+    }
+
+    /// Adds a stage to a schedule.
+    pub(super) fn add_stage(&mut self, code: &str, name: &str, due: Option<&str>, action: &str) {
+        let stages = self.schedules.entry(code.to_owned()).or_default();
+        stages.push(Stage {
+            name: name.to_owned(),
+            due: due.map(str::to_owned),
             action: action.to_owned(),
-        };
-        self.schedules.insert(code.to_owned(), schedule);
+        });
+    }
+
+    /// Assigns a schedule to a records classification, for what is classified from now on.
+    pub(super) fn assign(&mut self, class: i64, code: &str) {
+        self.of_classes.insert(class, code.to_owned());
+    }
+
+    /// The schedule of a records classification.
+    pub(super) fn of_class(&self, class: i64) -> Option<&str> {
+        self.of_classes.get(&class).map(String::as_str)
     }
 
     /// Puts a node into a snapshot of a disposition search.
@@ -117,16 +137,32 @@ pub(super) fn put_late_holds(world: &mut World, call: &Call, node: i64) {
     }
 }
 
-/// `GET /v1/nodes/{id}/rsi/{rsi}/GetRSIDetails`.
+/// `GET /v1/nodes/{id}/rsi/{rsi}/GetRSIDetails`: the stages of a schedule for a node.
 pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Outcome {
     seen(world, call, id)?;
-    let schedule = world.retention.schedules.get(code);
-    let schedule = schedule.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?;
-    Ok(Answer::Json(json!({"data": [{
-        "Stage": "Final", "RetentionRule": "", "MetEventRule": true, "CalculatedDate": schedule.due,
-        "ActionToPerform": schedule.action, "Disposition": "", "DateToUse": 94, "DateToUseValue": null,
-        "RetentionYears": 0, "Permanent": false, "NumVersToKeep": 0,
-    }]})))
+    let stages = world.retention.schedules.get(code);
+    let stages = stages.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?;
+    let row = |stage: &Stage| {
+        json!({
+            "Stage": stage.name, "RetentionRule": "", "MetEventRule": true, "CalculatedDate": stage.due,
+            "ActionToPerform": stage.action, "Disposition": "", "DateToUse": 94, "DateToUseValue": null,
+            "RetentionYears": 0, "Permanent": stage.due.is_none(), "NumVersToKeep": 0,
+        })
+    };
+    let rows: Vec<_> = stages.iter().map(row).collect();
+    Ok(Answer::Json(json!({"data": rows})))
+}
+
+/// `GET /v1/nodes/{id}/rsis`: the schedules assigned to a record, or to a records classification.
+pub(super) fn assigned(world: &World, call: &Call, id: i64) -> Outcome {
+    seen(world, call, id)?;
+    let own = records::schedule_of(world, id);
+    let class = world.retention.of_class(id).map(|code| (id, code));
+    let rows = own.into_iter().chain(class);
+    let rows: Vec<_> = rows
+        .map(|(class, code)| json!({"class_id": class, "rsi": code}))
+        .collect();
+    Ok(Answer::Json(json!({"data": rows, "definitions": {}})))
 }
 
 /// `POST /v1/nodes/{id}/startdispsearch`: a snapshot of what is there now, all of it undecided.

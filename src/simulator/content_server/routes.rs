@@ -153,6 +153,10 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["rmclassifications", class] if v1 && delete => {
             records::undeclare(world, &call, id, number(class, "class_id")?)
         }
+        ["rmclassifications", class, "rsis"] if v1 && (post || delete) => {
+            records::schedule(world, &call, id, number(class, "class_id")?, post)
+        }
+        ["rsis"] if v1 && get => retention::assigned(world, &call, id),
         ["xrefs"] if v1 && get => cross_references::browse(world, &call, id),
         ["xrefs"] if v1 && post => cross_references::add(world, &call, id),
         ["xrefs", kind, "refnodes", other] if v1 && delete => {
