@@ -421,7 +421,9 @@ impl<'a> Looked<'a> {
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
-        Ok(server.compare_filing(node, &companions, &filing).await?)
+        Ok(server
+            .compare_filing(node, &companions, &item.name, &filing)
+            .await?)
     }
 
     /// The documents beside an item's own; what lies inside a folder is in the folder's care.
@@ -545,7 +547,7 @@ impl<'a> Looked<'a> {
             for node in children {
                 if node.container {
                     open.push((node.id, 1));
-                } else if self.highest(node.id).is_none() {
+                } else if node.is_document() && self.highest(node.id).is_none() {
                     each(Finding {
                         class: Class::Extra,
                         key: String::new(),

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::ends::{Part, Record};
-use super::item::{Published, entry};
+use super::ends::{Link, Part, Record};
+use super::item::{Published, entry, suffixed};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Item, ItemPatch};
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, NodeId, Reason};
 
 /// An item's record as its row has it; most items have none.
 pub(super) fn read(item: &Item) -> Result<Option<Record>, Failure> {
@@ -66,7 +66,7 @@ impl<'a> Dresser<'a> {
         if let Some(node) = self.item.node {
             let supersede = self.record.as_ref().is_some_and(|record| record.supersede);
             match destination.prepare(node, &filing).await {
-                Err(failure) if failure.reason == crate::types::Reason::Held && supersede => {}
+                Err(failure) if failure.reason == Reason::Held && supersede => {}
                 other => other?,
             }
             return Ok(None);
@@ -108,11 +108,34 @@ impl<'a> Dresser<'a> {
         for companion in &published.companions {
             self.dress(*companion, Part::Companion).await?;
         }
+        self.link(record, published).await?;
         self.shared
             .destination
             .seal(published.node, &record.filing)
             .await?;
         Ok(ended)
+    }
+
+    /// The links to its papers, and a line in the journal about those that were missing.
+    async fn link(&self, record: &Record, published: &Published) -> Result<(), Failure> {
+        let links = self
+            .shared
+            .destination
+            .link(
+                published.node,
+                &published.companions,
+                &self.item.name,
+                &record.filing,
+                self.shared.config.staging,
+            )
+            .await?;
+        let new: Vec<Link> = links.into_iter().filter(|link| link.new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let facts = json!({"node": published.node, "links": new});
+        self.apply(Change::new().journal(entry(self.item, "linked", &facts)))
+            .await
     }
 
     /// Moves and renames what was published before, as policy asks; what a person moved or renamed
@@ -137,8 +160,13 @@ impl<'a> Dresser<'a> {
             return Ok(((at.parent == place).then_some(place), None));
         }
         let parent = if moves { place } else { at.parent };
+        let known_as = &self.item.name;
+        let links = destination
+            .links(published.node, known_as, &record.filing)
+            .await?;
         // The master last: until then it says that the work is not done.
-        for node in published.companions.iter().chain([&published.node]) {
+        let beside = published.companions.iter().chain(&links);
+        for node in beside.chain([&published.node]) {
             let own = destination.node(*node).await?;
             // What accompanies it is named after it.
             let rest = own.name.strip_prefix(&at.name);
@@ -152,7 +180,15 @@ impl<'a> Dresser<'a> {
             if own.parent != at.parent && own.parent != parent {
                 continue;
             }
-            destination.publish(*node, parent, &name).await?;
+            match destination.publish(*node, parent, &name).await {
+                // Nobody asks for a link by its name.
+                Err(failure) if failure.reason == Reason::NameTaken && links.contains(node) => {
+                    let map_name = |name: &str| destination.map_name(name);
+                    let other = suffixed(&name, &self.item.marker, map_name);
+                    destination.publish(*node, parent, &other).await?;
+                }
+                other => other?,
+            }
         }
         let name = other_name.unwrap_or(&at.name);
         let facts = json!({
