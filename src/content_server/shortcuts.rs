@@ -138,7 +138,10 @@ impl Client {
                 }
                 return Err(Failure::item(
                     Reason::NameTaken,
-                    format!("{name:?} in node {parent} is node {} and no shortcut to node {original}; rename it", node.id),
+                    format!(
+                        "{name:?} in node {parent} is node {} and no shortcut to node {original}; rename it",
+                        node.id
+                    ),
                 ));
             }
             let failure = match self

@@ -44,7 +44,9 @@ impl Whole {
         if let Some(original) = node.original {
             return Err(Failure::item(
                 Reason::NotFound,
-                format!("node {id} has no content of its own: it stands for node {original}; name that one"),
+                format!(
+                    "node {id} has no content of its own: it stands for node {original}; name that one"
+                ),
             ));
         }
         if !node.container {

@@ -29,6 +29,7 @@ mod references;
 mod report;
 mod retire;
 mod rights;
+mod rights_links;
 mod secrets;
 mod settings_command;
 mod steering;

@@ -134,9 +134,8 @@ impl Client {
                 let seen = self.nodes(&marks.papers).await?;
                 let is_gone = |paper: &&NodeId| seen.iter().all(|node| node.id != **paper);
                 let gone = marks.papers.iter().filter(is_gone);
-                let gone = gone.map(|paper| {
-                    format!("its paper, node {paper}, is gone or may not be seen")
-                });
+                let gone = gone
+                    .map(|paper| format!("its paper, node {paper}, is gone or may not be seen"));
                 Ok(lacks.chain(gone).collect())
             };
             compared.look(Area::Shortcuts, look).await?;
