@@ -47,6 +47,7 @@ fn start() -> Systems {
     let campaign = Campaign::new()
         .asset(master("Spot", "spot.mov", 1))
         .asset(master("Teaser", "teaser.mov", 2))
+        .asset(reel())
         .asset(form);
     let extra = Extra {
         sections: SETTINGS,
@@ -58,6 +59,14 @@ fn start() -> Systems {
         systems.simulator.iconik().relate(&master, "RELEASE", &form);
     }
     systems
+}
+
+/// A master of several files.
+fn reel() -> AssetSpec {
+    let frame = |number: u64| FileSpec::generated(&format!("frame-{number}.dpx"), number, 2 * KIB);
+    AssetSpec::new("Reel", (1..=3).map(frame).collect())
+        .value("rights_status", &["cleared"])
+        .value("campaign", &["Spring"])
 }
 
 fn id_of(systems: &Systems, title: &str) -> String {
@@ -403,6 +412,43 @@ fn somebody_else_s_node_keeps_its_name() {
     assert_ne!(code, 0);
     let said = of_type(&lines, "exit")["message"].to_string();
     assert!(said.contains(&format!("stands for node {form}")), "{said}");
+    systems.stop();
+}
+
+#[test]
+fn a_sequence_has_its_shortcut_inside_and_one_in_a_folder_of_papers_is_the_paper() {
+    let systems = start();
+    let form = id_of(&systems, "Release form");
+    let reel = id_of(&systems, "Reel");
+    systems.simulator.iconik().relate(&reel, "RELEASE", &form);
+    must(&systems, &["Spot", "Reel"], &[]);
+    let form = node_of(&systems, "release.pdf");
+    let all = shortcuts(&systems);
+    let inside = folder_of(&systems, "frame-1.dpx");
+    let own = all.iter().find(|one| one.parent == inside);
+    let own = own.unwrap_or_else(|| panic!("{all:#?}"));
+    assert_eq!(own.original, Some(form));
+    let folder = systems.person(|server| async move { server.node(inside).await });
+    assert_eq!(own.name, format!("{}.rights.release.pdf", folder.name));
+
+    // Papers are looked for among shortcuts too: what they stand for is found, and found once.
+    let spring = folder_of(&systems, "spot.mov");
+    let more = format!(
+        "{SETTINGS}[rights.papers.shelf]\nrole = \"licence\"\nfolder = {spring}\nfiles = \"*.rights.release.pdf\"\n"
+    );
+    systems.configure(Extra {
+        sections: &more,
+        ..Extra::default()
+    });
+    must(&systems, &["Spot"], &[]);
+    assert_eq!(shortcuts(&systems), all, "none leads to a shortcut");
+    let sidecar = systems.named("spot.mov.rights.jsonld");
+    assert_eq!(sidecar.len(), 2, "the sidecar says what it proves besides");
+    // Somebody who loads what is there by name walks past them.
+    std::fs::remove_file(systems.place.path().join("longhaul.db")).expect("the ledger");
+    let lines = systems.must(&["adopt", "--dry-run"]);
+    let adopted = of_type(&lines, "adopted");
+    assert_eq!(adopted["versions"], systems.versions().len(), "{adopted}");
     systems.stop();
 }
 
