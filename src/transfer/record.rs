@@ -14,6 +14,7 @@ use super::ends::{Link, Part, Record};
 use super::item::{Published, entry, suffixed};
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Item, ItemPatch};
+use crate::telemetry::crash_point;
 use crate::types::{Failure, NodeId, Reason};
 
 /// An item's record as its row has it; most items have none.
@@ -180,6 +181,7 @@ impl<'a> Dresser<'a> {
             if own.parent != at.parent && own.parent != parent {
                 continue;
             }
+            crash_point("following");
             match destination.publish(*node, parent, &name).await {
                 // Nobody asks for a link by its name.
                 Err(failure) if failure.reason == Reason::NameTaken && links.contains(node) => {

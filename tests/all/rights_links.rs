@@ -374,7 +374,7 @@ fn a_lost_ledger_finds_them_again_whatever_a_person_called_the_record() {
     assert_eq!(shortcuts(&systems), before);
     // The ledger does not say that a person renamed the record since.
     let spot = node_of(&systems, "spot.mov");
-    systems.person(|server| async move { server.rename(spot, "the one.mov").await });
+    systems.person(|server| async move { server.rename(spot, "my spot.mov").await });
     must(&systems, &["Spot", "Teaser"], &["--again"]);
     let after = shortcuts(&systems);
     assert_eq!(after.len(), 2);
@@ -452,6 +452,51 @@ fn a_sequence_has_its_shortcut_inside_and_one_in_a_folder_of_papers_is_the_paper
     systems.stop();
 }
 
+/// Publishes these assets and is killed at the how-manieth passing of a place.
+#[cfg(debug_assertions)]
+#[track_caller]
+fn kill_at(systems: &Systems, titles: &[&str], place: &str, occurrence: u8) {
+    let log = systems.place.path().join("crash.log");
+    let killed = systems
+        .place
+        .killable()
+        .args(publish(systems, titles, &[]))
+        .env("LONGHAUL_CRASH", format!("{place}:{occurrence}"))
+        .env("LONGHAUL_CRASH_LOG", &log)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("longhaul starts");
+    assert_eq!(killed.code(), None, "{place}: it was killed");
+    assert!(log.exists(), "{place} was reached");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn killed_on_the_way_elsewhere_record_sidecars_and_shortcut_arrive_together() {
+    // Two sidecars, the shortcut, the record.
+    for occurrence in 1..=4 {
+        let systems = start();
+        must(&systems, &["Spot"], &[]);
+        let before = shortcuts(&systems).remove(0);
+        set_value(&systems, "Spot", "campaign", "Autumn");
+        kill_at(&systems, &["Spot"], "following", occurrence);
+        must(&systems, &["Spot"], &[]);
+        let autumn = folder_of(&systems, "spot.mov");
+        assert_ne!(autumn, before.parent);
+        assert_eq!(folder_of(&systems, "spot.mov.rights.jsonld"), autumn);
+        let moved = Node {
+            parent: autumn,
+            ..before
+        };
+        assert_eq!(shortcuts(&systems), [moved], "{occurrence}");
+        assert_eq!(made(&systems), 1);
+        let (code, lines) = systems.run(&["reconcile"]);
+        assert_eq!(code, 0, "{occurrence}: {lines:#?}");
+        systems.stop();
+    }
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn killed_at_every_step_there_is_one_for_each_paper() {
@@ -465,19 +510,7 @@ fn killed_at_every_step_there_is_one_for_each_paper() {
         // The form is done first, then the masters.
         for occurrence in if place == "done" { [2, 3] } else { [1, 2] } {
             let systems = start();
-            let log = systems.place.path().join("crash.log");
-            let killed = systems
-                .place
-                .killable()
-                .args(publish(&systems, &["Spot", "Teaser"], &[]))
-                .env("LONGHAUL_CRASH", format!("{place}:{occurrence}"))
-                .env("LONGHAUL_CRASH_LOG", &log)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .expect("longhaul starts");
-            assert_eq!(killed.code(), None, "{place}: it was killed");
-            assert!(log.exists(), "{place} was reached");
+            kill_at(&systems, &["Spot", "Teaser"], place, occurrence);
             if place == "link-made" {
                 let lines = systems.must(&["reconcile", "--staging"]);
                 assert!(lines.iter().any(|line| {

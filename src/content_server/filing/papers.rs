@@ -142,7 +142,7 @@ impl Client {
         let mut places = vec![home];
         places.extend(Some(own_place).filter(|place| *place != home));
         let mut names = vec![at.name.as_str()];
-        names.extend(Some(known_as).filter(|name| !at.name.contains(name) && !name.is_empty()));
+        names.extend(Some(known_as).filter(|name| *name != at.name && !name.is_empty()));
         let description = description(record);
         let mut own: Vec<Shortcut> = Vec::new();
         for place in places {
