@@ -8,7 +8,7 @@ use super::exit::{Ended, Exit};
 use super::output::{BAD, DIM, GOOD, WARN, styled};
 use super::select::Selection;
 use super::{Context, connect};
-use crate::content_server::Area;
+use crate::content_server::{self, Area};
 use crate::flows::intake::Intake;
 use crate::flows::reconcile::{Class, Comparison, Finding, Sample, at_most};
 use crate::flows::retention::Remembering;
@@ -343,6 +343,11 @@ async fn one(
                 "on its way",
                 format!(": part of {:?}, which is {}", item.title, item.state),
             );
+        }
+        None if content_server::is_staged_link(node) => {
+            tally.on_its_way += 1;
+            let to = node.original.map_or(0, |id| id.0);
+            said("on its way", format!(": a shortcut to node {to}"));
         }
         None if node.name.starts_with("set-aside ") => {
             tally.set_aside += 1;

@@ -54,6 +54,7 @@ pub(crate) async fn policy(
             official: publish.official,
             finalise: publish.finalise,
             cross_reference: settings.rights.cross_reference.clone(),
+            shortcuts: settings.rights.shortcuts,
             external: ExternalFacts {
                 source: Some("cloud_storage".to_owned()),
                 ..ExternalFacts::default()

@@ -10,8 +10,8 @@ use super::filing;
 use super::upload::session_failure;
 use super::{Client, Profile};
 use crate::transfer::{
-    Answer, ByteStream, Committed, Content, Destination, Kept, NewContent, Node, Part, PartReceipt,
-    Session, Version, Window,
+    Answer, ByteStream, Committed, Content, Destination, Kept, Link, NewContent, Node, Part,
+    PartReceipt, Session, Version, Window,
 };
 use crate::types::{ByteCount, Failure, FailureClass, NodeId, Reason, VersionNumber};
 
@@ -251,6 +251,31 @@ impl Destination for Client {
             }
         }
         .boxed()
+    }
+
+    fn link<'a>(
+        &'a self,
+        node: NodeId,
+        companions: &'a [NodeId],
+        known_as: &'a str,
+        filing: &'a Value,
+        staging: NodeId,
+    ) -> Answer<'a, Vec<Link>> {
+        async move {
+            let filing = filing::read(filing)?;
+            self.link_papers(node, companions, known_as, &filing, staging)
+                .await
+        }
+        .boxed()
+    }
+
+    fn links<'a>(
+        &'a self,
+        node: NodeId,
+        known_as: &'a str,
+        filing: &'a Value,
+    ) -> Answer<'a, Vec<NodeId>> {
+        async move { self.linked(node, known_as, &filing::read(filing)?).await }.boxed()
     }
 
     fn dress<'a>(&'a self, node: NodeId, filing: &'a Value, part: Part) -> Answer<'a, ()> {

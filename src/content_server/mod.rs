@@ -23,6 +23,7 @@
 //! | `folders.rs`, `workspaces.rs` | containers by their names; business workspaces, their people and relations |
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
 //! | `cross_references.rs` | which nodes have to do with each other |
+//! | `shortcuts.rs` | nodes that stand for another one |
 //! | `retention.rs` | due dates, disposition reviews |
 //! | `changes.rs` | when nodes were changed last |
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
@@ -56,6 +57,7 @@ mod profile;
 mod records;
 mod retention;
 mod server;
+mod shortcuts;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -76,7 +78,7 @@ pub use categories::{AttributeDefinition, Category, CategoryValues};
 pub use changes::Changed;
 pub use cross_references::CrossReference;
 pub use documents::{Complete, Listed, ListedPage};
-pub use filing::{Area, Compared, Filing, Marks, Rights, WorkspacePlace};
+pub use filing::{Area, Compared, Filing, Marks, Rights, WorkspacePlace, is_staged_link};
 pub use folders::Container;
 pub use holds::{ExternalFacts, HoldsOver, NodeHold, Security};
 pub use names::{MAX_NAME, NameRules, fold, map_name};

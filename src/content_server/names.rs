@@ -136,7 +136,7 @@ fn fits(name: &str, limit: usize) -> bool {
 }
 
 /// Stem and extension (with its dot, or empty).
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(dot) if dot > 0 && (2..=MAX_EXTENSION + 1).contains(&units(&name[dot..])) => {
             name.split_at(dot)

@@ -14,6 +14,10 @@ use crate::types::{NodeId, VersionNumber};
 
 /// Subtype of a folder.
 pub(super) const FOLDER: i64 = 0;
+/// Subtype of a shortcut.
+pub(super) const SHORTCUT: i64 = 1;
+/// Subtype of a generation: one version of another document.
+const GENERATION: i64 = 2;
 /// Subtype of a compound document.
 pub(super) const COMPOUND: i64 = 136;
 /// Subtype of a document.
@@ -215,6 +219,8 @@ pub(super) struct Properties {
     pub(super) reserved_user_id: Option<i64>,
     #[serde(default)]
     pub(super) reserved_user_id_expand: Option<Value>,
+    #[serde(default, deserialize_with = "maybe_whole")]
+    pub(super) original_id: Option<i64>,
 }
 
 impl Properties {
@@ -241,6 +247,11 @@ impl Properties {
             container,
             size: if container { None } else { self.size },
             reserved_by: self.reserved_by(),
+            // A document may carry the field without standing for anything.
+            original: self
+                .original_id
+                .filter(|id| *id > 0 && matches!(self.subtype, Some(SHORTCUT | GENERATION)))
+                .map(NodeId),
             name: self.name,
         })
     }
@@ -311,8 +322,21 @@ mod tests {
                 container: false,
                 size: Some(894_283),
                 reserved_by: Some("user 1000".into()),
+                original: None,
             }
         );
+    }
+
+    #[test]
+    fn a_shortcut_names_what_it_stands_for_and_a_document_stands_for_itself() {
+        let original = |kind: i64| {
+            let value = json!({"id":5,"name":"s","parent_id":1,"type":kind,"original_id":"9"});
+            let node = parse::<Properties>(&value, "p").unwrap().into_node();
+            node.unwrap().original
+        };
+        assert_eq!(original(1), Some(NodeId(9)));
+        assert_eq!(original(2), Some(NodeId(9)));
+        assert_eq!(original(144), None);
     }
 
     #[test]

@@ -436,7 +436,9 @@ impl<'a> Looked<'a> {
             .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
-        let compared = server.compare_filing(node, &companions, &filing).await?;
+        let compared = server
+            .compare_filing(node, &companions, &item.name, &filing)
+            .await?;
         let kept = match filing.marks.records_class {
             Some(_) => server.kept_under(node).await?,
             None => None,
@@ -565,7 +567,7 @@ impl<'a> Looked<'a> {
             for node in children {
                 if node.container {
                     open.push((node.id, 1));
-                } else if self.highest(node.id).is_none() {
+                } else if node.is_document() && self.highest(node.id).is_none() {
                     each(Finding {
                         class: Class::Extra,
                         key: String::new(),

@@ -418,6 +418,11 @@ pub const KEYS: &[Key] = &[
         None,
         "kind of cross-reference from a record to its papers, as records management defines it",
     ),
+    key(
+        "rights.shortcuts",
+        Some("false"),
+        "keep a shortcut to each of its papers beside a master's sidecars",
+    ),
     Key {
         kind: Kind::Structured,
         default: Some("review"),

@@ -23,6 +23,8 @@ pub struct RightsSettings {
     pub papers_place: Vec<String>,
     /// The kind of cross-reference from a record to its papers.
     pub cross_reference: Option<String>,
+    /// Whether shortcuts to its papers are kept beside a record.
+    pub shortcuts: bool,
 }
 
 pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
@@ -50,6 +52,7 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
         text(raw).map(|path| folders(&path))
     });
     let cross_reference = reader.optional("rights.cross_reference", text);
+    let shortcuts = reader.get("rights.shortcuts", yes_or_no);
     Ok(RightsSettings {
         fields: RightsFields {
             fields: fields?.unwrap_or_default(),
@@ -67,6 +70,7 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
             .collect(),
         papers_place: place?,
         cross_reference: cross_reference?,
+        shortcuts: shortcuts?,
     })
 }
 

@@ -38,6 +38,17 @@ pub const CRASH_POINTS: [&str; 24] = [
 #[cfg(debug_assertions)]
 const FLOW_POINTS: [&str; 3] = ["review-recorded", "review-shown", "adopted-described"];
 
+/// The places that a record passes when it goes elsewhere, with what is beside it, and those of a
+/// shortcut to a paper between staging and where people see it.
+#[cfg(debug_assertions)]
+const RECORD_POINTS: [&str; 5] = [
+    "following",
+    "link-making",
+    "link-made",
+    "link-moving",
+    "link-moved",
+];
+
 /// The places that a probe of the destination passes between its scratch being noted and gone.
 #[cfg(debug_assertions)]
 const PROBE_POINTS: [&str; 4] = [
@@ -101,7 +112,8 @@ mod armed {
             .iter()
             .chain(&super::FLOW_POINTS)
             .chain(&super::PROBE_POINTS)
-            .chain(&super::COPY_POINTS);
+            .chain(&super::COPY_POINTS)
+            .chain(&super::RECORD_POINTS);
         debug_assert!(places.any(|own| *own == place), "{place} is no place");
         let Some(armed) = armed().filter(|armed| armed.place == place) else {
             return;

@@ -662,5 +662,6 @@ fn describe(id: NodeId, node: &MemoryNode) -> Node {
         container: node.container,
         size: node.versions.last().map(|(version, _)| version.size),
         reserved_by: None,
+        original: None,
     }
 }

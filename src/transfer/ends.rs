@@ -235,6 +235,31 @@ pub struct Node {
     pub size: Option<ByteCount>,
     /// Who reserved it, as a text for people.
     pub reserved_by: Option<String>,
+    /// The node that it only stands for: it has no content of its own.
+    pub original: Option<NodeId>,
+}
+
+impl Node {
+    /// Whether it can have versions of its own.
+    pub fn is_document(&self) -> bool {
+        !self.container && self.original.is_none()
+    }
+}
+
+/// A node beside a record that stands for another one, such as a paper that proves its rights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// Its id.
+    pub node: NodeId,
+    /// The node it stands for.
+    pub to: NodeId,
+    /// The container it is in.
+    pub parent: NodeId,
+    /// Its name there.
+    pub name: String,
+    /// Whether it was made just now.
+    #[serde(skip)]
+    pub new: bool,
 }
 
 /// A version of a document.
@@ -383,6 +408,31 @@ pub trait Destination: Send + Sync {
         _part: Part,
     ) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// The links that belong beside a record: found, or made in `staging`, dressed there and moved.
+    /// `companions` are the documents beside it, `known_as` is the name it was last filed under.
+    /// Safe to repeat; writes nothing that is so already.
+    fn link<'a>(
+        &'a self,
+        _node: NodeId,
+        _companions: &'a [NodeId],
+        _known_as: &'a str,
+        _filing: &'a serde_json::Value,
+        _staging: NodeId,
+    ) -> Answer<'a, Vec<Link>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// The nodes that [`link`](Self::link) made for a record and that are beside it: they follow
+    /// it, those that are wanted no more too.
+    fn links<'a>(
+        &'a self,
+        _node: NodeId,
+        _known_as: &'a str,
+        _filing: &'a serde_json::Value,
+    ) -> Answer<'a, Vec<NodeId>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     /// What may refuse later changes (classification, official, final), last of all. Writes

@@ -228,7 +228,7 @@ async fn staged_folder(shared: &Arc<Shared>, item: &Item) -> Result<NodeId, Fail
             && let Some(file) = first.first()
             && let Some(inside) = folder_inside(shared, folder.id, &file.dir).await?
             && let Some(child) = destination.child(inside, &held_name(&file.name)).await?
-            && !child.container
+            && child.is_document()
         {
             let versions = destination.versions(child.id).await?;
             let ours = versions.iter().any(|version| {

@@ -41,6 +41,14 @@ impl Whole {
     /// `Mismatch` when a segment is missing; otherwise as any read.
     pub async fn find(destination: &dyn Destination, id: NodeId) -> Result<Self, Failure> {
         let node = destination.node(id).await?;
+        if let Some(original) = node.original {
+            return Err(Failure::item(
+                Reason::NotFound,
+                format!(
+                    "node {id} has no content of its own: it stands for node {original}; name that one"
+                ),
+            ));
+        }
         if !node.container {
             let versions = destination.versions(id).await?;
             let last = versions.last().ok_or_else(|| {

@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::{Budget, Claim};
 pub use ends::{
-    Answer, ByteStream, Committed, Content, Destination, NewContent, Node, Opened, Part,
+    Answer, ByteStream, Committed, Content, Destination, Link, NewContent, Node, Opened, Part,
     PartReceipt, Record, Restore, Session, Source, SourceFile, Validator, Version, Window,
 };
 pub use hash::{BadState, HashState};

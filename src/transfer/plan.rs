@@ -333,7 +333,7 @@ impl Mover<'_> {
         let mut documents = Vec::new();
         for id in &known {
             // A sequence or split master is a folder: its later content is a folder of its own.
-            if !destination.node(*id).await?.container {
+            if destination.node(*id).await?.is_document() {
                 documents.push(*id);
             }
         }
@@ -342,7 +342,7 @@ impl Mover<'_> {
         if known.is_empty() && !destination.all_free(self.item.parent, &names).await? {
             for name in names {
                 if let Some(node) = destination.child(self.item.parent, name).await?
-                    && !node.container
+                    && node.is_document()
                 {
                     documents.push(node.id);
                 }
@@ -359,7 +359,7 @@ impl Mover<'_> {
             documents.extend(
                 found
                     .into_iter()
-                    .filter(|node| node.parent != self.shared.config.staging && !node.container)
+                    .filter(|node| node.parent != self.shared.config.staging && node.is_document())
                     .map(|node| node.id),
             );
         }
@@ -450,7 +450,7 @@ impl Mover<'_> {
         node: &Node,
         sha256: Option<Sha256Digest>,
     ) -> Result<Option<Belongs>, Failure> {
-        if node.container {
+        if !node.is_document() {
             return Ok(None);
         }
         let versions = self.shared.destination.versions(node.id).await?;

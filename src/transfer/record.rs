@@ -11,12 +11,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::ends::{Part, Record};
-use super::item::{Published, entry};
+use super::ends::{Link, Part, Record};
+use super::item::{Published, entry, suffixed};
 use super::kept::Kept;
 use super::{Shared, ledger_failure};
 use crate::ledger::{Change, Item, ItemPatch};
-use crate::types::{Failure, FailureClass, NodeId};
+use crate::telemetry::crash_point;
+use crate::types::{Failure, FailureClass, NodeId, Reason};
 
 /// An item's record as its row has it; most items have none.
 pub(super) fn read(item: &Item) -> Result<Option<Record>, Failure> {
@@ -68,7 +69,7 @@ impl<'a> Dresser<'a> {
         if let Some(node) = self.item.node {
             let supersede = self.record.as_ref().is_some_and(|record| record.supersede);
             match destination.prepare(node, &filing).await {
-                Err(failure) if failure.reason == crate::types::Reason::Held && supersede => {}
+                Err(failure) if failure.reason == Reason::Held && supersede => {}
                 other => other?,
             }
             return Ok(None);
@@ -110,6 +111,7 @@ impl<'a> Dresser<'a> {
         for companion in &published.companions {
             self.dress(*companion, Part::Companion).await?;
         }
+        self.link(record, published).await?;
         self.shared
             .destination
             .seal(published.node, &record.filing)
@@ -134,6 +136,28 @@ impl<'a> Dresser<'a> {
         }
     }
 
+    /// The links to its papers, and a line in the journal about those that were missing.
+    async fn link(&self, record: &Record, published: &Published) -> Result<(), Failure> {
+        let links = self
+            .shared
+            .destination
+            .link(
+                published.node,
+                &published.companions,
+                &self.item.name,
+                &record.filing,
+                self.shared.config.staging,
+            )
+            .await?;
+        let new: Vec<Link> = links.into_iter().filter(|link| link.new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let facts = json!({"node": published.node, "links": new});
+        self.apply(Change::new().journal(entry(self.item, "linked", &facts)))
+            .await
+    }
+
     /// Moves and renames what was published before, as policy asks; what a person moved or renamed
     /// stays as they have it.
     async fn follow(
@@ -156,8 +180,13 @@ impl<'a> Dresser<'a> {
             return Ok(((at.parent == place).then_some(place), None));
         }
         let parent = if moves { place } else { at.parent };
+        let known_as = &self.item.name;
+        let links = destination
+            .links(published.node, known_as, &record.filing)
+            .await?;
         // The master last: until then it says that the work is not done.
-        for node in published.companions.iter().chain([&published.node]) {
+        let beside = published.companions.iter().chain(&links);
+        for node in beside.chain([&published.node]) {
             let own = destination.node(*node).await?;
             // What accompanies it is named after it.
             let rest = own.name.strip_prefix(&at.name);
@@ -171,7 +200,16 @@ impl<'a> Dresser<'a> {
             if own.parent != at.parent && own.parent != parent {
                 continue;
             }
-            destination.publish(*node, parent, &name).await?;
+            crash_point("following");
+            match destination.publish(*node, parent, &name).await {
+                // Nobody asks for a link by its name.
+                Err(failure) if failure.reason == Reason::NameTaken && links.contains(node) => {
+                    let map_name = |name: &str| destination.map_name(name);
+                    let other = suffixed(&name, &self.item.marker, map_name);
+                    destination.publish(*node, parent, &other).await?;
+                }
+                other => other?,
+            }
         }
         let name = other_name.unwrap_or(&at.name);
         let facts = json!({

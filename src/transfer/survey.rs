@@ -64,8 +64,9 @@ pub async fn survey<E: From<Failure>>(
         if more {
             open.push((folder, page + 1));
         }
-        let (folders, documents): (Vec<Node>, Vec<Node>) =
+        let (folders, mut documents): (Vec<Node>, Vec<Node>) =
             children.into_iter().partition(|node| node.container);
+        documents.retain(Node::is_document);
         open.extend(folders.iter().map(|node| (node.id, 1)));
         seen.documents = documents.len() as u64;
         let found: Vec<(NodeId, Option<Vec<Adopted>>)> = stream::iter(documents)

@@ -30,6 +30,7 @@ mod report;
 mod retention;
 mod retire;
 mod rights;
+mod rights_links;
 mod secrets;
 mod settings_command;
 mod steering;

@@ -392,7 +392,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
             ),
         }
     }
-    rights(&client, &settings.rights, findings).await;
+    rights(&client, &settings.rights, target, findings).await;
     configured::look(&client, settings, target, findings).await;
 }
 
@@ -400,6 +400,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
 async fn rights(
     client: &content_server::Client,
     configured: &RightsSettings,
+    target: NodeId,
     findings: &mut Findings<'_>,
 ) {
     for paper in &configured.papers {
@@ -410,6 +411,33 @@ async fn rights(
     }
     if let Some(wanted) = &configured.cross_reference {
         cross_reference(client, "rights.cross_reference", wanted, findings).await;
+    }
+    if configured.shortcuts {
+        shortcuts(client, target, findings).await;
+    }
+}
+
+/// Whether shortcuts to papers can be made in the target folder.
+async fn shortcuts(client: &content_server::Client, target: NodeId, findings: &mut Findings<'_>) {
+    let what = "shortcuts to papers";
+    match client.takes_shortcuts(target).await {
+        Ok(Some(true)) => findings.ok(what, "this user may make them in the target folder"),
+        Ok(Some(false)) => findings.fail(
+            what,
+            format!("this user may create nothing in node {target}"),
+            "give longhaul's user the right to add items there, or leave `rights.shortcuts` out",
+            Exit::Usage,
+        ),
+        Ok(None) => findings.unknown(
+            what,
+            format!("the server lists what may be created in node {target}, and names nothing that longhaul knows as a shortcut"),
+            "create one there by hand; where that is refused, leave `rights.shortcuts` out",
+        ),
+        Err(failure) => findings.error(
+            what,
+            &failure.into(),
+            "longhaul's user must be able to read the target folder",
+        ),
     }
 }
 

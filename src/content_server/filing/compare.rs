@@ -24,6 +24,8 @@ pub enum Area {
     Classifications,
     /// Its cross-references to papers.
     CrossReferences,
+    /// The shortcuts to papers beside it.
+    Shortcuts,
     /// Its records classification, whether it is official and final.
     Records,
     /// Its security clearance and supplemental markings.
@@ -39,6 +41,7 @@ impl Area {
             Self::Categories => "categories",
             Self::Classifications => "classifications",
             Self::CrossReferences => "cross-references",
+            Self::Shortcuts => "shortcuts to papers",
             Self::Records => "records management",
             Self::Security => "security clearances",
         }
@@ -75,7 +78,7 @@ impl Compared {
 impl Client {
     /// Everything about a record that is not as it was filed; nothing is changed. `companions` are
     /// the documents beside it, such as its sidecars: they have its place and its rights, and are
-    /// no records of their own.
+    /// no records of their own. `known_as` is the name it was filed under.
     ///
     /// # Errors
     ///
@@ -85,6 +88,7 @@ impl Client {
         &self,
         node: NodeId,
         companions: &[NodeId],
+        known_as: &str,
         filing: &Filing,
     ) -> Result<Compared, Failure> {
         let mut compared = Compared::default();
@@ -117,6 +121,25 @@ impl Client {
             let look = self.missing_cross_references(node, kind, marks);
             compared.look(Area::CrossReferences, look).await?;
         }
+        let mut links = Vec::new();
+        if marks.shortcuts && !marks.papers.is_empty() {
+            let look = async {
+                let (there, missing) = self
+                    .links_now(node, companions, known_as, &marks.papers)
+                    .await?;
+                links = there;
+                let lacks = missing
+                    .iter()
+                    .map(|paper| format!("it lacks the shortcut to node {paper}"));
+                let seen = self.nodes(&marks.papers).await?;
+                let is_gone = |paper: &&NodeId| seen.iter().all(|node| node.id != **paper);
+                let gone = marks.papers.iter().filter(is_gone);
+                let gone = gone
+                    .map(|paper| format!("its paper, node {paper}, is gone or may not be seen"));
+                Ok(lacks.chain(gone).collect())
+            };
+            compared.look(Area::Shortcuts, look).await?;
+        }
         if let Some(class) = marks.records_class {
             let look = self.other_record(node, class, marks);
             compared.look(Area::Records, look).await?;
@@ -125,9 +148,14 @@ impl Client {
             let look = self.other_security(node, marks);
             compared.look(Area::Security, look).await?;
         }
+        let beside = |node: &NodeId| format!("beside it, node {node}: ");
         for companion in companions {
-            let beside = format!("beside it, node {companion}: ");
-            self.around(&mut compared, *companion, place, filing, &beside)
+            self.around(&mut compared, *companion, place, filing, &beside(companion))
+                .await?;
+        }
+        // They were found where they belong.
+        for link in &links {
+            self.around(&mut compared, *link, None, filing, &beside(link))
                 .await?;
         }
         Ok(compared)

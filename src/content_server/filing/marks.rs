@@ -39,6 +39,9 @@ pub struct Marks {
     /// The kind of cross-reference to them; without one they are not cross-referenced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cross_reference: Option<String>,
+    /// Whether shortcuts to them are kept beside it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shortcuts: bool,
     /// Where it came from.
     pub external: ExternalFacts,
 }

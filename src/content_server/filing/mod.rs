@@ -11,10 +11,12 @@
 //! | `place.rs` | the workspace and the folders it goes to |
 //! | `rights.rs` | who may do what with it |
 //! | `marks.rs` | classifications, official, final, clearance |
+//! | `papers.rs` | shortcuts to the papers that prove its rights |
 //! | `compare.rs` | what of a filing is not so |
 
 mod compare;
 mod marks;
+mod papers;
 mod place;
 mod rights;
 
@@ -22,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use compare::{Area, Compared};
 pub use marks::Marks;
+pub use papers::is_staged_link;
 pub(super) use place::Places;
 pub use place::WorkspacePlace;
 pub use rights::Rights;

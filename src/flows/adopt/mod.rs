@@ -283,7 +283,7 @@ impl Matching {
             return unclear("it has no file".to_owned());
         };
         let destination = &self.systems.destination;
-        if destination.node(node).await?.container {
+        if !destination.node(node).await?.is_document() {
             return unclear(format!("node {node} is no document"));
         }
         let versions = destination.versions(node).await?;

@@ -129,7 +129,7 @@ pub fn by_attribute(
                 for node in children {
                     if node.container {
                         open.push((node.id, 1));
-                    } else {
+                    } else if node.is_document() {
                         documents.push_back(node.id);
                     }
                 }

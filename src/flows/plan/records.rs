@@ -64,7 +64,7 @@ pub struct Records {
     pub classifications: Tally,
     /// By workspace and folders.
     pub places: Tally,
-    /// By `official`, `final`, `clearance N` and `marking X`.
+    /// By `official`, `final`, `clearance N`, `marking X` and `shortcuts to papers`.
     pub marks: Tally,
     /// By who has rights of their own.
     pub access: Tally,
@@ -146,7 +146,7 @@ pub struct Words {
     pub class: Option<i64>,
     /// Nodes of plain classifications.
     pub classifications: Vec<i64>,
-    /// `official`, `final`, `clearance N`, `marking X`.
+    /// `official`, `final`, `clearance N`, `marking X`, `shortcuts to papers`.
     pub marks: Vec<String>,
     /// Who has rights of their own; ids are those of Content Server.
     pub access: Option<String>,
@@ -186,6 +186,10 @@ impl Words {
         }
         let markings = texts(&marks["markings"]).into_iter();
         said.extend(markings.map(|marking| format!("marking {marking}")));
+        let papers = marks["papers"].as_array().map_or(0, Vec::len) as u64;
+        if marks["shortcuts"] == true && papers > 0 {
+            said.push("shortcuts to papers".to_owned());
+        }
         let values = filing["categories"].as_object().into_iter().flatten();
         let values = values.filter_map(|(_, values)| values.as_object());
         let classes = marks["classifications"].as_array().into_iter().flatten();
@@ -195,7 +199,7 @@ impl Words {
             classifications: classes.filter_map(Value::as_i64).collect(),
             marks: said,
             access: access(&filing["rights"]),
-            papers: marks["papers"].as_array().map_or(0, Vec::len) as u64,
+            papers,
             values: values.map(|values| values.len() as u64).sum(),
         }
     }
@@ -244,7 +248,7 @@ mod tests {
             "categories": {"9": {"9_2": "a", "9_3": "b"}},
             "rights": {"owner": 1000, "group": null, "public": [], "custom": {"2001": ["see", "modify"]}},
             "marks": {"records_class": 77, "classifications": [5], "official": true, "finalise": true,
-                "clearance": 3, "markings": ["EU"], "papers": [5, 6], "external": {}},
+                "clearance": 3, "markings": ["EU"], "papers": [5, 6], "shortcuts": true, "external": {}},
         }));
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(words.place, text("Campaign BRANDX / emea / final"));
@@ -252,7 +256,13 @@ mod tests {
         assert_eq!(words.classifications, [5]);
         assert_eq!(
             words.marks,
-            ["official", "final", "clearance 3", "marking EU"]
+            [
+                "official",
+                "final",
+                "clearance 3",
+                "marking EU",
+                "shortcuts to papers"
+            ]
         );
         assert_eq!(
             words.access,

@@ -73,7 +73,7 @@ impl Inner {
         markers.extend(item.kin.iter().cloned());
         for id in self.ledger(|ledger| ledger.adopted(&markers))? {
             match destination.node(id).await {
-                Ok(node) if !node.container && node.parent != self.rules.staging => {
+                Ok(node) if node.is_document() && node.parent != self.rules.staging => {
                     return Ok(Some(id));
                 }
                 Ok(_) => {}
@@ -129,7 +129,7 @@ impl Inner {
         folder: bool,
     ) -> Result<bool, Error> {
         let destination = &self.systems.destination;
-        if node.container != folder {
+        if node.container != folder || node.original.is_some() {
             return Ok(false);
         }
         let mut document = node.id;
@@ -146,7 +146,7 @@ impl Inner {
                 }
             }
             match destination.child(document, &file.name).await? {
-                Some(child) if !child.container => document = child.id,
+                Some(child) if child.is_document() => document = child.id,
                 _ => return Ok(false),
             }
             first = [file.marker.clone()];

@@ -218,9 +218,10 @@ async fn in_field(
                 "`{field}` names node {node}, which is a folder and no paper (`rights.papers.{}`)",
                 rule.name
             )),
-            Ok(_) => found.papers.push(Paper {
+            // A shortcut is no paper: what it stands for is.
+            Ok(there) => found.papers.push(Paper {
                 role: rule.role.clone(),
-                at: At::Node(node),
+                at: At::Node(there.original.unwrap_or(node)),
             }),
             Err(failure) if is_missing(&failure) => found.problems.push(format!(
                 "`{field}` names node {node}, which is not there or may not be read (`rights.papers.{}`)",
@@ -245,6 +246,7 @@ async fn in_folder(
     named: &impl Fn(&str) -> bool,
     found: &mut Found,
 ) -> Result<(), Error> {
+    let before = found.papers.len();
     for page in 1.. {
         let (nodes, more) = systems
             .destination
@@ -254,10 +256,17 @@ async fn in_folder(
         let papers = nodes
             .into_iter()
             .filter(|node| !node.container && named(&node.name));
-        found.papers.extend(papers.map(|node| Paper {
-            role: rule.role.clone(),
-            at: At::Node(node.id),
-        }));
+        for node in papers {
+            // A shortcut is no paper: what it stands for is, however many there are to it.
+            let id = node.original.unwrap_or(node.id);
+            let mut known = found.papers[before..].iter();
+            if !known.any(|paper| matches!(paper.at, At::Node(there) if there == id)) {
+                found.papers.push(Paper {
+                    role: rule.role.clone(),
+                    at: At::Node(id),
+                });
+            }
+        }
         if !more || found.papers.len() > 2 * MOST {
             break;
         }

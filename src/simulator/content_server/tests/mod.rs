@@ -4,6 +4,7 @@ mod access;
 mod faults;
 mod filing;
 mod metadata;
+mod shortcuts;
 mod uploads;
 
 use std::sync::Arc;
