@@ -230,17 +230,41 @@ impl Destination for Client {
         async move { self.place_of(&filing::read(filing)?).await }.boxed()
     }
 
-    fn prepare<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
+    fn prepare<'a>(
+        &'a self,
+        node: NodeId,
+        known_as: &'a str,
+        filing: &'a Value,
+        brings: bool,
+    ) -> Answer<'a, ()> {
         async move {
             let filing = filing::read(filing)?;
-            self.check_open(node, &filing).await?;
+            match self.check_open(node, &filing).await {
+                // What is as it was filed needs no change.
+                Err(failure) if failure.reason == Reason::Held && !brings => {
+                    let compared = self.compare_filing(node, &[], known_as, &filing).await?;
+                    match compared.differences.as_slice() {
+                        [] => return Ok(()),
+                        wrong => {
+                            return Err(
+                                failure.context(format!("to be mended: {}", wrong.join("; ")))
+                            );
+                        }
+                    }
+                }
+                other => other?,
+            }
             self.set_rights(node, &filing).await
         }
         .boxed()
     }
 
-    fn seal<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, ()> {
-        async move { self.seal_node(node, &filing::read(filing)?.marks).await }.boxed()
+    fn seal<'a>(&'a self, node: NodeId, filing: &'a Value, first: bool) -> Answer<'a, ()> {
+        async move {
+            let marks = filing::read(filing)?.marks;
+            self.seal_node(node, &marks, first).await
+        }
+        .boxed()
     }
 
     fn kept<'a>(&'a self, node: NodeId, filing: &'a Value) -> Answer<'a, Option<Kept>> {

@@ -74,6 +74,17 @@ pub enum Holder {
     Custom(i64),
 }
 
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Owner(_) => f.write_str("the owner"),
+            Self::Group(_) => f.write_str("the owner group"),
+            Self::Public => f.write_str("everybody"),
+            Self::Custom(id) => write!(f, "user or group {id}"),
+        }
+    }
+}
+
 /// Rights of one holder. No rights is a statement too, and not the same as no grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {

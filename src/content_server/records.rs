@@ -7,6 +7,7 @@
 //! is read back: a write that is there was done, whatever was answered.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ::http::Method;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,6 +17,14 @@ use tracing::debug;
 use super::errors::{Effect, Error, Meaning};
 use super::{Client, wire};
 use crate::types::{Failure, FailureClass, NodeId, Reason};
+
+/// How long a record that was finalised is watched before it is looked at again later.
+const FINAL_WITHIN: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// A classification on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -167,6 +176,8 @@ impl RecordState {
             Some(Value::Array(rows)) => rows.as_slice(),
             Some(single @ Value::Object(_)) => std::slice::from_ref(single),
             Some(Value::Null) => &[],
+            // Rows are not promised for a node that is no record; what it may become is.
+            None if answer.get("canRMClassify").is_some() => &[],
             _ => return Err(wire::missing("data")),
         };
         let class = |id: Option<i64>| id.filter(|id| *id > 0).map(NodeId);
@@ -264,23 +275,35 @@ impl Client {
                 }
             }
             if ids.len() == before {
-                return Ok(());
+                return Ok(Vec::new());
             }
             let call = self
                 .call(Method::POST, &format!("v1/nodes/{node}/classifications"))
                 .body(&json!({"class_id": ids, "apply_to_sub_items": false, "inherit_flag": false}))
                 .repeatable();
-            let Err(error) = self.json(call).await else {
-                return Ok(());
-            };
+            let answer = self.json(call).await;
             let there = self.list_classifications(node).await?;
-            let all = classes
+            let missing = classes
                 .iter()
-                .all(|class| there.iter().any(|there| there.id == *class));
-            if all { Ok(()) } else { Err(error) }
+                .filter(|class| there.iter().all(|there| there.id != **class));
+            let missing: Vec<String> = missing.map(NodeId::to_string).collect();
+            match answer {
+                Err(error) if !missing.is_empty() => Err(error),
+                _ => Ok(missing),
+            }
         };
-        add.await
-            .map_err(failed(format!("adding classifications to node {node}")))
+        let doing = format!("adding classifications to node {node}");
+        let missing = add.await.map_err(failed(doing.clone()))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::item(
+            Reason::Other,
+            format!(
+                "{doing}: the server took them and does not keep {}",
+                missing.join(", ")
+            ),
+        ))
     }
 
     async fn list_classifications(&self, node: NodeId) -> Result<Vec<Classification>, Error> {
@@ -425,8 +448,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the node is no record; `Inaccessible` when we may not. Where the server
-    /// does not say whether it can be finalised, its answer to the call is all there is.
+    /// `NotFound` when the node is no record; `Inaccessible` when we may not; `RetryLater` while
+    /// the server took it and still says that it can be finalised. Where the server does not say
+    /// whether it can be, its answer to the call is all there is.
     pub async fn finalise_record(&self, node: NodeId) -> Result<(), Failure> {
         let doing = || format!("finalising the record of node {node}");
         let state = self.get_record(node).await.map_err(failed(doing()))?;
@@ -450,16 +474,36 @@ impl Client {
             ]);
             answer = self.json(call).await.map(drop);
         }
-        let Err(error) = answer else { return Ok(()) };
-        if error.meaning() == Some(Meaning::Held) {
-            debug!(%node, %error, "is final already");
-            return Ok(());
+        if let Err(error) = answer {
+            let after = self.get_record(node).await.map_err(failed(doing()))?;
+            let is_final = match error.meaning() {
+                Some(Meaning::Held) => true,
+                // What one that is final already is answered with is not documented.
+                Some(Meaning::Invalid | Meaning::Unknown) => after.can_finalise == Some(false),
+                _ => state.can_finalise == Some(true) && after.can_finalise == Some(false),
+            };
+            if is_final {
+                debug!(%node, %error, "is final already");
+                return Ok(());
+            }
+            return Err(failed(doing())(error));
         }
-        let after = self.get_record(node).await.map_err(failed(doing()))?;
-        if state.can_finalise == Some(true) && after.can_finalise == Some(false) {
-            return Ok(());
+        // The reference says nothing of the answer, so it proves nothing.
+        for wait in FINAL_WITHIN {
+            let after = self.get_record(node).await.map_err(failed(doing()))?;
+            if after.can_finalise != Some(true) {
+                return Ok(());
+            }
+            tokio::time::sleep(wait).await;
         }
-        Err(failed(doing())(error))
+        Err(Failure::new(
+            FailureClass::RetryLater,
+            Reason::Other,
+            format!(
+                "{}: the server took it and says that it is not final yet",
+                doing()
+            ),
+        ))
     }
 
     /// Sends a change of a record, once more when somebody else was quicker, and reads the state

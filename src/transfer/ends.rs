@@ -390,12 +390,19 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Err(Failure::stop("the destination keeps no records")) })
     }
 
-    /// Before new content of a published record: whether it takes any, and that only the right
-    /// people will see it. Writes nothing that is so already.
+    /// Before a published record is changed: whether it takes any change, and that only the right
+    /// people will see it. Writes nothing that is so already. `known_as` is the name it was filed
+    /// under, `brings` says whether there is new content.
     ///
-    /// A record that takes no content is a failure with reason
-    /// [`Held`](crate::types::Reason::Held).
-    fn prepare<'a>(&'a self, _node: NodeId, _filing: &'a serde_json::Value) -> Answer<'a, ()> {
+    /// A record that takes no change is a failure with reason
+    /// [`Held`](crate::types::Reason::Held), unless nothing is to be changed about it.
+    fn prepare<'a>(
+        &'a self,
+        _node: NodeId,
+        _known_as: &'a str,
+        _filing: &'a serde_json::Value,
+        _brings: bool,
+    ) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
@@ -436,8 +443,14 @@ pub trait Destination: Send + Sync {
     }
 
     /// What may refuse later changes (classification, official, final), last of all. Writes
-    /// nothing that is so already.
-    fn seal<'a>(&'a self, _node: NodeId, _filing: &'a serde_json::Value) -> Answer<'a, ()> {
+    /// nothing that is so already. `first` says that it was never sealed to the end before, so that
+    /// what cannot be made final is not taken for final.
+    fn seal<'a>(
+        &'a self,
+        _node: NodeId,
+        _filing: &'a serde_json::Value,
+        _first: bool,
+    ) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 

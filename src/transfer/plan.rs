@@ -392,7 +392,12 @@ impl Mover<'_> {
         let Some(record) = record.filter(|_| self.is_master()) else {
             return Ok(false);
         };
-        match self.shared.destination.prepare(node, &record.filing).await {
+        match self
+            .shared
+            .destination
+            .prepare(node, &self.item.name, &record.filing, true)
+            .await
+        {
             Err(failure) if failure.reason == Reason::Held => {
                 self.journal(
                     "superseded",

@@ -19,6 +19,8 @@ use crate::ledger::{Change, Item, ItemPatch};
 use crate::telemetry::crash_point;
 use crate::types::{Failure, FailureClass, NodeId, Reason};
 
+const PAGE: usize = 500;
+
 /// An item's record as its row has it; most items have none.
 pub(super) fn read(item: &Item) -> Result<Option<Record>, Failure> {
     let Some(text) = &item.record else {
@@ -68,7 +70,9 @@ impl<'a> Dresser<'a> {
         self.place = Some(place);
         if let Some(node) = self.item.node {
             let supersede = self.record.as_ref().is_some_and(|record| record.supersede);
-            match destination.prepare(node, &filing).await {
+            let brings = self.brings_content().await?;
+            let prepared = destination.prepare(node, &self.item.name, &filing, brings);
+            match prepared.await {
                 Err(failure) if failure.reason == Reason::Held && supersede => {}
                 other => other?,
             }
@@ -86,6 +90,22 @@ impl<'a> Dresser<'a> {
             parent: place,
             ..self.item.clone()
         }))
+    }
+
+    /// Whether a file of the item is not filed yet.
+    async fn brings_content(&self) -> Result<bool, Failure> {
+        let mut from = 0;
+        loop {
+            let files = self.shared.ledger.files(self.item.id, from, PAGE).await;
+            let files = files.map_err(ledger_failure)?;
+            let Some(last) = files.last() else {
+                return Ok(false);
+            };
+            from = last.seq + 1;
+            if files.iter().any(|file| file.version.is_none()) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Rights and values of one document.
@@ -114,7 +134,7 @@ impl<'a> Dresser<'a> {
         self.link(record, published).await?;
         self.shared
             .destination
-            .seal(published.node, &record.filing)
+            .seal(published.node, &record.filing, self.item.node.is_none())
             .await?;
         Ok(ended)
     }

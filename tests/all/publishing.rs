@@ -390,6 +390,11 @@ fn a_record_is_filed_in_its_workspace_classified_and_final_and_then_takes_no_con
     systems.run(&["publish", &collection]);
     assert_eq!(effects(&systems).1, before.1, "nothing is written twice");
 
+    // Looked at again it is as it was filed, final or not.
+    let (_, lines) = systems.run(&["publish", &collection, "--again"]);
+    let done = items(of_type(&lines, "summary"), "done");
+    assert_eq!((done, effects(&systems).1), (1, before.1), "{lines:#?}");
+
     replace(&systems, "spot.mov", 78, 50 * KIB);
     let (code, lines) = systems.run(&["publish", &collection]);
     assert_eq!(code, 3);
@@ -416,6 +421,51 @@ fn a_record_is_filed_in_its_workspace_classified_and_final_and_then_takes_no_con
         .collect();
     assert_eq!(masters.len(), 2, "{lines:#?}");
     assert!(masters.iter().all(|version| version.version == 1));
+    systems.stop();
+}
+
+#[test]
+fn what_the_server_takes_and_does_not_keep_is_no_record() {
+    let systems = start("");
+    let settings = records(&systems, "official = true\nfinalise = true");
+    let settings = settings.replace("public = \"none\"", "public = \"read\"");
+    systems.configure(Extra {
+        sections: &settings,
+        ..Extra::default()
+    });
+    let collection = systems.simulator.collection();
+    let faults = systems.simulator.faults();
+    for (method, path, words) in [
+        ("PUT", "*/permissions/public*", "everybody lacks rights"),
+        ("POST", "*/nodes/*/categories*", "does not keep category"),
+        ("POST", "*/nodes/*/classifications", "does not keep 3"),
+    ] {
+        let taken = Action::Status {
+            code: 200,
+            headers: BTreeMap::new(),
+            body: "{}".to_owned(),
+            applied: false,
+            read_body: true,
+        };
+        let rule = Rule::new(taken).on(System::ContentServer);
+        let rule = faults.add(rule.method(method).path(path).always());
+        let (code, lines) = systems.run(&["publish", &collection]);
+        assert_eq!(code, 1, "{path}: {lines:#?}");
+        let spot = lines
+            .iter()
+            .find(|line| line["type"] == "item" && line["title"] == "Spot");
+        let message = spot.expect("it failed")["message"].to_string();
+        assert!(message.contains(words), "{path}: {message}");
+        assert!(faults.remove(rule));
+        systems.must(&["retry"]);
+    }
+    systems.run(&["publish", &collection]);
+    let (_, lines) = systems.run(&["reconcile"]);
+    let spot = lines
+        .iter()
+        .find(|line| line["type"] == "reconciled_item" && line["title"] == "Spot");
+    assert_eq!(spot.expect("the record")["class"], "equal", "{lines:#?}");
+    assert_eq!(systems.named("spot.mov").len(), 1);
     systems.stop();
 }
 
@@ -476,7 +526,7 @@ fn reconcile_finds_what_somebody_changed_about_a_record() {
     let detail = found["detail"].as_str().unwrap();
     assert_eq!(found["class"], "differs");
     assert!(
-        detail.contains("\"Mine\"") && detail.contains("Public"),
+        detail.contains("\"Mine\"") && detail.contains("everybody"),
         "{detail}"
     );
     systems.run(&["publish", &collection, "--again"]);
@@ -512,7 +562,7 @@ fn reconcile_looks_at_what_lies_beside_a_record_too() {
     let (code, lines) = systems.run(&["reconcile"]);
     assert_eq!((code, &spot(&lines)["class"]), (65, &json!("differs")));
     let detail = spot(&lines)["detail"].as_str().expect("a text").to_owned();
-    let beside = format!("beside it, node {sidecar}: Public has other rights");
+    let beside = format!("beside it, node {sidecar}: everybody has other rights");
     assert!(detail.contains(&beside), "{detail}");
     systems.run(&["publish", &collection, "--again"]);
     let (_, lines) = systems.run(&["reconcile"]);

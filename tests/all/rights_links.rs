@@ -281,7 +281,7 @@ fn reconcile_misses_a_shortcut_and_who_may_see_it_and_again_mends_both() {
         "{detail}"
     );
     let (_, detail) = found(&lines, "Teaser");
-    let beside = format!("beside it, node {open}: Public has other rights");
+    let beside = format!("beside it, node {open}: everybody has other rights");
     assert!(detail.contains(&beside), "{detail}");
 
     must(&systems, &["Spot", "Teaser"], &["--again"]);

@@ -183,7 +183,7 @@ impl Client {
                 let (set, gone) = rights.changes(&self.permissions(node).await?);
                 let set = set
                     .into_iter()
-                    .map(|grant| format!("{whose}{:?} has other rights", grant.holder));
+                    .map(|grant| format!("{whose}{} has other rights", grant.holder));
                 let gone = gone
                     .into_iter()
                     .map(|id| format!("{whose}user or group {id} has rights of its own"));

@@ -74,17 +74,21 @@ impl Client {
         if filing.marks.finalise {
             let state = self.record_state(node).await?;
             if state.record.is_some() && state.can_finalise == Some(false) {
-                return Err(held("the record is final".to_owned()));
+                return Err(held(
+                    "the record is final, or this user may not finalise it".to_owned(),
+                ));
             }
         }
         Ok(())
     }
 
-    /// Sets the marks, as far as they are not so already.
+    /// Sets the marks, as far as they are not so already. `first` says that this was never done to
+    /// the end before.
     pub(in super::super) async fn seal_node(
         &self,
         node: NodeId,
         marks: &Marks,
+        first: bool,
     ) -> Result<(), Failure> {
         if marks.external != ExternalFacts::default() {
             self.set_external_facts(node, &marks.external).await?;
@@ -114,8 +118,8 @@ impl Client {
         } else {
             state
         };
-        // What cannot be made final is final already, or is not ours to make so.
-        if marks.finalise && state.can_finalise != Some(false) {
+        // One that cannot be finalised may be final already or not ours to finalise: the call tells.
+        if marks.finalise && (first || state.can_finalise != Some(false)) {
             self.finalise_record(node).await?;
         }
         Ok(())

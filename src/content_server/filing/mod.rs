@@ -34,7 +34,7 @@ use serde_json::Value;
 use super::Client;
 use super::categories::CategoryValues;
 use crate::transfer::Part;
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, NodeId, Reason};
 
 /// What Content Server is to make of a document or folder beyond its bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,15 +112,57 @@ impl Client {
             .into_iter()
             .map(|category| (category.id.0, category.values.0))
             .collect();
+        let mut written = Vec::new();
         for (category, wanted) in categories {
             let values = differences(there.get(category), wanted);
             if let Some(values) = values {
                 self.set_category(node, NodeId(*category), &CategoryValues(values))
                     .await?;
+                written.push((category, wanted));
             }
         }
-        Ok(())
+        if written.is_empty() {
+            return Ok(());
+        }
+        // What counts is what the server keeps, not that it took it.
+        let there = self.categories(node).await?;
+        let lost: Vec<String> = written
+            .into_iter()
+            .flat_map(|(category, wanted)| {
+                let kept = there.iter().find(|there| there.id.0 == *category);
+                lost(*category, kept.map(|kept| &kept.values.0), wanted)
+            })
+            .collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::item(
+            Reason::Other,
+            format!(
+                "node {node}: the server took its category values and does not keep {}",
+                lost.join(", ")
+            ),
+        ))
     }
+}
+
+/// What was written and is not there. A value that the server spells in its own way is there;
+/// whether it means the same, `reconcile` says.
+fn lost(
+    category: i64,
+    there: Option<&BTreeMap<String, Value>>,
+    wanted: &BTreeMap<String, Value>,
+) -> Vec<String> {
+    let Some(there) = there else {
+        return vec![format!("category {category}")];
+    };
+    // A switch that is off may be read as none.
+    let is_said = |value: &Value| !is_empty(value) && *value != Value::Bool(false);
+    let wanted = wanted.iter().filter(|(_, value)| is_said(value));
+    wanted
+        .filter(|(key, _)| there.get(*key).is_none_or(is_empty))
+        .map(|(key, _)| format!("attribute {key}"))
+        .collect()
 }
 
 /// The values that have to be written; `None` when the category is there and says the same.
@@ -203,6 +245,16 @@ mod tests {
         }
         assert!(!same(&json!(["AT", "DE"]), &json!(["DE", "AT"])));
         assert!(!same(&json!("2026-12-31T08:00:00"), &json!("2026-12-31")));
+    }
+
+    #[test]
+    fn what_was_written_and_is_not_there_is_lost_and_another_spelling_is_not() {
+        let map =
+            |value: Value| -> BTreeMap<String, Value> { serde_json::from_value(value).unwrap() };
+        let wanted = map(json!({"9_2": "Spring", "9_3": ["AT"], "9_4": "", "9_5": "1.50"}));
+        let there = map(json!({"9_2": "Spring ", "9_3": [], "9_4": "old", "9_5": 1.5}));
+        assert_eq!(lost(9, Some(&there), &wanted), ["attribute 9_3"]);
+        assert_eq!(lost(9, None, &wanted), ["category 9"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Client;
 use super::super::permissions::{ApplyTo, Grant, Holder, Right};
 use super::Filing;
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, NodeId, Reason};
 
 /// Who may do what with a record. Users and groups that are not named have no rights of their
 /// own; owner and owner group keep theirs unless they are named.
@@ -85,6 +85,31 @@ impl Rights {
         set.sort_by_key(|grant| grant.rights.len());
         (set, gone.collect())
     }
+
+    /// What is wrong with the grants that are there after they were set, for people. Rights that
+    /// the server adds to those of somebody who has some are its own rules.
+    fn wrong(&self, there: &[Grant]) -> Vec<String> {
+        let (set, gone) = self.changes(there);
+        let strangers = gone
+            .into_iter()
+            .map(|id| format!("{} has rights", Holder::Custom(id)));
+        let of = |holder: Holder| {
+            let mut own = there.iter();
+            own.find(|grant| grant.holder == holder)
+                .map_or_else(BTreeSet::new, |grant| grant.rights.clone())
+        };
+        let others = set.into_iter().filter_map(|grant| {
+            let has = of(grant.holder);
+            if !grant.rights.is_subset(&has) {
+                return Some(format!("{} lacks rights", grant.holder));
+            }
+            grant
+                .rights
+                .is_empty()
+                .then(|| format!("{} has rights", grant.holder))
+        });
+        strangers.chain(others).collect()
+    }
 }
 
 impl Client {
@@ -98,6 +123,9 @@ impl Client {
             return Ok(());
         };
         let (set, gone) = rights.changes(&self.permissions(node).await?);
+        if set.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
         for id in gone {
             self.remove_permissions(node, id).await?;
         }
@@ -105,7 +133,18 @@ impl Client {
             self.set_permissions(node, &grant, ApplyTo::ThisItem)
                 .await?;
         }
-        Ok(())
+        // What counts is who may see it now, not that the server took the change.
+        let wrong = rights.wrong(&self.permissions(node).await?);
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::item(
+            Reason::Other,
+            format!(
+                "node {node}: the server took its permissions and still says otherwise: {}",
+                wrong.join(", ")
+            ),
+        ))
     }
 }
 
@@ -157,5 +196,18 @@ mod tests {
             grant(Holder::Custom(8), &[Right::See, Right::SeeContents]),
         ];
         assert_eq!(rights.changes(&after), (Vec::new(), Vec::new()));
+        assert_eq!(
+            rights.wrong(&there),
+            [
+                "user or group 9 has rights",
+                "everybody has rights",
+                "the owner group lacks rights",
+                "user or group 8 lacks rights"
+            ]
+        );
+        // Rights that a server adds by itself to those of somebody who may see it.
+        let mut more = after.to_vec();
+        more[3].rights.insert(Right::Modify);
+        assert_eq!(rights.wrong(&more), [""; 0]);
     }
 }

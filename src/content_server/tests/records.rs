@@ -1,7 +1,7 @@
 //! Records, classifications, holds, clearance and external facts.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::super::{ExternalFacts, RecordFields};
 use super::*;
@@ -254,17 +254,25 @@ async fn rubbish_in_place_of_a_record_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_record_is_finalised_by_either_way_in() {
-    let server = Server::start(|seen| match seen.line().as_str() {
+async fn a_record_is_finalised_by_either_way_in_and_watched_until_it_is() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let seen_by = Arc::clone(&reads);
+    let server = Server::start(move |seen| match seen.line().as_str() {
         "PUT v1/rmclassifications/finalizerecords" => error(
             400,
             "The REST API URL could not be found in the mappings registry",
         ),
         "POST v1/rmqueues" => ok(json!({"errMsg": "", "task_status": "queued"})),
-        _ => ok(record(Some(7), "t", true, "ACTIVE")),
+        _ => {
+            let mut record = record(Some(7), "t", true, "ACTIVE");
+            // Before, right after, and once the queue has worked.
+            record["canFinalize"] = json!(seen_by.fetch_add(1, Ordering::Relaxed) < 2);
+            ok(record)
+        }
     })
     .await;
     server.client().finalise_record(NodeId(5)).await.unwrap();
+    assert_eq!(reads.load(Ordering::Relaxed), 3);
     let seen = server.seen();
     assert_eq!(seen[1].fields(), [("ids".to_owned(), "5".to_owned())]);
     let queued = seen[2].fields();
@@ -282,6 +290,35 @@ async fn a_record_is_finalised_by_either_way_in() {
     })
     .await;
     server.client().finalise_record(NodeId(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_final_is_not_said_to_be() {
+    let of = |can: bool| {
+        let mut record = record(Some(7), "t", true, "ACTIVE");
+        record["canFinalize"] = can.into();
+        record
+    };
+    // Taken, and nothing came of it.
+    let server = Server::start(move |seen| match seen.method {
+        Method::PUT => ok(json!({})),
+        _ => ok(of(true)),
+    })
+    .await;
+    let failure = server
+        .client()
+        .finalise_record(NodeId(5))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.class, FailureClass::RetryLater);
+    assert!(failure.message.contains("not final yet"), "{failure}");
+    // It cannot be finalised because we may not.
+    let server = Server::start(move |seen| match seen.method {
+        Method::PUT => error(403, "Insufficient permissions to perform this action"),
+        _ => ok(of(false)),
+    })
+    .await;
+    assert!(server.client().finalise_record(NodeId(5)).await.is_err());
 }
 
 #[tokio::test]
