@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::collect::LISTED;
 use super::record::Retention;
 use super::{Row, moment};
+use crate::transfer::kept;
 
 /// A record with its retention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,11 +44,18 @@ impl Due {
     /// The due date in words.
     pub(super) fn due_in_words(&self) -> &str {
         match (self.retention, &self.due) {
-            (_, Some(due)) => due,
+            (_, Some(due)) => due.strip_suffix("T00:00:00").unwrap_or(due),
             (Retention::DatesNotTold, None) => "not told by the server",
             (Retention::Scheduled, None) => "no date",
             (_, None) => "",
         }
+    }
+
+    /// Whether its day is past at a moment, in milliseconds.
+    pub(super) fn is_past(&self, at: i64) -> bool {
+        let today = Timestamp::from_millisecond(at).map(|at| at.to_zoned(TimeZone::UTC).date());
+        let due = self.due.as_deref().and_then(kept::day_of);
+        due.zip(today.ok()).is_some_and(|(due, today)| due < today)
     }
 
     /// When it was read, in words.

@@ -188,9 +188,9 @@ fn retention(report: &Report) -> Markup {
                         tr data-kind="retention" data-name=(due.key) data-schedule=(due.schedule.as_deref().unwrap_or_default())
                             data-due=(due.due.as_deref().unwrap_or_default()) data-read=(due.read.map(|read| read.to_string()).unwrap_or_default()) {
                             th scope="row" { (due.title) span.means { (due.key) @if let Some(node) = due.node { ", node " (node) } } }
-                            td { (due.schedule_in_words()) }
-                            td { (due.due_in_words()) }
-                            td { (due.read_in_words()) }
+                            td.whole { (due.schedule_in_words()) }
+                            td.whole { (due.due_in_words()) @if due.is_past(report.made) { span.means { "overdue" } } }
+                            td.whole { (due.read_in_words()) }
                         }
                     } }
                 } }
