@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Intake};
@@ -58,6 +59,9 @@ impl Scan {
     }
 }
 
+/// The job that shows a run inside iconik, once there is one; none where it may not be made.
+type Job = OnceCell<Option<JobReport>>;
+
 /// A run being driven.
 pub struct Drive {
     /// Both systems.
@@ -96,7 +100,7 @@ impl Drive {
     /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
     pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
         self.follow_calendar();
-        let job = self.job().await;
+        let job = Job::new();
         let scanned_all = AtomicBool::new(false);
         let scanned = async {
             let outcome = match &assets {
@@ -148,7 +152,7 @@ impl Drive {
             loop {
                 tokio::select! {
                     () = over.cancelled() => return Ok(()),
-                    _ = tick.tick() => self.housekeeping(job.as_ref(), &over).await?,
+                    _ = tick.tick() => self.housekeeping(&job, &over).await?,
                 }
             }
         };
@@ -175,7 +179,7 @@ impl Drive {
         } else if let Ok(ended) = tokio::time::timeout(LAST_WORDS, care).await {
             ended?;
         }
-        self.finish_job(job.as_ref(), &outcome).await?;
+        self.finish_job(&job, &outcome).await?;
         scan.unwrap_or(Ok(()))?;
         Ok(outcome)
     }
@@ -262,14 +266,10 @@ impl Drive {
         }
     }
 
-    async fn housekeeping(
-        &self,
-        job: Option<&JobReport>,
-        over: &CancellationToken,
-    ) -> Result<(), Error> {
+    async fn housekeeping(&self, job: &Job, over: &CancellationToken) -> Result<(), Error> {
         self.follow_calendar();
         write_back::deliver(&self.systems, &self.ledger, over).await?;
-        if let Some(job) = job {
+        if let Some(job) = self.shown(job).await? {
             let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
             // The report throttles itself and never fails a run.
             let _told = job.progress(confirmed, "filing in Content Server").await;
@@ -277,10 +277,25 @@ impl Drive {
         Ok(())
     }
 
-    /// The job that shows the run inside iconik; the same one after a resume. A token without the
-    /// right to write jobs is no reason to stop.
+    /// The job that shows the run inside iconik; none before there is anything to show.
+    async fn shown<'a>(&self, job: &'a Job) -> Result<Option<&'a JobReport>, Error> {
+        if !job.initialized()
+            && self.ledger.meta(&self.job_key()).await?.is_none()
+            && self.ledger.summary(self.run).await?.is_empty()
+        {
+            return Ok(None);
+        }
+        Ok(job.get_or_init(|| self.job()).await.as_ref())
+    }
+
+    fn job_key(&self) -> String {
+        format!("job of run {}", self.run)
+    }
+
+    /// The job of the run; the same one after a resume. A token without the right to write jobs is
+    /// no reason to stop.
     async fn job(&self) -> Option<JobReport> {
-        let key = format!("job of run {}", self.run);
+        let key = self.job_key();
         if let Ok(Some(id)) = self.ledger.meta(&key).await {
             return Some(self.systems.iconik.report_to(JobId(id)));
         }
@@ -308,8 +323,10 @@ impl Drive {
         }
     }
 
-    async fn finish_job(&self, job: Option<&JobReport>, outcome: &Outcome) -> Result<(), Error> {
-        let Some(job) = job else { return Ok(()) };
+    async fn finish_job(&self, job: &Job, outcome: &Outcome) -> Result<(), Error> {
+        let Some(job) = self.shown(job).await? else {
+            return Ok(());
+        };
         let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
         let end = match outcome {
             Outcome::Finished => {

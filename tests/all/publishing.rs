@@ -186,6 +186,13 @@ fn a_second_run_writes_nothing_and_changes_are_followed_without_a_second_documen
     let systems = start(&format!("{SETTINGS}relocate = true\n"));
     let collection = systems.simulator.collection();
     systems.run(&["publish", &collection]);
+    let jobs = systems.simulator.iconik().rows(Kind::Job);
+    let job = jobs.iter().find(|job| job["custom_type"] == "LONGHAUL");
+    let job = job.expect("the run shows itself in iconik");
+    assert!(
+        job["status"] != "STARTED" && job["status"] != "READY",
+        "{job}"
+    );
     let before = effects(&systems);
     let filed = systems.versions().len();
     let (code, lines) = systems.run(&["publish", &collection]);
