@@ -1,9 +1,10 @@
 //! What clients that show containers to people ask beside the listing: columns, facets, unique
 //! names, and who may see what is classified.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
+use super::arguments::as_number;
 use super::call::Call;
 use super::nodes::Node;
 use super::permissions::Rights;
@@ -53,6 +54,18 @@ pub(super) fn unique_names(world: &World, call: &Call) -> Outcome {
         })
         .collect();
     Ok(call.results(rows.into()))
+}
+
+/// The clearance and markings that a new node is to have by `roles.securityclearances`, whose
+/// members the reference does not name: those of the call of its own.
+pub(super) fn of_role(roles: &Map<String, Value>) -> Option<(i64, Vec<String>)> {
+    let role = roles.get("securityclearances")?;
+    let level = ["clearance_level", "level", "id"];
+    let level = level.iter().find_map(|key| as_number(&role[*key]))?;
+    let marks = role["supplemental_markings"].as_array();
+    let marks = marks.into_iter().flatten();
+    let marks = marks.filter_map(Value::as_str).map(str::to_owned);
+    Some((level, marks.collect()))
 }
 
 /// `GET` and `PUT /v1/nodes/{id}/securityclearances`.

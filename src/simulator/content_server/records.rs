@@ -8,6 +8,7 @@ use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal, list};
 use super::arguments::as_number;
 use super::call::Call;
 use super::categories::token_of;
+use super::nodes::full_date;
 use super::permissions::{Rights, lacking};
 use super::world::World;
 
@@ -83,6 +84,49 @@ impl Holds {
 pub(super) fn class_ids(role: &Value) -> Vec<i64> {
     let ids = role.get("id").and_then(Value::as_array);
     ids.into_iter().flatten().filter_map(as_number).collect()
+}
+
+/// The record that a new node is to be by `roles.rmclassifications`: `class_id`, `official` and
+/// fields, none of which the reference spells out.
+pub(super) fn of_role(world: &World, call: &Call, roles: &Map<String, Value>) -> Option<Record> {
+    let role = roles.get("rmclassifications")?;
+    let given = |key: &str| match &role[key] {
+        Value::Array(all) => all.first().and_then(as_number),
+        one => as_number(one),
+    };
+    let class = given("class_id").or_else(|| given("id"))?;
+    let mut record = fresh(world, call, class);
+    for (name, _) in FIELDS {
+        if let Some(text) = role[name].as_str() {
+            record.fields.insert(name.to_owned(), written(name, text));
+        }
+    }
+    record.official = role["official"] == true || role["official"] == "true";
+    Some(record)
+}
+
+/// A record of a class as it begins.
+fn fresh(world: &World, call: &Call, class: i64) -> Record {
+    let day = call.now.strftime("%Y-%m-%dT00:00:00").to_string();
+    let mut record = Record {
+        class,
+        fields: ["record_date", "status_date"]
+            .map(|name| (name.to_owned(), json!(day)))
+            .into(),
+        official: false,
+        finalised: false,
+        revision: 0,
+    };
+    if let Some(code) = world.retention.of_class(class) {
+        record.fields.insert("rsi".to_owned(), code.into());
+    }
+    record
+}
+
+/// A field as it is kept: a date has a time.
+fn written(name: &str, text: &str) -> Value {
+    let date = name.ends_with("_date").then(|| full_date(text)).flatten();
+    date.unwrap_or_else(|| text.to_owned()).into()
 }
 
 fn seen(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
@@ -174,7 +218,7 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64) -> Outcome {
 fn fill(record: &mut Record, call: &Call) -> Result<(), Refusal> {
     for (name, _) in FIELDS {
         if let Some(text) = call.arguments.text(name) {
-            record.fields.insert(name.to_owned(), text.into());
+            record.fields.insert(name.to_owned(), written(name, &text));
         }
     }
     if let Some(status) = call.arguments.text("status") {
@@ -217,16 +261,7 @@ pub(super) fn declare(world: &mut World, call: &Call, id: i64) -> Outcome {
         ));
     }
     fresh_token(call, id, before.as_ref(), false)?;
-    let day = call.now.strftime("%Y-%m-%dT00:00:00").to_string();
-    let mut record = before.unwrap_or_else(|| Record {
-        class,
-        fields: ["record_date", "status_date"]
-            .map(|name| (name.to_owned(), json!(day)))
-            .into(),
-        official: false,
-        finalised: false,
-        revision: 0,
-    });
+    let mut record = before.unwrap_or_else(|| fresh(world, call, class));
     record.class = class;
     if let Some(code) = world.retention.of_class(class) {
         record.fields.insert("rsi".to_owned(), code.into());

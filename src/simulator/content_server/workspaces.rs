@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::answer::{Answer, INACCESSIBLE, Outcome, Page, Refusal};
 use super::call::Call;
 use super::categories;
-use super::nodes::{Node, Place, WORKSPACE, node_data};
+use super::nodes::{External, Node, Place, WORKSPACE, external, node_data};
 use super::permissions::Rights;
+use super::records;
 use super::teams::{self, Teams};
 use super::world::World;
 
@@ -128,6 +129,8 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let access = container.access.inherited(call.user);
     let roles = call.arguments.object("roles").unwrap_or_default();
     let applied = categories::for_workspace(world, call, parent, roles.get("categories"))?;
+    let external = external(call, External::default())?;
+    let record = records::of_role(world, call, &roles);
     let id = world.id();
     let place = Place {
         parent,
@@ -138,6 +141,10 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let mut node = Node::new(id, WORKSPACE, &name, place);
     node.description = call.arguments.text("description").unwrap_or_default();
     node.categories = applied;
+    node.external = external;
+    node.record = record;
+    let classes = roles.get("classifications").map(records::class_ids);
+    node.classifications = classes.unwrap_or_default();
     let taken = |_| Refusal::failed(format!("An item with the name '{name}' already exists."));
     world.tree.insert(node).map_err(taken)?;
     let reference = reference(call, "");

@@ -3,14 +3,16 @@
 use serde_json::json;
 
 use super::super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
+use super::super::browsing;
 use super::super::call::Call;
 use super::super::categories;
 use super::super::permissions::Rights;
+use super::super::records;
 use super::super::versions;
 use super::super::world::World;
 use super::names;
-use super::properties;
-use super::tree::{External, Node, Place, Taken};
+use super::properties::{self, LANGUAGE};
+use super::tree::{External, Languages, Node, Place, Taken};
 use super::types::{COMPOUND, DOCUMENT, GENERATION, Kind, SHORTCUT, URL};
 
 const SOURCES: [&str; 23] = [
@@ -87,8 +89,22 @@ pub(in super::super) fn external(call: &Call, before: External) -> Result<Extern
     })
 }
 
+/// A text and the same in further languages: with `{key}_multilingual` the plain one is ignored.
+pub(in super::super) fn worded(call: &Call, key: &str) -> (Option<String>, Option<Languages>) {
+    let Some(all) = call.arguments.object(&format!("{key}_multilingual")) else {
+        return (call.arguments.text(key), None);
+    };
+    let mut all: Languages = all
+        .iter()
+        .filter_map(|(language, text)| Some((language.clone(), text.as_str()?.to_owned())))
+        .collect();
+    let own = all.remove(LANGUAGE);
+    let own = own.or_else(|| all.values().next().cloned());
+    (own.or_else(|| call.arguments.text(key)), Some(all))
+}
+
 /// `YYYY-MM-DD`, with or without a time, as the answer writes it: with one and without a zone.
-fn full_date(text: &str) -> Option<String> {
+pub(in super::super) fn full_date(text: &str) -> Option<String> {
     let bare = text.trim_end_matches('Z');
     let bare = bare.split(['.', '+']).next()?;
     let time: jiff::civil::DateTime = match bare.parse::<jiff::civil::DateTime>() {
@@ -124,10 +140,8 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     };
     let kind = Kind::of(subtype)
         .ok_or_else(|| Refusal::bad(format!("Subtype {subtype} not registered")))?;
-    let name = call
-        .arguments
-        .text("name")
-        .ok_or_else(|| Refusal::missing("name"))?;
+    let (name, languages) = worded(&call, "name");
+    let name = name.ok_or_else(|| Refusal::missing("name"))?;
     let name = names::clean(&name, &world.config.names)?;
     let cannot = || Refusal::bad(format!("Could not create a new {}", kind.name));
     let access = admit(world, &call, parent, kind, cannot)?;
@@ -157,9 +171,9 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     };
     let roles = call.arguments.object("roles").unwrap_or_default();
     let applied = categories::for_new(world, &call, parent, roles.get("categories"))?;
-    let classes = roles
-        .get("classifications")
-        .map(super::super::records::class_ids);
+    let classes = roles.get("classifications").map(records::class_ids);
+    let record = records::of_role(world, &call, &roles);
+    let security = browsing::of_role(&roles);
 
     let id = world.id();
     let place = Place {
@@ -169,7 +183,11 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
         access,
     };
     let mut node = Node::new(id, subtype, &name, place);
-    node.description = call.arguments.text("description").unwrap_or_default();
+    let (description, descriptions) = worded(&call, "description");
+    node.description = description.unwrap_or_default();
+    node.names = languages.unwrap_or_default();
+    node.descriptions = descriptions.unwrap_or_default();
+    node.record = record;
     node.external = external.clone();
     node.original = original;
     node.categories = applied;
@@ -203,6 +221,9 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
         );
     }
     insert(world, &call, node)?;
+    if let Some(security) = security {
+        world.clearances.insert(id, security);
+    }
     if let Some(key) = &key {
         world.uploads.spend(key, world.config.multipart.single_use);
     }

@@ -9,7 +9,7 @@ mod tree;
 mod types;
 mod update;
 
-pub(super) use create::{create, external};
+pub(super) use create::{create, external, full_date};
 pub(super) use names::{check_names, check_nodes};
 pub(super) use properties::data as node_data;
 pub(super) use read::{

@@ -7,9 +7,12 @@ use super::super::categories;
 use super::super::permissions;
 use super::super::versions;
 use super::super::world::World;
-use super::tree::Node;
+use super::tree::{Languages, Node};
 use super::types::Kind;
 use crate::types::display_bytes;
+
+/// The server's own language.
+pub(super) const LANGUAGE: &str = "en";
 
 /// The complete properties object.
 pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
@@ -35,7 +38,7 @@ pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
         "create_date": world.date(node.created),
         "create_user_id": node.creator,
         "description": node.description,
-        "description_multilingual": {"en": node.description},
+        "description_multilingual": in_all(&node.description, &node.descriptions),
         "external_create_date": node.external.create_date,
         "external_identity": node.external.identity,
         "external_identity_type": node.external.identity_type,
@@ -51,7 +54,7 @@ pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
         "modify_date": world.date(node.modified),
         "modify_user_id": node.modifier,
         "name": node.name,
-        "name_multilingual": {"en": node.name},
+        "name_multilingual": in_all(&node.name, &node.names),
         "owner": world.members.name(node.owner),
         "owner_group_id": super::super::members::DEFAULT_GROUP,
         "owner_user_id": node.owner,
@@ -242,4 +245,10 @@ fn definitions() -> Value {
         "create_date": row("create_date", "Created", "Date", Value::Null),
         "modify_date": row("modify_date", "Modified", "Date", Value::Null),
     })
+}
+
+fn in_all(own: &str, others: &Languages) -> Value {
+    let mut all = json!(others);
+    all[LANGUAGE] = own.into();
+    all
 }

@@ -39,6 +39,9 @@ pub(in super::super) struct External {
     pub(in super::super) identity_type: String,
 }
 
+/// Texts by language, beside the one in the server's own.
+pub(in super::super) type Languages = BTreeMap<String, String>;
+
 /// One node.
 #[derive(Clone)]
 pub(in super::super) struct Node {
@@ -48,6 +51,9 @@ pub(in super::super) struct Node {
     pub(in super::super) parent: i64,
     pub(in super::super) name: String,
     pub(in super::super) description: String,
+    /// The same in further languages.
+    pub(in super::super) names: Languages,
+    pub(in super::super) descriptions: Languages,
     pub(in super::super) created: Timestamp,
     pub(in super::super) creator: i64,
     pub(in super::super) modified: Timestamp,
@@ -98,6 +104,8 @@ impl Node {
             parent,
             name: name.to_owned(),
             description: String::new(),
+            names: Languages::new(),
+            descriptions: Languages::new(),
             created: now,
             creator: user,
             modified: now,

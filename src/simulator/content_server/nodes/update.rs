@@ -8,7 +8,7 @@ use super::super::categories;
 use super::super::config::MoveAndRename;
 use super::super::permissions::{Rights, lacking};
 use super::super::world::{Deed, World};
-use super::create::external;
+use super::create::{external, worded};
 use super::names;
 use super::properties;
 use super::tree::{Binned, Taken};
@@ -42,7 +42,8 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
         return Ok(call.done());
     }
     let (parent_before, name_before) = (node.parent, node.name.clone());
-    let name = match arguments.text("name") {
+    let (name, languages) = worded(call, "name");
+    let name = match name {
         Some(name) => names::clean(&name, &world.config.names)?,
         None => name_before.clone(),
     };
@@ -98,7 +99,14 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
     }
     let mut detail = Map::new();
     if let Some(node) = world.tree.get_mut(id) {
-        if let Some(description) = arguments.text("description") {
+        if let Some(languages) = languages {
+            node.names = languages;
+        }
+        let (description, descriptions) = worded(call, "description");
+        if let Some(descriptions) = descriptions {
+            node.descriptions = descriptions;
+        }
+        if let Some(description) = description {
             detail.insert("description".into(), description.as_str().into());
             node.description = description;
         }

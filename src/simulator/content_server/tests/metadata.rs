@@ -11,6 +11,58 @@ fn media() -> Vec<Attribute> {
 }
 
 #[tokio::test]
+async fn a_name_in_several_languages_keeps_all_of_them() {
+    let site = Site::new().await;
+    let named = |en: &str, de: &str| json!({"en": en, "de": de});
+    let new = json!({"type": 0, "parent_id": site.folder, "name": "ignored",
+        "name_multilingual": named("Spring", "Frühling"), "description_multilingual": named("d", "b")});
+    let folder = id(&site.body("POST", "/v2/nodes", new).await);
+    let path = format!("/v2/nodes/{folder}");
+    let read = async || {
+        let node = site.get(&path).await.json();
+        node["results"]["data"]["properties"].clone()
+    };
+    let node = read().await;
+    assert_eq!(node["name"], "Spring");
+    assert_eq!(node["name_multilingual"], named("Spring", "Frühling"));
+    assert_eq!(node["description_multilingual"], named("d", "b"));
+    // A plain name is the one in the server's own language.
+    site.body("PUT", &path, json!({"name": "Summer"})).await;
+    assert_eq!(
+        read().await["name_multilingual"],
+        named("Summer", "Frühling")
+    );
+    let all = json!({"name_multilingual": {"en": "Autumn", "fr": "Automne"}});
+    site.body("PUT", &path, all.clone()).await;
+    assert_eq!(read().await["name_multilingual"], all["name_multilingual"]);
+}
+
+#[tokio::test]
+async fn a_new_node_is_the_record_that_its_roles_say() {
+    let site = Site::new().await;
+    let class = site.cs.add_classification("Media");
+    let roles = json!({
+        "rmclassifications": {"class_id": class, "official": true, "record_date": "2026-02-03"},
+        "securityclearances": {"clearance_level": 20, "supplemental_markings": ["PII"]},
+    });
+    let new = json!({"type": 0, "parent_id": site.folder, "name": "r", "roles": roles});
+    let node = id(&site.body("POST", "/v2/nodes", new).await);
+    let record = site
+        .get(&format!("/v1/nodes/{node}/rmclassifications"))
+        .await;
+    let row = &record.json()["data"][0];
+    assert_eq!(
+        (&row["rmclassification_id"], &row["official"]),
+        (&json!(class), &json!(true))
+    );
+    assert_eq!(row["record_date"], "2026-02-03T00:00:00");
+    let security = site
+        .get(&format!("/v1/nodes/{node}/securityclearances"))
+        .await;
+    assert!(security.text().contains("20") && security.text().contains("PII"));
+}
+
+#[tokio::test]
 async fn categories_are_flat_on_v2_and_nested_on_v1() {
     let site = Site::new().await;
     let cat = site.cs.add_category("Media", media());
