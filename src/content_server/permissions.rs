@@ -253,7 +253,7 @@ impl Client {
         };
         set.await.map_err(|error: Error| {
             error.into_failure(Effect::Repeatable).context(format!(
-                "setting the permissions of {:?} on node {node}",
+                "setting the permissions of {} on node {node}",
                 grant.holder
             ))
         })

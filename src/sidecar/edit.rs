@@ -112,68 +112,101 @@ pub fn references(kind: EditKind, content: &[u8]) -> Result<Vec<Reference>, Erro
 }
 
 fn cmx3600(text: &str) -> Result<Vec<Reference>, Error> {
-    let mut found: Vec<Reference> = Vec::new();
-    // A second FROM CLIP NAME belongs to the same event, and a dissolve has two lines of one number.
+    let mut found: Vec<Event> = Vec::new();
     for line in text.lines() {
         let line = line.trim_start_matches('\u{feff}').trim();
-        if let Some(comment) = line.strip_prefix('*') {
-            if let Some((label, name)) = comment.split_once(':')
-                && matches!(
-                    label.trim().to_ascii_uppercase().as_str(),
-                    "FROM CLIP NAME" | "TO CLIP NAME"
-                )
-                && let Some(event) = found.last_mut()
-            {
-                name.trim().clone_into(&mut event.clip);
-            }
+        let Some(comment) = line.strip_prefix('*') else {
+            found.extend(event(line));
             continue;
-        }
-        if let Some(event) = event(line) {
-            found.push(event);
+        };
+        let (Some((label, name)), Some(at)) = (comment.split_once(':'), found.len().checked_sub(1))
+        else {
+            continue;
+        };
+        let name = name.trim().to_owned();
+        match label.trim().to_ascii_uppercase().as_str() {
+            // A dissolve may have two lines of one number: what it comes from is in the first.
+            "FROM CLIP NAME" => {
+                let before = at.checked_sub(1).filter(|before| {
+                    found[*before].number == found[at].number && found[*before].is_nameless()
+                });
+                found[before.unwrap_or(at)].reference.clip = name;
+            }
+            "TO CLIP NAME" if found[at].is_nameless() => found[at].reference.clip = name,
+            "TO CLIP NAME" => {
+                let mut to = found[at].clone();
+                to.reference.clip = name;
+                found.push(to);
+            }
+            "SOURCE FILE" => found[at].file = name,
+            _ => {}
         }
     }
     if found.is_empty() {
         return Err(Error::NoEvent);
     }
-    // Black and colour bars come from no medium; an event without a clip name is known by its reel.
-    found.retain(|event| {
-        let reel = event.reel.as_deref().unwrap_or_default();
-        !event.clip.is_empty() || !matches!(reel.to_ascii_uppercase().as_str(), "BL" | "AX" | "")
-    });
-    for event in &mut found {
-        if event.clip.is_empty() {
-            event.clip = event.reel.clone().unwrap_or_default();
+    let named = found.into_iter().filter_map(|event| {
+        let mut reference = event.reference;
+        let reel = reference.reel.clone().unwrap_or_default();
+        if reference.clip.is_empty() {
+            reference.clip = event.file;
         }
-    }
-    Ok(found)
+        // Black and colour bars come from no medium; an event without a clip is known by its reel.
+        if reference.clip.is_empty() {
+            if matches!(reel.to_ascii_uppercase().as_str(), "BL" | "AX" | "") {
+                return None;
+            }
+            reference.clip = reel;
+        }
+        Some(reference)
+    });
+    Ok(named.collect())
 }
 
-/// `NNN reel track transition [duration] srcIn srcOut recIn recOut`.
-fn event(line: &str) -> Option<Reference> {
+/// An event of a list, with the number that its lines have and the file it names.
+#[derive(Clone)]
+struct Event {
+    number: String,
+    file: String,
+    reference: Reference,
+}
+
+impl Event {
+    fn is_nameless(&self) -> bool {
+        self.reference.clip.is_empty()
+    }
+}
+
+/// `NNN reel track transition [duration] srcIn srcOut recIn recOut`. What times cannot be read have
+/// an event all the same, so that its source is not lost.
+fn event(line: &str) -> Option<Event> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [number, reel, _track, transition, rest @ ..] = fields.as_slice() else {
         return None;
     };
     if !number.starts_with(|c: char| c.is_ascii_digit())
         || !transition.starts_with(['C', 'D', 'W', 'K', 'c', 'd', 'w', 'k'])
+        || rest.len() < 4
     {
         return None;
     }
-    let rest = match rest {
+    let times = match rest {
         [_duration, times @ ..] if times.len() >= 4 => times,
         times => times,
     };
-    let [first, last, _, _, ..] = rest else {
-        return None;
+    let time = |at: usize| {
+        let text = times.get(at).filter(|text| is_timecode(text))?;
+        Some((*text).to_owned())
     };
-    if ![first, last].iter().all(|time| is_timecode(time)) {
-        return None;
-    }
-    Some(Reference {
-        clip: String::new(),
-        reel: Some((*reel).to_owned()),
-        first: Some((*first).to_owned()),
-        last: Some((*last).to_owned()),
+    Some(Event {
+        number: (*number).to_owned(),
+        file: String::new(),
+        reference: Reference {
+            clip: String::new(),
+            reel: Some((*reel).to_owned()),
+            first: time(0),
+            last: time(1),
+        },
     })
 }
 
@@ -287,6 +320,24 @@ mod tests {
         );
         assert_eq!(found[1].clip, "TAPE7");
         assert_eq!(found[1].first.as_deref(), Some("10:00:00;00"));
+    }
+
+    #[test]
+    fn both_sides_of_a_dissolve_files_and_unreadable_times_are_kept() {
+        let list = "001  AX V C        00:00:00:00 00:00:00:00 01:00:00:00 01:00:00:00\n\
+                    001  AX V D    024 00:00:00:00 00:00:02:00 01:00:00:00 01:00:02:00\n\
+                    * FROM CLIP NAME: A.MOV\n* TO CLIP NAME: B.MOV\n\
+                    002  AX V C        00:00:00:00 00:00:02:00 01:00:02:00 01:00:04:00\n\
+                    * SOURCE FILE: C.MOV\n\
+                    003  BROKEN V C 00:00:00 xx yy zz\n* FROM CLIP NAME: D.MOV\n\
+                    004  BL V C        00:00:00:00 00:00:02:00 01:00:04:00 01:00:06:00\n";
+        let found = references(EditKind::Cmx3600, list.as_bytes()).unwrap();
+        let clips: Vec<&str> = found.iter().map(|one| one.clip.as_str()).collect();
+        assert_eq!(clips, ["A.MOV", "B.MOV", "C.MOV", "D.MOV"]);
+        assert_eq!(
+            (&found[3].reel, &found[3].first),
+            (&Some("BROKEN".to_owned()), &None)
+        );
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
+use bytes::Bytes;
 use longhaul::sidecar::bagit;
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, edits};
 use longhaul::simulator::faults::{Action, Rule};
 use longhaul::simulator::iconik::view_id;
+use longhaul::transfer::{Content, Destination as _, NewContent};
 use longhaul::types::{MIB, NodeId, Sha256Digest, VersionNote};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -193,7 +195,7 @@ fn what_an_edit_uses_and_the_campaign_lacks_is_looked_for_in_all_of_iconik() {
     );
     let drone = gap("drone_take_4.mov").expect("a gap");
     assert!(
-        drone.starts_with("2 assets of iconik outside the campaign"),
+        drone.starts_with("2 assets outside the campaign"),
         "{drone}"
     );
     assert!(
@@ -293,7 +295,7 @@ fn a_plan_says_what_a_package_would_miss_and_changes_nothing() {
         "{said:#?}"
     );
     assert!(
-        said[1].contains("used by TV30.otio; 2 assets of iconik"),
+        said[1].contains("used by TV30.otio; 2 assets outside"),
         "{said:#?}"
     );
     assert!(
@@ -504,6 +506,22 @@ fn a_check_finds_what_rotted_and_adds_a_generation_that_says_so() {
         .collect();
     assert_eq!(text.matches("action=\"failed\"").count(), 2, "both digests");
     assert!(text.contains("action=\"verified\"") && text.contains("action=\"original\""));
+    // What somebody put on top is what people see.
+    let paper = NodeId(systems.named("campaign.json").remove(0).node);
+    let junk = NewContent::Body {
+        file_name: "campaign.json".to_owned(),
+        mime: "application/json".to_owned(),
+        content: Content::Chunks(vec![Bytes::from_static(b"junk")]),
+    };
+    systems.person(|server| async move { server.add_version(paper, "mine", junk).await });
+    let (code, lines) = systems.run(&["package", "check"]);
+    let bad = &of_type(&lines, "package_checked")["bad"];
+    assert_eq!((code, bad.as_array().map(Vec::len)), (65, Some(1)), "{bad}");
+    assert_eq!(bad[0]["path"], "campaign.json");
+    assert!(
+        bad[0]["problem"].to_string().contains("did not file"),
+        "{bad}"
+    );
     systems.stop();
 }
 

@@ -30,9 +30,9 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let kept =
         kept.ok_or_else(|| Ended::usage(format!("the package of {collection} is not begun yet")))?;
     if !kept.complete && !arguments.read_back {
-        return Err(Ended::usage(format!(
+        context.output.note(format!(
             "the package is not complete yet; `longhaul archive {collection} --package` goes on with it"
-        )));
+        ));
     }
     let connected = connect::connect(&settings).await?;
     let place = record::package_place(&settings, &connected).await?;

@@ -8,7 +8,7 @@ use super::{Bench, Packed, begin, file, filed, papers, place, scoped};
 use crate::flows::Error;
 use crate::sidecar::mhl;
 use crate::transfer::{Outcome, Whole, read_back};
-use crate::types::{CollectionId, Failure, NodeId, ProofLevel, Reason, VersionNumber};
+use crate::types::{CollectionId, Failure, NodeId, ProofLevel, Reason, VersionNote, VersionNumber};
 
 const ATTEMPTS: u32 = 6;
 
@@ -47,8 +47,8 @@ pub async fn check(
     look: Look,
 ) -> Result<(Outcome, Checked, Option<Packed>), Error> {
     let mut checked = Checked::default();
-    if !kept.complete {
-        // What an earlier process left unfinished.
+    // What an earlier process left unfinished; looking alone files nothing.
+    if !kept.complete && look == Look::ReadBack {
         let (outcome, packed) = file(bench, collection, kept.clone()).await?;
         if !packed.complete {
             return Ok((outcome, checked, Some(packed)));
@@ -89,6 +89,10 @@ pub async fn check(
                             Err(failure) => Some(lost(failure)?),
                         }
                     }
+                };
+                let wrong = match (look, wrong) {
+                    (Look::ReadBack, None) => stored(bench, node, version, size).await?,
+                    (_, wrong) => wrong,
                 };
                 note(&mut checked, paper.path, size, wrong);
             }
@@ -151,6 +155,12 @@ pub async fn check(
                 }
             }
         };
+        let wrong = match (look, wrong, payload.version) {
+            (Look::ReadBack, None, Some(version)) => {
+                stored(bench, payload.node, version, payload.size).await?
+            }
+            (_, wrong, _) => wrong,
+        };
         note(&mut checked, payload.path, payload.size, wrong);
     }
     if checked.measured.is_empty() {
@@ -179,7 +189,8 @@ fn note(checked: &mut Checked, path: String, size: u64, wrong: Option<String>) {
     }
 }
 
-/// What is wrong with a stored version, by its size.
+/// What is wrong with a stored version, by its size and by what came after it: whoever opens the
+/// document sees its newest version.
 pub(super) async fn stored(
     bench: Bench<'_>,
     node: NodeId,
@@ -197,7 +208,17 @@ pub(super) async fn stored(
             "node {node} version {version} holds {} bytes, filed were {size}",
             found.size
         )),
-        Some(_) => None,
+        Some(_) => versions
+            .iter()
+            .find(|later| {
+                later.number > version && VersionNote::parse(&later.description).is_none()
+            })
+            .map(|later| {
+                format!(
+                    "node {node} has a version {} since that longhaul did not file",
+                    later.number
+                )
+            }),
     })
 }
 

@@ -46,12 +46,13 @@ impl Foresight {
         let is_in = |version: &&Version| version.action.moves() || version.action.is_there();
         for version in decision.versions.iter().flatten().filter(is_in) {
             let asset = &decision.asset;
-            self.names.add(&decision.title, asset.as_str());
-            self.names.add(&version.name, asset.as_str());
             if EditKind::of_name(&version.name).is_some() {
                 let edit = (asset.clone(), version.key.clone(), version.name.clone());
                 self.edits.push(edit);
+                continue;
             }
+            self.names.add(&decision.title, asset.as_str());
+            self.names.add(&version.name, asset.as_str());
         }
     }
 

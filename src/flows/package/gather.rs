@@ -56,12 +56,18 @@ pub(super) async fn gather(
         assets.insert(id.0.clone(), id);
     }
     for id in assets.into_values() {
+        let before = gathering.facts.payload.len();
         if !gathering.asset(&id).await? {
             continue;
         }
+        let own = &gathering.facts.payload[before..];
+        let is_edit = own.iter().any(|one| one.kind == Kind::EditDecisionRecord);
         match systems.iconik.asset(&id).await {
             Ok(asset) => {
-                gathering.names.add(&asset.title, &asset.id.0);
+                // The title of an edit is no medium's.
+                if !is_edit {
+                    gathering.names.add(&asset.title, &asset.id.0);
+                }
                 approvals(systems, &asset, known, &mut gathering.facts).await?;
             }
             Err(error) if error.is_not_found() || error.is_forbidden() => {}

@@ -125,9 +125,7 @@ async fn known(
     let (mut names, mut edits) = (Names::default(), Vec::new());
     let mut listed = archive::found(systems, std::slice::from_ref(collection));
     while let Some(found) = listed.try_next().await? {
-        if let Some(title) = &found.title {
-            names.add(title, &found.id);
-        }
+        let edits_before = edits.len();
         let prefix = format!("{}/", found.id);
         let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
         while let Some(last) = items.last().map(|item| item.key.clone()) {
@@ -136,6 +134,10 @@ async fn known(
                 files(ledger, item, &found.id, &mut names, &mut edits).await?;
             }
             items = ledger.items_below_after(&prefix, &last, PAGE).await?;
+        }
+        // The title of an edit is no medium's.
+        if let Some(title) = found.title.as_ref().filter(|_| edits.len() == edits_before) {
+            names.add(title, &found.id);
         }
     }
     Ok((names, edits))
@@ -237,28 +239,57 @@ pub(super) fn parse(from: &str, content: &[u8]) -> Result<Vec<SourceReference>, 
     Ok(referred.collect())
 }
 
-/// Titles and file names of the campaign's assets, in lower case.
+/// Titles and file names of the campaign's media, in lower case: as they are, and without their
+/// extensions. Documents, and the edits themselves, are nobody's source.
 #[derive(Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(super) struct Names {
+    whole: HashMap<String, Vec<String>>,
+    stems: HashMap<String, Vec<String>>,
+}
 
 impl Names {
     pub(super) fn add(&mut self, name: &str, asset: &str) {
         let name = name.trim().to_lowercase();
-        for name in [stem(&name).map(str::to_owned), Some(name)]
-            .into_iter()
-            .flatten()
-        {
-            if !name.is_empty() {
-                self.0.entry(name).or_insert_with(|| asset.to_owned());
-            }
+        if name.is_empty() || !is_media(&name) {
+            return;
         }
+        let own = |assets: &mut Vec<String>| {
+            if !assets.iter().any(|known| known == asset) {
+                assets.push(asset.to_owned());
+            }
+        };
+        if let Some(stem) = stem(&name).filter(|stem| !stem.is_empty()) {
+            own(self.stems.entry(stem.to_owned()).or_default());
+        }
+        own(self.whole.entry(name).or_default());
     }
 
-    fn find(&self, names: &[String]) -> Option<String> {
-        names
-            .iter()
-            .find_map(|name| self.0.get(&name.to_lowercase()).cloned())
+    /// The assets with the first of these names that any has: whole names come before stems.
+    fn find(&self, names: &[String]) -> &[String] {
+        let found = [&self.whole, &self.stems].into_iter().find_map(|known| {
+            let mut names = names.iter();
+            names.find_map(|name| known.get(&name.to_lowercase()))
+        });
+        found.map(Vec::as_slice).unwrap_or_default()
     }
+}
+
+/// Whether a name can be that of a medium: it has no extension, or not that of a document or edit.
+fn is_media(name: &str) -> bool {
+    let of_text = |mime: mime_guess::Mime| {
+        let documents = ["pdf", "json", "xml", "zip", "msword", "rtf"];
+        let office = [
+            "officedocument",
+            "opendocument",
+            "ms-excel",
+            "ms-powerpoint",
+        ];
+        let kind = mime.subtype().as_str();
+        mime.type_() == "text"
+            || documents.contains(&kind)
+            || office.iter().any(|office| kind.contains(office))
+    };
+    EditKind::of_name(name).is_none() && !mime_guess::from_path(name).first().is_some_and(of_text)
 }
 
 fn stem(name: &str) -> Option<&str> {
@@ -297,8 +328,10 @@ impl<'a> Search<'a> {
 
     pub(super) async fn find(&mut self, reference: &SourceReference) -> Result<Match, Error> {
         let names = edit::names(&reference.clip, reference.reel.as_deref());
-        if let Some(asset) = self.names.find(&names) {
-            return Ok(Match::Inside(asset));
+        match self.names.find(&names) {
+            [] => {}
+            [asset] => return Ok(Match::Inside(asset.clone())),
+            several => return Ok(Match::Gap(ambiguous("in", &reference.clip, several))),
         }
         for name in &names {
             let key = name.to_lowercase();
@@ -310,17 +343,8 @@ impl<'a> Search<'a> {
                 None | Some([]) => {}
                 Some([one]) => return Ok(Match::Outside(one.clone())),
                 Some(several) => {
-                    let some: Vec<&str> = several.iter().take(3).map(AssetId::as_str).collect();
-                    return Ok(Match::Gap(format!(
-                        "{} assets of iconik outside the campaign are called {name:?}: {}{}",
-                        several.len(),
-                        some.join(", "),
-                        if several.len() > some.len() {
-                            ", …"
-                        } else {
-                            ""
-                        },
-                    )));
+                    let several: Vec<String> = several.iter().map(AssetId::to_string).collect();
+                    return Ok(Match::Gap(ambiguous("outside", name, &several)));
                 }
             }
         }
@@ -355,6 +379,21 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Why a name that several assets have is a gap: nobody guesses.
+fn ambiguous(place: &str, name: &str, assets: &[String]) -> String {
+    let some: Vec<&str> = assets.iter().take(3).map(String::as_str).collect();
+    let more = if assets.len() > some.len() {
+        ", …"
+    } else {
+        ""
+    };
+    format!(
+        "{} assets {place} the campaign are called {name:?}: {}{more}",
+        assets.len(),
+        some.join(", ")
+    )
+}
+
 /// Those of some assets that have exactly this title, with or without an extension.
 async fn like(mut listed: Rows<Found>, name: &str) -> Result<Vec<AssetId>, iconik::Error> {
     let wanted = name.to_lowercase();
@@ -382,10 +421,19 @@ mod tests {
         let mut names = Names::default();
         names.add("A002C006_141024_R2EC.mov", "one");
         names.add("Opening title", "two");
-        let find = |name: &str| names.find(&[name.to_owned()]);
-        assert_eq!(find("a002c006_141024_r2ec"), Some("one".to_owned()));
-        assert_eq!(find("A002C006_141024_R2EC.MOV"), Some("one".to_owned()));
-        assert_eq!(find("opening TITLE"), Some("two".to_owned()));
-        assert_eq!(find("other"), None);
+        names.add("SELFIE.edl", "edit");
+        names.add("release Mueller.pdf", "paper");
+        names.add("TV30.mxf", "three");
+        names.add("TV30.mov", "four");
+        let find = |name: &str| names.find(&[name.to_owned()]).join(" ");
+        assert_eq!(find("a002c006_141024_r2ec"), "one");
+        assert_eq!(find("A002C006_141024_R2EC.MOV"), "one");
+        assert_eq!(find("opening TITLE"), "two");
+        // Whole names come first, stems of several are no answer, documents are no source.
+        assert_eq!(find("TV30.MOV"), "four");
+        assert_eq!(find("TV30"), "three four");
+        for name in ["other", "SELFIE", "release Mueller"] {
+            assert_eq!(find(name), "");
+        }
     }
 }
