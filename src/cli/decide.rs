@@ -7,8 +7,8 @@ use super::output::{GOOD, styled};
 use super::{Context, connect, who};
 use crate::ledger::{Change, Entry, File, FilePatch, Item, ItemPatch, Ledger, STOPPED};
 use crate::settings::Resolved;
-use crate::transfer::{SetAside, set_aside};
-use crate::types::{FailureClass, NodeId};
+use crate::transfer::{Destination as _, SetAside, set_aside};
+use crate::types::{FailureClass, NodeId, Reason};
 
 /// Decide what becomes of items that stopped: failed, parked, held, in conflict or quarantined.
 /// The decision, its reason and who took it are in the journal. `longhaul resume` carries it out.
@@ -85,8 +85,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     }
     for item in items {
         let mut change = Change::new();
+        let mut gone = false;
         if arguments.afresh {
-            change = afresh(&settings, &ledger, &item, change).await?;
+            (change, gone) = afresh(&settings, &ledger, &item, change).await?;
         }
         let state = if arguments.decline {
             "declined"
@@ -97,6 +98,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             state: Some(state.into()),
             attempts: Some(0),
             next_at: Some(0),
+            node: gone.then_some(None),
+            version: gone.then_some(None),
             failure: if arguments.decline {
                 Some(Some((
                     FailureClass::ItemIsWrong.to_string(),
@@ -153,13 +156,14 @@ pub(crate) fn remedy(state: &str) -> Option<&'static str> {
     })
 }
 
-/// Sets aside what is stored and not proved, and sends those files back to their start.
+/// Sets aside what is stored and not proved, and sends those files back to their start; whether the
+/// item's document is gone, as far as anybody can tell.
 async fn afresh(
     settings: &Resolved,
     ledger: &Ledger,
     item: &Item,
     mut change: Change,
-) -> anyhow::Result<Change> {
+) -> anyhow::Result<(Change, bool)> {
     let staging = settings.content_server()?.target.staging;
     let http = connect::http_client(settings)?;
     let destination = connect::content_server(settings, &http).await?;
@@ -167,7 +171,15 @@ async fn afresh(
     loop {
         let files = ledger.files(item.id, from, PAGE).await?;
         let Some(last) = files.last() else {
-            return Ok(change);
+            // A document that is no longer there gets no version more: another one is made.
+            let gone = match item.node {
+                Some(node) => matches!(
+                    destination.node(node).await,
+                    Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Inaccessible)
+                ),
+                None => false,
+            };
+            return Ok((change, gone));
         };
         from = last.seq + 1;
         for file in &files {

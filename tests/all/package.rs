@@ -464,6 +464,31 @@ fn an_export_that_was_cut_is_gone_on_with_and_a_foreign_directory_is_left_alone(
 }
 
 #[test]
+fn a_paper_that_somebody_deleted_is_filed_afresh_by_decision() {
+    let systems = start(edits());
+    pack(&systems);
+    let lost = systems.named("manifest-sha256.txt").remove(0).node;
+    assert!(systems.simulator.content_server().delete(lost));
+    let (code, lines) = systems.run(&["package", "check"]);
+    assert_eq!(code, 65);
+    let bad = &of_type(&lines, "package_checked")["bad"];
+    assert_eq!(bad[0]["path"], "manifest-sha256.txt", "{bad}");
+    // The check that adds a generation cannot renew it, and says so; it can still be looked at.
+    systems.run(&["package", "check", "--read-back"]);
+    assert_eq!(systems.run(&["package", "check"]).0, 65);
+    let key = format!(
+        "package:{}/manifest-sha256.txt",
+        systems.simulator.collection()
+    );
+    systems.must(&["decide", &key, "--afresh", "--because", "deleted by hand"]);
+    let (_, lines) = systems.run(&["resume"]);
+    assert_eq!(of_type(&lines, "package")["complete"], true, "{lines:#?}");
+    systems.must(&["package", "check"]);
+    is_whole(&export(&systems));
+    systems.stop();
+}
+
+#[test]
 fn a_check_finds_what_rotted_and_adds_a_generation_that_says_so() {
     let systems = start(edits());
     pack(&systems);
