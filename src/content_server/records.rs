@@ -19,7 +19,8 @@ use super::{Client, wire};
 use crate::types::{Failure, FailureClass, NodeId, Reason};
 
 /// How long a record that was finalised is watched before it is looked at again later.
-const FINAL_WITHIN: [Duration; 4] = [
+const FINAL_WITHIN: [Duration; 5] = [
+    Duration::ZERO,
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -490,11 +491,11 @@ impl Client {
         }
         // The reference says nothing of the answer, so it proves nothing.
         for wait in FINAL_WITHIN {
+            tokio::time::sleep(wait).await;
             let after = self.get_record(node).await.map_err(failed(doing()))?;
             if after.can_finalise != Some(true) {
                 return Ok(());
             }
-            tokio::time::sleep(wait).await;
         }
         Err(Failure::new(
             FailureClass::RetryLater,

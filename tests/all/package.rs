@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 
 use bytes::Bytes;
 use longhaul::sidecar::bagit;
@@ -211,18 +210,7 @@ fn what_an_edit_uses_and_the_campaign_lacks_is_looked_for_in_all_of_iconik() {
     });
     let collection = systems.simulator.collection();
     #[cfg(debug_assertions)]
-    {
-        let killed = systems
-            .place
-            .killable()
-            .args(["archive", &collection, "--package"])
-            .env("LONGHAUL_CRASH", "committed:1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("longhaul starts");
-        assert_eq!(killed.code(), None, "it was killed");
-    }
+    systems.die(&["archive", &collection, "--package"], "committed:1");
     let (code, packed) = pack(&systems);
     assert_eq!((code, &packed["gaps"]), (1, &json!(1)));
     let bag = export(&systems);
@@ -308,6 +296,20 @@ fn a_plan_says_what_a_package_would_miss_and_changes_nothing() {
         before
     );
     assert_eq!(foreseen(&plan[..3]), Value::Null);
+    // What a filter leaves out is the campaign's all the same.
+    let filtered = [
+        "plan",
+        "archive",
+        &collection,
+        "--package",
+        "--format",
+        "edl",
+    ];
+    let gaps = foreseen(&filtered)["gaps"].to_string();
+    assert!(
+        gaps.contains("of the campaign, of which nothing is filed"),
+        "{gaps}"
+    );
     // What is filed since is foreseen alike.
     let (_, packed) = pack(&systems);
     assert_eq!(packed["gaps"], 3);
@@ -411,19 +413,8 @@ fn a_package_that_is_killed_half_way_is_gone_on_with() {
         let collection = systems.simulator.collection();
         systems.archive(&[]);
         let before = systems.versions().len();
-        let log = systems.place.path().join("crash.log");
-        let killed = systems
-            .place
-            .killable()
-            .args(["archive", &collection, "--package"])
-            .env("LONGHAUL_CRASH", format!("{place}:{occurrence}"))
-            .env("LONGHAUL_CRASH_LOG", &log)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("longhaul starts");
-        assert_eq!(killed.code(), None, "{place}: it was killed");
-        assert!(log.exists(), "{place} was reached");
+        let arguments = ["archive", &collection, "--package"];
+        systems.die(&arguments, &format!("{place}:{occurrence}"));
         assert!(
             systems.named("tagmanifest-sha256.txt").is_empty(),
             "{place}"

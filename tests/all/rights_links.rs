@@ -1,7 +1,6 @@
 //! Shortcuts from a record to the papers that prove its rights.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 
 use longhaul::content_server::{ApplyTo, Client, Grant, Holder, Right};
 use longhaul::simulator::Options;
@@ -456,19 +455,9 @@ fn a_sequence_has_its_shortcut_inside_and_one_in_a_folder_of_papers_is_the_paper
 #[cfg(debug_assertions)]
 #[track_caller]
 fn kill_at(systems: &Systems, titles: &[&str], place: &str, occurrence: u8) {
-    let log = systems.place.path().join("crash.log");
-    let killed = systems
-        .place
-        .killable()
-        .args(publish(systems, titles, &[]))
-        .env("LONGHAUL_CRASH", format!("{place}:{occurrence}"))
-        .env("LONGHAUL_CRASH_LOG", &log)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("longhaul starts");
-    assert_eq!(killed.code(), None, "{place}: it was killed");
-    assert!(log.exists(), "{place} was reached");
+    let arguments = publish(systems, titles, &[]);
+    let arguments: Vec<&str> = arguments.iter().map(|one| &**one).collect();
+    systems.die(&arguments, &format!("{place}:{occurrence}"));
 }
 
 #[cfg(debug_assertions)]

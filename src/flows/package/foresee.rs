@@ -43,6 +43,7 @@ pub struct Foreseen {
 impl Foresight {
     /// Takes an asset into account.
     pub fn offer(&mut self, decision: &Decision) {
+        self.names.belongs(decision.asset.as_str());
         let is_in = |version: &&Version| version.action.moves() || version.action.is_there();
         for version in decision.versions.iter().flatten().filter(is_in) {
             let asset = &decision.asset;

@@ -56,6 +56,7 @@ pub(super) async fn gather(
         assets.insert(id.0.clone(), id);
     }
     for id in assets.into_values() {
+        gathering.names.belongs(id.as_str());
         let before = gathering.facts.payload.len();
         if !gathering.asset(&id).await? {
             continue;

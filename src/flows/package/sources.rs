@@ -1,7 +1,7 @@
 //! What the edits of a campaign use: each edit decision record is read for its references, and
 //! each reference is looked for by name, in the campaign first and then in all of iconik.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,7 @@ async fn known(
     let (mut names, mut edits) = (Names::default(), Vec::new());
     let mut listed = archive::found(systems, std::slice::from_ref(collection));
     while let Some(found) = listed.try_next().await? {
+        names.belongs(&found.id);
         let edits_before = edits.len();
         let prefix = format!("{}/", found.id);
         let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
@@ -245,9 +246,16 @@ pub(super) fn parse(from: &str, content: &[u8]) -> Result<Vec<SourceReference>, 
 pub(super) struct Names {
     whole: HashMap<String, Vec<String>>,
     stems: HashMap<String, Vec<String>>,
+    /// The campaign's assets, filed or not.
+    campaign: HashSet<String>,
 }
 
 impl Names {
+    /// Takes note that an asset is one of the campaign.
+    pub(super) fn belongs(&mut self, asset: &str) {
+        self.campaign.insert(asset.to_owned());
+    }
+
     pub(super) fn add(&mut self, name: &str, asset: &str) {
         let name = name.trim().to_lowercase();
         if name.is_empty() || !is_media(&name) {
@@ -341,6 +349,11 @@ impl<'a> Search<'a> {
             }
             match self.asked.get(&key).map(Vec::as_slice) {
                 None | Some([]) => {}
+                Some([one]) if self.names.campaign.contains(one.as_str()) => {
+                    return Ok(Match::Gap(format!(
+                        "it is asset {one} of the campaign, of which nothing is filed"
+                    )));
+                }
                 Some([one]) => return Ok(Match::Outside(one.clone())),
                 Some(several) => {
                     let several: Vec<String> = several.iter().map(AssetId::to_string).collect();

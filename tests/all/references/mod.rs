@@ -161,19 +161,9 @@ impl Desk {
     }
 
     /// Runs the flow until it dies at a place.
+    #[track_caller]
     fn die(&self, place: &str) {
-        let died = self
-            .systems
-            .place
-            .killable()
-            .args(["references", "--json"])
-            .env("LONGHAUL_CRASH", place)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("longhaul starts");
-        assert!(!died.success(), "it did not die at {place}");
+        self.systems.die(&["references", "--json"], place);
     }
 
     /// Everything that could show a change.

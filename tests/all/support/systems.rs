@@ -79,6 +79,26 @@ impl Systems {
         )
     }
 
+    /// Runs a command until it dies at a place, `NAME:OCCURRENCE`.
+    #[track_caller]
+    pub(crate) fn die(&self, arguments: &[&str], place: &str) {
+        let log = self.place.path().join("crash.log");
+        let _gone = std::fs::remove_file(&log);
+        let died = self
+            .place
+            .killable()
+            .args(arguments)
+            .env("LONGHAUL_CRASH", place)
+            .env("LONGHAUL_CRASH_LOG", &log)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("longhaul starts");
+        assert_eq!(died.code(), None, "{place}: it was killed");
+        assert!(log.exists(), "{place} was reached");
+    }
+
     /// Runs a command that must end with 0.
     #[track_caller]
     pub(crate) fn must(&self, arguments: &[&str]) -> Vec<Value> {
