@@ -3,10 +3,11 @@
 //! The records themselves are kept byte for byte; this only reads what they point at. AAF, FCPXML
 //! and project files are known by their names and not looked into.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-/// Timelines nested deeper than this are not followed.
-const DEPTH: usize = 64;
+mod cmx3600;
+mod otio;
 
 /// What kind of edit decision record a file is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Reference {
 }
 
 /// The names under which a source may be found, the best first: the clip, the file name at the
-/// end of its address, each also without extension, then the reel.
+/// end of its address, also without extension or frame number, then the reel.
 pub fn names(clip: &str, reel: Option<&str>) -> Vec<String> {
     let mut names = Vec::new();
     let mut add = |name: &str| {
@@ -62,8 +63,15 @@ pub fn names(clip: &str, reel: Option<&str>) -> Vec<String> {
     for name in [clip, &file] {
         add(name);
     }
-    if let Some((stem, _)) = file.rsplit_once('.') {
-        add(stem);
+    match file.split_once('#') {
+        // A sequence is called by what its frames have in common, or by the folder they are in.
+        Some((common, _)) => {
+            add(common.trim_end_matches(['.', '_', '-', ' ']));
+            if let Some(folder) = clip.rsplit(['/', '\\']).nth(1) {
+                add(&percent_encoding::percent_decode_str(folder).decode_utf8_lossy());
+            }
+        }
+        None => add(file.rsplit_once('.').map_or("", |(stem, _)| stem)),
     }
     if let Some(reel) = reel {
         add(reel);
@@ -83,6 +91,12 @@ pub enum Error {
         /// Where it went wrong.
         line: usize,
     },
+    /// JSON of more levels than are read.
+    #[error("its objects are nested too deep to be read, line {line}")]
+    TooDeep {
+        /// Where the level too many begins.
+        line: usize,
+    },
     /// JSON, but no timeline.
     #[error("it holds no OpenTimelineIO object")]
     NoTimeline,
@@ -95,11 +109,11 @@ pub enum Error {
 /// What makes the content another one than its name says.
 pub fn references(kind: EditKind, content: &[u8]) -> Result<Vec<Reference>, Error> {
     let mut found = match kind {
-        EditKind::Cmx3600 => cmx3600(&String::from_utf8_lossy(content))?,
-        EditKind::Otio => otio(content)?,
+        EditKind::Cmx3600 => cmx3600::references(&text_of(content))?,
+        EditKind::Otio => otio::references(&text_of(content))?,
         EditKind::Opaque => Vec::new(),
     };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     found.retain(|reference| {
         seen.insert((
             reference.clip.clone(),
@@ -111,182 +125,21 @@ pub fn references(kind: EditKind, content: &[u8]) -> Result<Vec<Reference>, Erro
     Ok(found)
 }
 
-fn cmx3600(text: &str) -> Result<Vec<Reference>, Error> {
-    let mut found: Vec<Event> = Vec::new();
-    for line in text.lines() {
-        let line = line.trim_start_matches('\u{feff}').trim();
-        let Some(comment) = line.strip_prefix('*') else {
-            found.extend(event(line));
-            continue;
-        };
-        let (Some((label, name)), Some(at)) = (comment.split_once(':'), found.len().checked_sub(1))
-        else {
-            continue;
-        };
-        let name = name.trim().to_owned();
-        match label.trim().to_ascii_uppercase().as_str() {
-            // A dissolve may have two lines of one number: what it comes from is in the first.
-            "FROM CLIP NAME" => {
-                let before = at.checked_sub(1).filter(|before| {
-                    found[*before].number == found[at].number && found[*before].is_nameless()
-                });
-                found[before.unwrap_or(at)].reference.clip = name;
-            }
-            "TO CLIP NAME" if found[at].is_nameless() => found[at].reference.clip = name,
-            "TO CLIP NAME" => {
-                let mut to = found[at].clone();
-                to.reference.clip = name;
-                found.push(to);
-            }
-            "SOURCE FILE" => found[at].file = name,
-            _ => {}
+/// The text of a record. Editing systems write UTF-8, UTF-16 with its mark, or what Windows writes.
+fn text_of(content: &[u8]) -> Cow<'_, str> {
+    match encoding_rs::Encoding::for_bom(content) {
+        Some((encoding, mark)) => {
+            let (text, _) = encoding.decode_without_bom_handling(&content[mark..]);
+            text
         }
-    }
-    if found.is_empty() {
-        return Err(Error::NoEvent);
-    }
-    let named = found.into_iter().filter_map(|event| {
-        let mut reference = event.reference;
-        let reel = reference.reel.clone().unwrap_or_default();
-        if reference.clip.is_empty() {
-            reference.clip = event.file;
-        }
-        // Black and colour bars come from no medium; an event without a clip is known by its reel.
-        if reference.clip.is_empty() {
-            if matches!(reel.to_ascii_uppercase().as_str(), "BL" | "AX" | "") {
-                return None;
+        None => match std::str::from_utf8(content) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => {
+                let (text, _) = encoding_rs::WINDOWS_1252.decode_without_bom_handling(content);
+                text
             }
-            reference.clip = reel;
-        }
-        Some(reference)
-    });
-    Ok(named.collect())
-}
-
-/// An event of a list, with the number that its lines have and the file it names.
-#[derive(Clone)]
-struct Event {
-    number: String,
-    file: String,
-    reference: Reference,
-}
-
-impl Event {
-    fn is_nameless(&self) -> bool {
-        self.reference.clip.is_empty()
-    }
-}
-
-/// `NNN reel track transition [duration] srcIn srcOut recIn recOut`. What times cannot be read have
-/// an event all the same, so that its source is not lost.
-fn event(line: &str) -> Option<Event> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let [number, reel, _track, transition, rest @ ..] = fields.as_slice() else {
-        return None;
-    };
-    if !number.starts_with(|c: char| c.is_ascii_digit())
-        || !transition.starts_with(['C', 'D', 'W', 'K', 'c', 'd', 'w', 'k'])
-        || rest.len() < 4
-    {
-        return None;
-    }
-    let times = match rest {
-        [_duration, times @ ..] if times.len() >= 4 => times,
-        times => times,
-    };
-    let time = |at: usize| {
-        let text = times.get(at).filter(|text| is_timecode(text))?;
-        Some((*text).to_owned())
-    };
-    Some(Event {
-        number: (*number).to_owned(),
-        file: String::new(),
-        reference: Reference {
-            clip: String::new(),
-            reel: Some((*reel).to_owned()),
-            first: time(0),
-            last: time(1),
         },
-    })
-}
-
-fn is_timecode(text: &str) -> bool {
-    let parts: Vec<&str> = text.split([':', ';']).collect();
-    parts.len() == 4
-        && parts
-            .iter()
-            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn otio(content: &[u8]) -> Result<Vec<Reference>, Error> {
-    let value: Value =
-        serde_json::from_slice(content).map_err(|error| Error::NotJson { line: error.line() })?;
-    if value.get("OTIO_SCHEMA").is_none() {
-        return Err(Error::NoTimeline);
     }
-    let mut found = Vec::new();
-    walk(&value, &mut found, 0);
-    Ok(found)
-}
-
-fn walk(value: &Value, found: &mut Vec<Reference>, depth: usize) {
-    if depth > DEPTH {
-        return;
-    }
-    let schema = value["OTIO_SCHEMA"].as_str().unwrap_or_default();
-    let name = schema.split('.').next().unwrap_or_default();
-    match name {
-        "Clip" => found.extend(clip(value)),
-        "Timeline" => walk(&value["tracks"], found, depth + 1),
-        "SerializableCollection" | "Stack" | "Track" => {
-            for child in value["children"].as_array().into_iter().flatten() {
-                walk(child, found, depth + 1);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn clip(value: &Value) -> Option<Reference> {
-    // Clip.1 had one reference.
-    let key = value["active_media_reference_key"]
-        .as_str()
-        .unwrap_or("DEFAULT_MEDIA");
-    let media = [&value["media_references"][key], &value["media_reference"]]
-        .into_iter()
-        .find(|media| media.is_object());
-    let address = media.and_then(|media| media["target_url"].as_str());
-    // A signed address may have been written into it: what comes after the path is not kept.
-    let address = address.map(|url| url.split(['?', '#']).next().unwrap_or_default());
-    let name = value["name"].as_str();
-    let clip = [address, name]
-        .into_iter()
-        .flatten()
-        .find(|text| !text.is_empty())?;
-    let range = &value["source_range"];
-    let first = frames(&range["start_time"]);
-    let last = match (
-        range["start_time"]["value"].as_f64(),
-        range["duration"]["value"].as_f64(),
-        range["duration"]["rate"].as_f64(),
-    ) {
-        (Some(start), Some(length), Some(rate)) => Some(format!("{}/{rate}", start + length)),
-        _ => None,
-    };
-    Some(Reference {
-        clip: clip.to_owned(),
-        reel: name
-            .filter(|name| !name.is_empty() && *name != clip)
-            .map(str::to_owned),
-        first,
-        last,
-    })
-}
-
-/// `value/rate`.
-fn frames(time: &Value) -> Option<String> {
-    let (value, rate) = (time["value"].as_f64()?, time["rate"].as_f64()?);
-    Some(format!("{value}/{rate}"))
 }
 
 #[cfg(test)]
@@ -359,6 +212,62 @@ mod tests {
         assert_eq!(found[0].last.as_deref(), Some("72/24"));
         assert!(names(&found[0].clip, found[0].reel.as_deref()).contains(&"A B.mov".to_owned()));
         assert_eq!(found[1].clip, "missing.wav");
+    }
+
+    #[test]
+    fn a_sequence_of_images_is_found_by_its_frames_its_folder_or_its_clip() {
+        let timeline = json!({"OTIO_SCHEMA": "Track.1", "children": [
+            {"OTIO_SCHEMA": "Clip.2", "name": "", "media_references": {"DEFAULT_MEDIA": {
+                "OTIO_SCHEMA": "ImageSequenceReference.1", "target_url_base": "file:///v/sh%20010?sig=canary",
+                "name_prefix": "plate_v2.", "name_suffix": ".exr", "start_frame": 1001, "frame_zero_padding": 4}}},
+        ]});
+        let found = references(EditKind::Otio, timeline.to_string().as_bytes()).unwrap();
+        assert_eq!(found[0].clip, "file:///v/sh%20010/plate_v2.####.exr");
+        let names = names(&found[0].clip, Some("shot 10"));
+        assert_eq!(
+            names[1..],
+            ["plate_v2.####.exr", "plate_v2", "sh 010", "shot 10"]
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_none_hide_no_clip() {
+        let text = r#"{"OTIO_SCHEMA": "Clip.2", "name": "say \"NaN\" -Inf\\",
+            "metadata": {"a": NaN, "b": [-Infinity, Infinity, -1]}}"#;
+        let found = references(EditKind::Otio, text.as_bytes()).unwrap();
+        assert_eq!(found[0].clip, "say \"NaN\" -Inf\\");
+    }
+
+    #[test]
+    fn a_timeline_that_is_too_deep_is_not_called_broken() {
+        let mut deep = String::from(r#"{"OTIO_SCHEMA": "Stack.1", "children": "#);
+        deep.push_str(&"[".repeat(500));
+        assert_eq!(
+            references(EditKind::Otio, deep.as_bytes()),
+            Err(Error::TooDeep { line: 1 })
+        );
+    }
+
+    #[test]
+    fn lists_are_read_in_the_encodings_that_editing_systems_write() {
+        let list = EDL.replace("A002C006_141024_R2EC.MOV", "Überblick.mov");
+        let utf16 = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let marked = format!("\u{feff}{list}");
+            marked.encode_utf16().flat_map(unit).collect()
+        };
+        let windows = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap());
+        for content in [
+            list.clone().into_bytes(),
+            format!("\u{feff}{list}").into_bytes(),
+            list.replace('\n', "\r").into_bytes(),
+            list.replace('\n', "\r\n").into_bytes(),
+            utf16(u16::to_le_bytes),
+            utf16(u16::to_be_bytes),
+            windows.collect(),
+        ] {
+            let found = references(EditKind::Cmx3600, &content).unwrap();
+            assert_eq!((found.len(), found[0].clip.as_str()), (2, "Überblick.mov"));
+        }
     }
 
     #[test]
