@@ -3,6 +3,7 @@
 //! One description serves `archive`, `migrate`, their plans and `resume`: it is recorded with a run
 //! and in a plan, and read again from there.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt as _;
@@ -14,13 +15,14 @@ use super::connect::Connected;
 use super::exit::Ended;
 use super::record;
 use crate::flows::filter::Filter;
-use crate::flows::intake::{Duplicates, Intake};
+use crate::flows::intake::{Duplicates, Intake, Remembered};
 use crate::flows::migrate::Library;
 use crate::flows::plan::saved::{Header, Saved};
 use crate::flows::{self, Enumerate, Systems, Wanted};
 use crate::iconik::Found;
 use crate::ledger::Run;
 use crate::settings::{Resolved, Versions};
+use crate::sidecar::rights::terms::Facet;
 use crate::types::{ByteCount, CollectionId, parse_size};
 
 /// Flags that filter a selection.
@@ -346,11 +348,11 @@ impl Selection {
                 .chain(settings.approval.tell.iter().flat_map(|(_, fields)| fields))
                 .map(|(_, field)| field.clone())
                 .collect(),
-            shared: settings
-                .map
-                .iter()
-                .map(|field| (field.name.clone(), field.source.clone()))
-                .collect(),
+            shared: shared(settings),
+            remembered: match settings.transfer.sidecar {
+                true => Some(Remembered::in_ledger(&settings.ledger.path, &settings.map)?.into()),
+                false => None,
+            },
             publish,
             duplicates: match settings.migrate.duplicates {
                 crate::settings::Duplicates::Hold if self.command == "migrate" => Duplicates::Hold,
@@ -409,6 +411,24 @@ impl Selection {
 }
 
 /// Refuses a plan that was made for other systems.
+/// iconik's field for each shared one of the sidecar: as it is mapped, else as rights are read.
+fn shared(settings: &Resolved) -> BTreeMap<String, String> {
+    let rights = [
+        ("rights_status", Facet::Status),
+        ("owner", Facet::Owner),
+        ("region", Facet::Regions),
+        ("expiry_date", Facet::Ends),
+    ];
+    let rights = rights.into_iter().filter_map(|(name, facet)| {
+        let field = settings.rights.fields.fields.get(&facet)?;
+        Some((name.to_owned(), field.clone()))
+    });
+    let mapped = settings.map.iter();
+    rights
+        .chain(mapped.map(|field| (field.name.clone(), field.source.clone())))
+        .collect()
+}
+
 fn fits(path: &Path, header: &Header, systems: &Systems) -> anyhow::Result<()> {
     let target = systems.target.0.to_string();
     let planned = header.target.to_string();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Asset, Collection, Master, Metadata};
 use crate::sidecar::{
-    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MetadataSidecar, PersonFacts,
-    VersionFacts, ViewFacts,
+    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FilingFacts, FormatFacts, MetadataSidecar,
+    PersonFacts, VersionFacts, ViewFacts,
 };
 
 impl Master {
@@ -103,6 +103,7 @@ impl Master {
                 })
                 .collect(),
             hidden: metadata.hidden.clone(),
+            filing: FilingFacts::default(),
             shared: BTreeMap::new(),
             folder: self.many,
         }

@@ -2,9 +2,11 @@
 //!
 //! The document is `longhaul-metadata/1`: the shared fields, an IPTC Video Metadata Hub 1.5 item
 //! made from them, and the source's own values, raw, by view and field, so that no mapping loses
-//! anything. Facts that change because of the filing itself (when and by whom the asset was last
-//! changed, the moment of writing) have no place here: they would make every run write a new
-//! version. `exported` is therefore the newest date among the facts.
+//! anything, and the destination's values as they are filed. Facts that change because of the filing
+//! itself (when and by whom the asset was last changed, the moment of writing, the number of the
+//! document) have no place here: they would make every run write a new version. `exported` is
+//! therefore the newest date among the facts. A value is `from` the destination where the mapping says
+//! that its truth is there and both sides have been compared.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::rights::Status;
+use super::rights::odrl::Document;
 use crate::types::{ByteCount, Md5Digest, Sha256Digest};
 
 /// The document's name for itself; changes when a reader would have to.
@@ -29,6 +33,12 @@ const SHARED: [(&str, bool); 7] = [
     ("region", true),
     ("language", false),
     ("expiry_date", false),
+];
+
+/// Papers by what they prove, and the Video Metadata Hub's name for a list of them.
+const RELEASES: [(&str, &str); 2] = [
+    ("talent-release", "modelReleaseDocuments"),
+    ("location-release", "propertyReleaseDocuments"),
 ];
 
 /// What the sidecar of `master` is called.
@@ -56,12 +66,30 @@ pub struct MetadataSidecar {
     pub views: BTreeMap<String, ViewFacts>,
     /// What could not be read, so that an absent value is not taken for an empty one.
     pub hidden: Vec<String>,
+    /// What the filing puts beside it.
+    #[serde(skip)]
+    pub filing: FilingFacts,
     /// The source's field for a shared one, where it has another name.
     #[serde(skip)]
     pub shared: BTreeMap<String, String>,
     /// Whether the master is a folder of files, however many there are: it has no digest then.
     #[serde(skip)]
     pub folder: bool,
+}
+
+/// What a filing makes of a master, as far as it is known before the master is filed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FilingFacts {
+    /// Values by category id and attribute key, as the destination takes them.
+    pub categories: BTreeMap<i64, BTreeMap<String, Value>>,
+    /// Shared fields whose truth is the destination, as both sides last agreed.
+    pub theirs: BTreeMap<String, Vec<String>>,
+    /// Whether rights are cleared, as the licences are read.
+    pub status: Option<Status>,
+    /// The name of the rights policy that is filed too.
+    pub policy: Option<String>,
+    /// Papers that prove the rights.
+    pub documents: Vec<Document>,
 }
 
 /// The asset.
@@ -197,7 +225,7 @@ impl MetadataSidecar {
             "asset": sorted.identity(),
             "fields": sorted.fields(),
             "vmhub": [{"photoVideoMetadataIPTC": sorted.hub()}],
-            "source": {"iconik": raw, "otcs": {}},
+            "source": {"iconik": raw, "otcs": sorted.destination()},
         });
         without_signatures(&mut value);
         // Written through a value, whose members are kept in order of their names.
@@ -220,12 +248,25 @@ impl MetadataSidecar {
             .max()
     }
 
-    /// Whose document it is. Several files have no digest in common.
-    fn identity(&self) -> Value {
-        let only = match self.files.as_slice() {
+    /// The destination's values; nothing where there is no record with values.
+    fn destination(&self) -> Value {
+        match self.filing.categories.is_empty() {
+            true => json!({}),
+            false => json!({"categories": self.filing.categories}),
+        }
+    }
+
+    /// The only file of a master that is one.
+    fn only(&self) -> Option<&FileFacts> {
+        match self.files.as_slice() {
             [only] if !self.folder => Some(only),
             _ => None,
-        };
+        }
+    }
+
+    /// Whose document it is. Several files have no digest in common.
+    fn identity(&self) -> Value {
+        let only = self.only();
         json!({
             "file": only.map_or(&self.asset.title, |file| &file.name),
             "size": self.files.iter().map(|file| file.size).sum::<u64>(),
@@ -251,24 +292,36 @@ impl MetadataSidecar {
     fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         for (name, several) in SHARED {
-            let Some(values) = self.values(name) else {
-                continue;
+            let (values, from) = match (self.filing.theirs.get(name), self.values(name)) {
+                (Some(values), _) => (values.iter().map(|value| json!(value)).collect(), "otcs"),
+                // The word that every reader knows; the source's own is among its values.
+                (None, Some(_)) if name == "rights_status" && self.filing.status.is_some() => {
+                    let status = self.filing.status.map(Status::as_str);
+                    (vec![json!(status)], "iconik")
+                }
+                (None, Some(values)) => (values.into_iter().cloned().collect(), "iconik"),
+                (None, None) => continue,
             };
-            let value = match values.as_slice() {
-                [] => Value::Null,
-                all if several => json!(all),
-                [first, ..] => (*first).clone(),
+            let mut values: Vec<Value> = values;
+            let value = match several && !values.is_empty() {
+                true => Value::Array(values),
+                false if values.is_empty() => Value::Null,
+                false => values.swap_remove(0),
             };
-            fields.insert(name.to_owned(), json!({"value": value, "from": "iconik"}));
+            fields.insert(name.to_owned(), json!({"value": value, "from": from}));
         }
         fields
     }
 
     /// The facts as a Video Metadata Hub item; it forbids members of our own.
     fn hub(&self) -> Map<String, Value> {
+        let fields = self.fields();
         let text = |field: &str| {
-            let values = self.values(field)?;
-            let text = values.first()?.as_str()?.trim();
+            let first = match fields.get(field) {
+                Some(shared) => shared["value"].as_str()?,
+                None => self.values(field)?.first()?.as_str()?,
+            };
+            let text = first.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
         // Nobody said which language a name is in.
@@ -280,6 +333,13 @@ impl MetadataSidecar {
         );
         if !self.asset.title.is_empty() {
             hub.insert("title".to_owned(), named(&self.asset.title));
+        }
+        if let Some(description) = text("description") {
+            hub.insert("description".to_owned(), named(&description));
+        }
+        if let Some(only) = self.only() {
+            let kind = mime_guess::from_path(&only.name).first_or_octet_stream();
+            hub.insert("mediaType".to_owned(), kind.essence_str().into());
         }
         if let Some(language) = text("language").filter(|tag| is_language(tag)) {
             hub.insert("language".to_owned(), language.into());
@@ -312,6 +372,26 @@ impl MetadataSidecar {
         }
         if let Some(created) = self.asset.created {
             hub.insert("dateCreated".to_owned(), created.to_string().into());
+        }
+        for (role, name) in RELEASES {
+            let papers = self.filing.documents.iter();
+            let papers: Vec<&str> = papers
+                .filter(|paper| paper.role == role)
+                .map(|paper| paper.id.as_str())
+                .collect();
+            if !papers.is_empty() {
+                hub.insert(name.to_owned(), json!(papers));
+            }
+        }
+        if let Some(policy) = &self.filing.policy {
+            hub.insert(
+                "linkedEncRightsExpr".to_owned(),
+                json!([{
+                    "linkedRightsExpr": policy,
+                    "rightsExprEncType": "application/ld+json",
+                    "rightsExprLangId": "http://www.w3.org/ns/odrl/2/",
+                }]),
+            );
         }
         hub
     }
@@ -485,6 +565,61 @@ mod tests {
         );
         assert_eq!(value["fields"]["region"]["value"], json!(["DE", "AT"]));
         assert!(!is_language("German spoken") && !is_language("d") && is_language("zh-Hant"));
+    }
+
+    #[test]
+    fn what_is_filed_beside_it_is_named_and_the_destination_s_truth_is_its_own() {
+        let mut sidecar = sidecar();
+        let paper = |id: &str, role: &str| Document {
+            id: id.into(),
+            role: role.into(),
+        };
+        sidecar.filing = FilingFacts {
+            categories: BTreeMap::from([(
+                7,
+                BTreeMap::from([("7_2".to_owned(), json!("Spring"))]),
+            )]),
+            theirs: BTreeMap::from([
+                ("owner".to_owned(), vec!["Brand X GmbH".to_owned()]),
+                ("region".to_owned(), vec!["DE".to_owned(), "AT".to_owned()]),
+                ("expiry_date".to_owned(), vec![]),
+            ]),
+            status: Some(Status::Restricted),
+            policy: Some("urn:longhaul:policy:d:a:v".into()),
+            documents: vec![
+                paper("urn:otcs:t:node:5", "talent-release"),
+                paper("urn:otcs:t:node:6", "licence"),
+            ],
+        };
+        let view = sidecar.views.get_mut("v").unwrap();
+        let word = FieldFacts {
+            values: vec![json!("teilweise")],
+            ..FieldFacts::default()
+        };
+        view.fields.insert("rights_status".into(), word);
+        let value: Value = serde_json::from_slice(&sidecar.to_json()).unwrap();
+        assert_eq!(
+            value["source"]["otcs"],
+            json!({"categories": {"7": {"7_2": "Spring"}}})
+        );
+        let fields = &value["fields"];
+        assert_eq!(
+            fields["owner"],
+            json!({"value": "Brand X GmbH", "from": "otcs"})
+        );
+        assert_eq!(fields["region"]["value"], json!(["DE", "AT"]));
+        assert_eq!(fields["expiry_date"]["value"], Value::Null);
+        assert_eq!(fields["campaign"]["from"], "iconik");
+        assert_eq!(fields["rights_status"]["value"], "restricted");
+        let hub = &value["vmhub"][0]["photoVideoMetadataIPTC"];
+        assert_eq!(hub["copyrightOwners"][0]["name"]["und"], "Brand X GmbH");
+        assert_eq!(hub["modelReleaseDocuments"], json!(["urn:otcs:t:node:5"]));
+        assert_eq!(hub["propertyReleaseDocuments"], Value::Null);
+        assert_eq!(
+            hub["linkedEncRightsExpr"],
+            json!([{"linkedRightsExpr": "urn:longhaul:policy:d:a:v", "rightsExprEncType": "application/ld+json",
+                    "rightsExprLangId": "http://www.w3.org/ns/odrl/2/"}])
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod xml;
 pub use xml::escaped;
 
 pub use metadata::{
-    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FormatFacts, MASTER_SHA256,
+    AssetFacts, CollectionFacts, FieldFacts, FileFacts, FilingFacts, FormatFacts, MASTER_SHA256,
     MetadataSidecar, PersonFacts, SCHEMA, VersionFacts, ViewFacts, metadata_name,
     with_master_digest,
 };

@@ -331,3 +331,39 @@ fn killed_at_random_moments_both_sides_still_come_to_agree() {
     assert_eq!(desk.effects(), before);
     systems.stop();
 }
+
+#[test]
+fn the_sidecar_says_whose_values_it_has_whichever_flow_files_it() {
+    let systems = start(1);
+    let desk = Desk::new(&systems);
+    let collection = systems.simulator.collection();
+    let sidecar = "clip0.mov.metadata.json";
+    let category = desk.category.to_string();
+    let categories = |said: &Value| said["source"]["otcs"]["categories"][&category].clone();
+    let said = systems.json_of(sidecar);
+    assert_eq!(categories(&said)[desk.key("campaign")], "Spring");
+    assert_eq!(said["fields"]["campaign"]["from"], "iconik");
+    assert_eq!(
+        said["source"]["iconik"]["views"]
+            .as_object()
+            .map(|views| !views.is_empty()),
+        Some(true)
+    );
+
+    desk.in_server(0, "project_name", json!("Launch"));
+    systems.must(&["metadata"]);
+    systems.must(&["publish", &collection]);
+    let said = systems.json_of(sidecar);
+    assert_eq!(
+        said["fields"]["project_name"],
+        json!({"value": "Launch", "from": "otcs"})
+    );
+    assert_eq!(said["fields"]["campaign"]["from"], "iconik");
+
+    // Another flow, which makes no records, has nothing else to say.
+    let before = systems.simulator.content_server().history().len();
+    systems.must(&["archive", &collection]);
+    systems.must(&["publish", &collection]);
+    assert_eq!(systems.simulator.content_server().history().len(), before);
+    systems.stop();
+}

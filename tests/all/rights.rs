@@ -93,14 +93,6 @@ fn ids(systems: &Systems, titles: &[&str]) -> String {
     path.to_str().expect("a plain path").to_owned()
 }
 
-fn content(systems: &Systems, name: &str) -> Value {
-    let node = systems.named(name)[0].node.to_string();
-    systems.must(&["export", "--node", &node, "--to", name]);
-    let text = std::fs::read(systems.place.path().join(name)).expect("the file");
-    std::fs::remove_file(systems.place.path().join(name)).expect("the file");
-    serde_json::from_slice(&text).expect("JSON")
-}
-
 /// Everything at Content Server that could show a change.
 fn effects(systems: &Systems) -> usize {
     systems.simulator.content_server().history().len()
@@ -238,7 +230,7 @@ fn papers_come_first_and_the_sidecar_names_them() {
     // One form, however many need it.
     let form = systems.named("release.pdf");
     assert_eq!(form.len(), 1);
-    let policy = content(&systems, "spot.mov.rights.jsonld");
+    let policy = systems.json_of("spot.mov.rights.jsonld");
     let spot = id_of(&systems, "Spot");
     assert_eq!(policy["@type"], "Set");
     assert_eq!(
@@ -270,7 +262,7 @@ fn papers_come_first_and_the_sidecar_names_them() {
     let note = systems.named("teaser.mov.metadata.json")[0].node;
     set_value(&systems, "Spot", "licence_node", &note.to_string());
     systems.run(&["publish", "--ids", &list]);
-    let policy = content(&systems, "spot.mov.rights.jsonld");
+    let policy = systems.json_of("spot.mov.rights.jsonld");
     assert_eq!(policy["@type"], "Agreement");
     assert_eq!(policy["lh:document"].as_array().unwrap().len(), 2);
     assert_eq!(systems.named("spot.mov")[0].version, version);
@@ -510,7 +502,7 @@ fn each_of_several_licences_keeps_its_terms_and_its_last_day() {
     let systems = Systems::with(Options::with(Campaign::new().asset(spot)), extra);
     let list = ids(&systems, &["Spot"]);
     systems.must(&["publish", "--ids", &list]);
-    let policy = content(&systems, "spot.mov.rights.jsonld");
+    let policy = systems.json_of("spot.mov.rights.jsonld");
     let permissions = policy["permission"].as_array().expect("permissions");
     let names: Vec<&Value> = permissions.iter().map(|one| &one["lh:licence"]).collect();
     assert_eq!(names.len(), 2, "{policy:#}");

@@ -10,7 +10,7 @@ use crate::flows::{Error, Systems, Wanted};
 use crate::iconik::{Asset, Master, Metadata, Versions, Why};
 use crate::ledger::{NewFile, NewItem};
 use crate::sidecar::rights::rights_name;
-use crate::sidecar::{MetadataSidecar, metadata_name};
+use crate::sidecar::{FilingFacts, MetadataSidecar, metadata_name};
 use crate::types::{AssetId, CollectionId, NodeId, Role, display_bytes};
 use jiff::civil::Date;
 
@@ -190,6 +190,10 @@ async fn examine(
             }
             _ => None,
         };
+        let mut filing = match &intake.remembered {
+            Some(remembered) if intake.sidecar => remembered.facts(&plan.asset.id, &item)?,
+            _ => FilingFacts::default(),
+        };
         if let (Some(licensing), Some(metadata)) = (licensing, &metadata)
             && licensing.has_sidecar()
         {
@@ -207,6 +211,9 @@ async fn examine(
             if is_newest {
                 looked.ends = Some(policy.licences());
             }
+            filing.policy = Some(policy.uid.clone());
+            filing.documents.clone_from(&policy.documents);
+            filing.status = policy.status;
             item.files.push(NewFile {
                 mime: "application/ld+json".into(),
                 ..document(
@@ -223,7 +230,7 @@ async fn examine(
                 view.fields
                     .retain(|field| !intake.written_back.contains(&field.name));
             }
-            let content = describe(systems, intake, &plan.asset, &master, &metadata);
+            let content = describe(systems, intake, &plan.asset, &master, &metadata, filing);
             let name = metadata_name(&item.name);
             let sidecar = document(systems, &master, Role::Metadata, name, content);
             item.files.push(sidecar);
@@ -243,9 +250,11 @@ fn describe(
     asset: &Asset,
     master: &Master,
     metadata: &Metadata,
+    filing: FilingFacts,
 ) -> Vec<u8> {
     MetadataSidecar {
         shared: intake.shared.clone(),
+        filing,
         ..master.describe(&systems.domain, asset, metadata, &[])
     }
     .to_json()

@@ -11,6 +11,7 @@
 mod item;
 mod look;
 mod papers;
+mod remembered;
 mod twins;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub(super) use item::{is_missing, master_bytes, reason_name};
 pub(super) use look::Looked;
 use look::look;
 pub(super) use papers::{asset_of, comes_after_papers, is_paper};
+pub use remembered::Remembered;
 pub(super) use twins::{is_settled, quoted, uncompared};
 
 use super::drive::Scan;
@@ -73,6 +75,8 @@ pub struct Intake {
     pub in_collections: bool,
     /// iconik's field for each shared one of the sidecar, where it has another name.
     pub shared: BTreeMap<String, String>,
+    /// What earlier filings left to say in the sidecar.
+    pub remembered: Option<Arc<Remembered>>,
     /// Fields that longhaul itself writes in iconik: a sidecar that said them would have to be
     /// filed again after every filing.
     pub written_back: Vec<String>,

@@ -1,11 +1,13 @@
 //! Which fields of an asset are kept in step, for other flows that write them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{FLOW, PAIR};
+use super::FLOW;
+use super::known::Known;
 use crate::ledger::{Error, Reader};
+use crate::sidecar::mapping::merge::Values;
 use crate::types::AssetId;
 
 /// The fields that were merged, as the ledger remembers them.
@@ -26,15 +28,17 @@ impl InStep {
         Ok(Some(Self(Arc::new(Mutex::new(reader)))))
     }
 
-    /// The mapped fields of an asset that were merged before.
+    /// The mapped fields of an asset that were merged before, with what both sides agreed on last.
     ///
     /// # Errors
     ///
     /// The ledger's.
-    pub fn fields(&self, asset: &AssetId) -> Result<BTreeSet<String>, Error> {
+    pub fn fields(&self, asset: &AssetId) -> Result<BTreeMap<String, Option<Values>>, Error> {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = reader.remembered(FLOW, asset.as_str())?;
-        let fields = facts.into_iter().map(|fact| fact.field);
-        Ok(fields.filter(|field| field != PAIR).collect())
+        let fields = Known::of(&facts).fields.into_iter();
+        Ok(fields
+            .map(|(name, (field, _))| (name, field.base))
+            .collect())
     }
 }

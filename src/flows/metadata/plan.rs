@@ -110,7 +110,7 @@ impl Plan<'_> {
                     reason(field, &known, &iconik, &server),
                 )
             }
-            Merge::ToIconik(values) => match field.reversed(values) {
+            Merge::ToIconik(values) => match field.map.reversed(values) {
                 Ok(words) => {
                     let writings = self.to_iconik.entry(view.id.clone()).or_default();
                     writings.fields.push(name.clone());

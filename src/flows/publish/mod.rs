@@ -289,7 +289,7 @@ impl Policy {
         let merged = in_step.fields(&asset.id)?;
         for field in &self.binding.fields {
             if field.map.truth != Truth::Iconik
-                && merged.contains(&field.map.name)
+                && merged.contains_key(&field.map.name)
                 && let Some(values) = bound.categories.get_mut(&field.category)
             {
                 values.retain(|key, _| !field.fills(key));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::merge::Values;
-use super::{Binding, BoundField, FieldKind, Truth};
+use super::{Binding, BoundField, FieldKind, FieldMap, Truth};
 
 /// Where a written value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,6 +72,29 @@ impl Binding {
             bound.fields.push(outcome);
         }
         bound
+    }
+}
+
+impl FieldMap {
+    /// The source's words for the destination's values.
+    ///
+    /// # Errors
+    ///
+    /// A value that the value list does not translate back.
+    pub fn reversed(&self, values: &[String]) -> Result<Values, String> {
+        let reverse = |word: &String| {
+            if self.values.is_empty() {
+                return Ok(word.clone());
+            }
+            let known = self.values.iter().find(|(_, theirs)| *theirs == word);
+            known.map(|(ours, _)| ours.clone()).ok_or_else(|| {
+                format!(
+                    "has the value {word:?} in Content Server, which its value list does not translate back; add it to `map.fields.{}.values`",
+                    self.name
+                )
+            })
+        };
+        values.iter().map(reverse).collect()
     }
 }
 
@@ -280,27 +303,6 @@ impl BoundField {
             words.dedup();
         }
         words
-    }
-
-    /// The source's words for the destination's values.
-    ///
-    /// # Errors
-    ///
-    /// A value that the value list does not translate back.
-    pub fn reversed(&self, values: &[String]) -> Result<Values, String> {
-        let reverse = |word: &String| {
-            if self.map.values.is_empty() {
-                return Ok(word.clone());
-            }
-            let known = self.map.values.iter().find(|(_, theirs)| *theirs == word);
-            known.map(|(ours, _)| ours.clone()).ok_or_else(|| {
-                format!(
-                    "has the value {word:?} in Content Server, which its value list does not translate back; add it to `map.fields.{}.values`",
-                    self.map.name
-                )
-            })
-        };
-        values.iter().map(reverse).collect()
     }
 }
 

@@ -152,6 +152,16 @@ impl Systems {
         versions
     }
 
+    /// The JSON document of that name in Content Server.
+    pub(crate) fn json_of(&self, name: &str) -> Value {
+        let node = self.named(name)[0].node.to_string();
+        self.must(&["export", "--node", &node, "--to", name]);
+        let path = self.place.path().join(name);
+        let text = std::fs::read(&path).expect("the file");
+        std::fs::remove_file(&path).expect("the file");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+
     /// The versions of the published documents of that name, in order.
     pub(crate) fn named(&self, name: &str) -> Vec<VisibleVersion> {
         let mut found = self.versions();
