@@ -293,11 +293,14 @@ impl Mover<'_> {
             return Ok(found);
         }
         if let Some(node) = destination.child(staging, &self.file.marker).await? {
-            if let Some(found) = self.own_version(&node, sha256).await? {
+            if belongs.is_none()
+                && let Some(found) = self.own_version(&node, sha256).await?
+            {
                 return Ok(found);
             }
-            // Something of other content under our marker: an earlier generation that never got
-            // out of staging. Nobody but us sees it; set it aside for the janitor.
+            // Something under our marker beside what is published, or of other content: an earlier
+            // generation that never got out of staging. Nobody but us sees it; set it aside for the
+            // janitor.
             let aside = super::survey::set_aside_name(&self.file.marker, node.id);
             destination.rename(node.id, &aside).await?;
             self.journal(
@@ -373,17 +376,66 @@ impl Mover<'_> {
     ) -> Result<Option<(NodeId, Version)>, Failure> {
         for node in self.documents().await? {
             let versions = self.shared.destination.versions(node).await?;
-            for version in versions.into_iter().rev() {
-                if let Some(note) = VersionNote::parse(&version.description)
-                    && note.marker.as_str() == self.file.marker
-                    && version.size == self.file.size
-                    && self.holds(node, &version, Some(&note), sha256).await?
-                {
-                    return Ok(Some((node, version)));
-                }
+            if let Some((_, version)) = self.own_published(node, versions, sha256).await? {
+                return Ok(Some((node, version)));
             }
         }
         Ok(None)
+    }
+
+    /// The newest of our versions of a published document that has the wanted content, with what it
+    /// says of itself. One that this ledger has filed other content above counts no more: what is
+    /// again as it once was is filed once more, because people see the newest. A ledger that does
+    /// not know what was filed above may be older than the world, and files nothing twice.
+    async fn own_published(
+        &self,
+        node: NodeId,
+        versions: Vec<Version>,
+        sha256: Option<Sha256Digest>,
+    ) -> Result<Option<(VersionNote, Version)>, Failure> {
+        let mut above = Vec::new();
+        for version in versions.into_iter().rev() {
+            let Some(note) = VersionNote::parse(&version.description)
+                .filter(|note| note.marker.as_str() == self.file.marker)
+            else {
+                continue;
+            };
+            if version.size == self.file.size
+                && self.holds(node, &version, Some(&note), sha256).await?
+            {
+                let is_behind = !above.is_empty() && self.has_filed(node, &above).await?;
+                return Ok((!is_behind).then_some((note, version)));
+            }
+            above.push(version.number);
+        }
+        Ok(None)
+    }
+
+    /// Whether this ledger has filed one of these versions.
+    async fn has_filed(&self, node: NodeId, versions: &[VersionNumber]) -> Result<bool, Failure> {
+        const PAGE: usize = 500;
+        let mut after = 0;
+        loop {
+            let lines = self
+                .shared
+                .ledger
+                .journal(None, Some(self.item.id), after, PAGE)
+                .await
+                .map_err(super::ledger_failure)?;
+            let Some(last) = lines.last() else {
+                return Ok(false);
+            };
+            after = last.seq;
+            let filed = lines.iter().filter(|line| line.event == "committed");
+            for line in filed {
+                let facts: serde_json::Value = serde_json::from_str(&line.data).unwrap_or_default();
+                if facts["node"] == node.0
+                    && versions.iter().any(|version| facts["version"] == version.0)
+                {
+                    return Ok(true);
+                }
+            }
+        }
     }
 
     /// Whether a record takes no new content and policy files it as a document of its own.
@@ -417,32 +469,28 @@ impl Mover<'_> {
         sha256: Option<Sha256Digest>,
     ) -> Result<Option<Belongs>, Failure> {
         let versions = self.shared.destination.versions(node).await?;
-        let mut ours = false;
-        for version in versions.iter().rev() {
-            let Some(note) = VersionNote::parse(&version.description) else {
-                continue;
-            };
-            let own = note.marker.as_str() == self.file.marker;
-            // Even when this item is known to have new content: a ledger restored from a copy
-            // does not know that the new content is filed already.
-            if own
-                && version.size == self.file.size
-                && self.holds(node, version, Some(&note), sha256).await?
-            {
-                return Ok(Some(Belongs::Found {
-                    node,
-                    version: version.number,
-                    sha256: note.sha256,
-                }));
-            }
-            ours |= own || self.item.kin.iter().any(|kin| kin == note.marker.as_str());
+        let base = versions.iter().map(|version| version.number).max();
+        let notes = versions
+            .iter()
+            .filter_map(|version| VersionNote::parse(&version.description));
+        let mut ours = notes.into_iter().any(|note| {
+            note.marker.as_str() == self.file.marker
+                || self.item.kin.iter().any(|kin| kin == note.marker.as_str())
+        });
+        // Even when this item is known to have new content: a ledger restored from a copy does not
+        // know that the new content is filed already.
+        if let Some((note, version)) = self.own_published(node, versions, sha256).await? {
+            return Ok(Some(Belongs::Found {
+                node,
+                version: version.number,
+                sha256: note.sha256,
+            }));
         }
         ours |= self.item.node == Some(node);
         ours |= !self.is_master() && self.file.node == Some(node);
         if ours && self.is_superseded(node).await? {
             return Ok(None);
         }
-        let base = versions.iter().map(|version| version.number).max();
         Ok(base
             .filter(|_| ours)
             .map(|base| Belongs::In(Target::Version { node, base })))
