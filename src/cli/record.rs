@@ -1,6 +1,7 @@
 //! From settings to what a record is: the mapping found in the server's definitions, and the
 //! policy of publishing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::connect::Connected;
@@ -9,9 +10,10 @@ use crate::content_server::{self, ExternalFacts, Marks, WorkspacePlace};
 use crate::flows::approval::Rejections;
 use crate::flows::metadata::InStep;
 use crate::flows::package::{Mark, Place};
-use crate::flows::publish::{Policy, Template, Workspace};
+use crate::flows::publish::{Approved, EVERY_ASSET_HAS, Policy, Template, Workspace};
 use crate::flows::rights::{Filed, Licensing};
 use crate::flows::write_back::{Fact, Told};
+use crate::iconik;
 use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
 use crate::sidecar::mapping::{self, Binding, FieldMap, Mismatch};
 use crate::types::{NodeId, ViewId};
@@ -32,6 +34,12 @@ pub(crate) async fn policy(
         .iter()
         .map(|folder| template("publish.place", folder))
         .collect::<Result<_, _>>()?;
+    let wanted = source_fields(settings);
+    if let Some(unknown) = unknown_fields(&connected.systems.iconik, &wanted).await?
+        && !unknown.is_empty()
+    {
+        return Err(Ended::usage(unknown.join("\n")));
+    }
     let server = &connected.systems.content_server;
     let binding = binding(&settings.map, server, connected.systems.target).await?;
     Ok(Arc::new(Policy {
@@ -96,6 +104,79 @@ pub(crate) async fn binding(
             .collect();
         Ended::usage(lines.join("\n"))
     })
+}
+
+/// iconik's fields that publishing is configured with, each with the setting that names it.
+pub(crate) fn source_fields(settings: &Resolved) -> Vec<(String, String)> {
+    let publish = &settings.publish;
+    let mapped = settings.map.iter();
+    let mut fields: Vec<(String, String)> = mapped
+        .map(|field| (format!("`map.fields.{}`", field.name), field.source.clone()))
+        .collect();
+    if let Approved::Field { field, .. } = &publish.approved {
+        fields.push(("`publish.approved`".to_owned(), field.clone()));
+    }
+    // The others name a mapped field, one of iconik, or what every asset has.
+    let mut chosen: Vec<(&str, String)> = Vec::new();
+    let workspace = publish.workspace.as_ref();
+    let workspace = workspace.into_iter().flat_map(|workspace| {
+        let id = workspace.external.as_ref().map(|(_, _, id)| id);
+        [Some(&workspace.name), id].into_iter().flatten()
+    });
+    let texts = publish.place.iter().map(|text| ("`publish.place`", text));
+    for (setting, text) in texts.chain(workspace.map(|text| ("`publish.workspace`", text))) {
+        if let Ok(template) = Template::parse(text) {
+            chosen.extend(template.fields().map(|field| (setting, field.to_owned())));
+        }
+    }
+    let access = publish.access.as_ref().and_then(|by| by.field.as_ref());
+    let class = publish.records_class.as_ref();
+    let class = class.and_then(|by| by.field.as_ref());
+    let security = publish.security.as_ref().and_then(|by| by.field.as_ref());
+    for (setting, field) in [
+        ("`publish.access`", access),
+        ("`publish.records_class`", class),
+        ("`publish.security`", security),
+    ] {
+        chosen.extend(field.map(|field| (setting, field.clone())));
+    }
+    for (setting, field) in chosen {
+        let is_known = EVERY_ASSET_HAS.contains(&field.as_str())
+            || settings.map.iter().any(|mapped| mapped.name == field)
+            || fields
+                .iter()
+                .any(|(of, known)| of == setting && *known == field);
+        if !is_known {
+            fields.push((setting.to_owned(), field));
+        }
+    }
+    fields
+}
+
+/// Those of some fields that iconik does not have, as sentences; nothing when it does not say.
+pub(crate) async fn unknown_fields(
+    client: &iconik::Client,
+    wanted: &[(String, String)],
+) -> Result<Option<Vec<String>>, iconik::Error> {
+    let mut known = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for (setting, field) in wanted {
+        let there = match known.get(field) {
+            Some(there) => *there,
+            None => match client.has_field(field).await? {
+                Some(there) => *known.entry(field).or_insert(there),
+                None => return Ok(None),
+            },
+        };
+        if !there {
+            unknown.push(format!(
+                "{setting} names {field:?}, and iconik has no metadata field of that name"
+            ));
+        }
+    }
+    let is_sure =
+        unknown.is_empty() || known.values().any(|there| *there) || client.lists_fields().await?;
+    Ok(is_sure.then_some(unknown))
 }
 
 /// Fields, found in the definitions of the categories that they name, or what does not fit.
@@ -181,7 +262,10 @@ fn page_link(server: &ContentServerSettings) -> String {
     link.into()
 }
 
-fn workspace(key: &'static str, workspace: &WorkspaceSettings) -> anyhow::Result<Workspace> {
+pub(crate) fn workspace(
+    key: &'static str,
+    workspace: &WorkspaceSettings,
+) -> anyhow::Result<Workspace> {
     let object = match &workspace.external {
         None => None,
         Some((system, kind, id)) => Some((

@@ -269,6 +269,59 @@ impl Client {
         Ok(views_for(categories, asset.category.as_deref()).len() as u64)
     }
 
+    /// Whether there is a metadata field of that name; `None` when fields may not be read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn has_field(&self, name: &str) -> Result<Option<bool>, Error> {
+        let call = Call::get(
+            &["metadata", "v1", "fields", name],
+            "can_read_metadata_fields",
+            format!("reading metadata field {name:?}"),
+        );
+        match self.json::<serde::de::IgnoredAny>(&call).await {
+            Ok(_) => Ok(Some(true)),
+            Err(error) if error.is_not_found() => Ok(Some(false)),
+            Err(error) if error.is_forbidden() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether metadata fields can be listed at all: not every gateway in front of iconik can.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn lists_fields(&self) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Listed {
+            #[serde(default)]
+            objects: Vec<serde::de::IgnoredAny>,
+        }
+        let call = Call::get(
+            &["metadata", "v1", "fields"],
+            "can_read_metadata_fields",
+            "listing metadata fields".to_owned(),
+        )
+        .query("per_page", 1);
+        match self.json::<Listed>(&call).await {
+            Ok(listed) => Ok(!listed.objects.is_empty()),
+            Err(error) if error.is_not_found() || error.is_forbidden() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of a view's fields; nothing when there is no such view that may be read.
+    ///
+    /// # Errors
+    ///
+    /// Whatever prevents a clear answer.
+    pub async fn view_fields(&self, view: &ViewId) -> Result<Option<Vec<String>>, Error> {
+        let view = self.view(view).await?;
+        Ok(view.map(|view| view.fields.iter().map(|field| field.name.clone()).collect()))
+    }
+
     /// Writes values into a view's fields. Safe to repeat unless values are appended.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::raw::Raw;
 use super::sections::{Parsed, list, node, text, wrong, yes_or_no};
 use super::table::{Entries, named};
 use crate::content_server::{Right, Rights};
-use crate::flows::publish::{Approved, ByValue};
+use crate::flows::publish::{Approved, ByValue, Template};
 use crate::sidecar::mapping::{FieldKind, FieldMap, Truth};
 use crate::types::NodeId;
 
@@ -130,7 +130,16 @@ pub(super) fn field(name: &str, raw: &Raw) -> Parsed<FieldMap> {
 
 pub(super) fn publish(reader: &mut Reader) -> Result<PublishSettings, Reported> {
     let approved = reader.get("publish.approved", approved);
-    let place = reader.optional("publish.place", |raw| text(raw).map(|path| folders(&path)));
+    let place = reader.optional("publish.place", |raw| {
+        let folders = folders(&text(raw)?);
+        match folders.iter().find_map(|name| Template::parse(name).err()) {
+            Some(bad) => wrong(
+                format!("a path such as \"/{{campaign}}/{{region}}\" (its folder {bad})"),
+                raw,
+            ),
+            None => Ok(folders),
+        }
+    });
     let workspace = reader.optional("publish.workspace", workspace);
     let permissions = reader.optional("publish.permissions", permissions);
     let access = reader.optional("publish.access", access);
@@ -422,6 +431,15 @@ pub(super) fn one_of<T: Copy>(raw: &Raw, all: &[T], name: fn(T) -> &'static str)
 mod tests {
     use super::super::tests::read;
     use super::*;
+
+    #[test]
+    fn a_place_whose_braces_do_not_match_is_refused_at_once() {
+        let text = read("[publish]\nplace = \"/{campaign/{region}\"\n").unwrap_err();
+        assert!(
+            text.contains("publish.place") && text.contains("without its `}`"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn a_field_needs_a_category_and_an_attribute_and_takes_its_own_name_for_the_rest() {

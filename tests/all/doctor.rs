@@ -195,3 +195,87 @@ fn what_the_flows_are_configured_with_is_looked_at() {
     assert!(gone["found"].to_string().contains("Legal review"), "{gone}");
     systems.stop();
 }
+
+/// Settings of `publish` and `package` that name what is nowhere.
+const NOWHERE: &str = r#"
+[map.fields.campaign]
+iconik = "no_such_field"
+category = "Media record"
+attribute = "Campaign"
+[publish]
+approved = { field = "no_such_status", values = ["final"] }
+place = "/{campaign}/{no_such_region}/{title}"
+workspace = { type = "No such type", name = "{campaign}" }
+permissions = { group = 987654 }
+records_class = 987655
+write_back = { view = "no-such-view", record = "archive_package" }
+"#;
+
+#[test]
+fn what_publish_is_configured_with_is_looked_at() {
+    let systems = Systems::start(one());
+    let collection = systems.simulator.collection();
+    systems.configure(Extra {
+        sections: NOWHERE,
+        ..Extra::default()
+    });
+    let (code, lines) = systems.run(&["doctor"]);
+    assert_eq!(code, 2, "{lines:#?}");
+    for (what, names) in [
+        (
+            "iconik's fields",
+            "`map.fields.campaign` names \\\"no_such_field\\\"",
+        ),
+        (
+            "iconik's fields",
+            "`publish.approved` names \\\"no_such_status\\\"",
+        ),
+        (
+            "iconik's fields",
+            "`publish.place` names \\\"no_such_region\\\"",
+        ),
+        ("publish.write_back", "no-such-view"),
+        ("publish.workspace", "No such type"),
+        ("publish.permissions", "987654"),
+        ("publish.records_class", "987655"),
+    ] {
+        let line = check(&lines, what);
+        assert_eq!(line["verdict"], "fail", "{line}");
+        assert!(line["found"].to_string().contains(names), "{line}");
+    }
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line["found"].to_string().contains("\\\"title\\\""))
+    );
+
+    // Publishing itself begins nothing with a field that is nowhere.
+    let (code, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(code, 2, "{lines:#?}");
+    assert!(
+        of_type(&lines, "exit")["message"]
+            .to_string()
+            .contains("no_such_status")
+    );
+    assert_eq!(systems.simulator.content_server().history().len(), 0);
+
+    let sound = NOWHERE
+        .replace("no_such_field", "campaign")
+        .replace("no_such_status", "rights_status")
+        .replace("no_such_region", "region");
+    let sound: Vec<&str> = sound
+        .lines()
+        .filter(|line| {
+            !["workspace", "permissions", "records_class", "write_back"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        })
+        .collect();
+    systems.configure(Extra {
+        sections: &sound.join("\n"),
+        ..Extra::default()
+    });
+    let lines = systems.must(&["doctor"]);
+    assert_eq!(check(&lines, "iconik's fields")["verdict"], "ok");
+    systems.stop();
+}

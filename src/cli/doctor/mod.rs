@@ -2,6 +2,7 @@
 
 mod configured;
 mod probe;
+mod publishing;
 
 use std::path::Path;
 use std::time::Duration;
@@ -279,13 +280,12 @@ async fn iconik(settings: &Resolved, findings: &mut Findings<'_>) {
         let http = connect::http_client(settings)?;
         let client = connect::iconik(settings, &http).await?;
         let signed_in = client.validate().await?;
-        anyhow::Ok((
-            signed_in.domain.clone(),
-            signed_in.user.as_ref().map(|user| user.id.clone()),
-        ))
+        let domain = signed_in.domain.clone();
+        let user = signed_in.user.as_ref().map(|user| user.id.clone());
+        anyhow::Ok((client, domain, user))
     };
     match signed_in.await {
-        Ok((domain, user)) => {
+        Ok((client, domain, user)) => {
             let text = format!(
                 "signed in to account {domain} ({} ms)",
                 begun.elapsed().as_millis()
@@ -298,6 +298,7 @@ async fn iconik(settings: &Resolved, findings: &mut Findings<'_>) {
                     "give the token's user the right to read users, so that records can name who acted",
                 ),
             }
+            publishing::names(&client, settings, findings).await;
         }
         Err(error) => findings.error(
             "iconik",
@@ -392,6 +393,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
             ),
         }
     }
+    publishing::places(&client, settings, findings).await;
     rights(&client, &settings.rights, target, findings).await;
     configured::look(&client, settings, target, findings).await;
 }

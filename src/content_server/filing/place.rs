@@ -99,6 +99,15 @@ impl Client {
         self.find_path(base, &filing.folders).await
     }
 
+    /// Whether the workspace type and the template of a place are there.
+    ///
+    /// # Errors
+    ///
+    /// Of class `StopEverything` when they are not; otherwise as any read.
+    pub async fn check_workspace_type(&self, place: &WorkspacePlace) -> Result<(), Failure> {
+        named(&self.workspace_types().await?, place).map(|_| ())
+    }
+
     async fn workspace_at(
         &self,
         parent: NodeId,

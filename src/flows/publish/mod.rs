@@ -339,6 +339,9 @@ fn day(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
+/// Names that stand for what every asset has beside its fields.
+pub const EVERY_ASSET_HAS: [&str; 2] = ["title", "asset_id"];
+
 /// What a placeholder stands for: an asset's title or id, or the first of a field's values.
 pub fn word_of(asset: &Asset, values: Option<&Vec<Value>>, field: &str) -> Option<String> {
     match field {

@@ -51,6 +51,14 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// The fields that it has placeholders for.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Field(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
     /// The field, when the text is one placeholder and nothing else.
     pub fn only_field(&self) -> Option<&str> {
         match self.0.as_slice() {
