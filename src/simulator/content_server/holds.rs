@@ -405,7 +405,7 @@ pub(super) fn maintenance(world: &mut World, call: &Call, group: i64) -> Outcome
         });
         rows.push((hold.name.clone(), row));
     }
-    rows.sort_by(|a, b| a.0.to_lowercase().cmp(&b.0.to_lowercase()));
+    rows.sort_by_key(|row| row.0.to_lowercase());
     if call.arguments.text("sort").as_deref() == Some("desc_name") {
         rows.reverse();
     }
