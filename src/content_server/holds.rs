@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::debug;
 
-use super::errors::{Effect, Error, Meaning};
+use super::errors::{Effect, Error, Meaning, Refusal};
 use super::records::{maybe_flag, maybe_text};
 use super::{Client, wire};
 use crate::types::{Failure, NodeId};
@@ -186,7 +186,15 @@ impl Client {
         match answer.get("data") {
             Some(Value::Array(rows)) => rows.iter().map(|row| wire::parse(row, "data")).collect(),
             Some(Value::Null) => Ok(Vec::new()),
-            _ => Err(wire::missing("data")),
+            // An answer, and the same when asked again; never taken for "no holds".
+            _ => Err(Error::Refused(Refusal {
+                meaning: Meaning::Invalid,
+                status: 200,
+                text:
+                    "its list of holds has no `data`, so whether the node is on hold is not known"
+                        .to_owned(),
+                retry_after: None,
+            })),
         }
     }
 

@@ -463,6 +463,7 @@ fn furnish(server: &ContentServer) -> (i64, i64) {
     );
     server.add_classification("Finished media");
     server.add_classification("Source material");
+    server.add_records_class("Finished masters");
     server.add_workspace_type(16, "Campaign");
     server.add_cross_reference_kind("Supporting document");
     server.add_cross_reference_kind("Superseded by");

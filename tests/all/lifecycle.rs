@@ -39,7 +39,7 @@ fn start(assets: u64, more: &str) -> Systems {
     let class = systems
         .simulator
         .content_server()
-        .add_classification("Media");
+        .add_records_class("Media");
     systems.configure(Extra {
         sections: &sections(class, more),
         ..Extra::default()
@@ -213,10 +213,7 @@ fn nothing_is_destroyed_unless_everything_allows_it_and_then_it_is_certified() {
     let (code, _) = systems.run(&["lifecycle", "--yes"]);
     assert_eq!((code, desk.row(0)["status"].as_str()), (3, Some("ACTIVE")));
 
-    let class = systems
-        .simulator
-        .content_server()
-        .add_classification("More");
+    let class = systems.simulator.content_server().add_records_class("More");
     systems.configure(Extra {
         sections: &sections(class, &format!("{BY_ATTRIBUTE}destroy = true\n")),
         ..Extra::default()
@@ -368,7 +365,7 @@ fn the_outcome_of_a_schedule_or_a_review_counts_once_it_is_clear() {
     desk.quiet(3);
 
     let search = server.add_folder(of_target(&systems), "Reviews");
-    let class = server.add_classification("Other");
+    let class = server.add_records_class("Other");
     let outcome = format!(
         "outcome = {{ from = \"disposition\", search = {search}, values = {{ \"0\" = \"retain\", reject = \"retain\" }} }}\n"
     );
@@ -433,7 +430,7 @@ fn bad_input_has_its_message_and_loses_nothing() {
     let (old, new) = (desk.asset(0), desk.asset(1));
     systems.simulator.iconik().relate(&new, "supersedes", &old);
     let configure = |more: &str| {
-        let class = systems.simulator.content_server().add_classification(more);
+        let class = systems.simulator.content_server().add_records_class(more);
         let more =
             format!("relation = \"supersedes\"\ncross_reference = \"Superseded by\"\n{more}");
         systems.configure(Extra {
@@ -644,7 +641,7 @@ fn a_disposition_search_is_started_once_for_what_was_marked_and_never_over_a_rev
     let desk = Desk(&systems);
     let server = systems.simulator.content_server();
     let search = server.add_folder(of_target(&systems), "Reviews");
-    let class = server.add_classification("Other");
+    let class = server.add_records_class("Other");
     let outcome = format!(
         "outcome = {{ from = \"disposition\", search = {search}, start = true, values = {{ \"32\" = \"archive\", reject = \"retain\" }} }}\n"
     );

@@ -345,8 +345,8 @@ fn records(systems: &Systems, more: &str) -> String {
     let server = systems.simulator.content_server();
     let plain = server.add_classification("Campaign media");
     let (cleared, other) = (
-        server.add_classification("Cleared media"),
-        server.add_classification("Other media"),
+        server.add_records_class("Cleared media"),
+        server.add_records_class("Other media"),
     );
     let settings = SETTINGS.replace("place = \"/{campaign}/{region}\"", "place = \"/{region}\"");
     format!(

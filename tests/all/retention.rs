@@ -24,7 +24,7 @@ fn start(clips: u64) -> (Systems, i64) {
     let class = systems
         .simulator
         .content_server()
-        .add_classification("Media");
+        .add_records_class("Media");
     let sections = format!(
         "[publish]\napproved = \"any\"\nrecords_class = {class}\n[network]\nretry_wait = \"20ms\"\n"
     );

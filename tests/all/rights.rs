@@ -136,7 +136,7 @@ fn a_plan_counts_what_masters_become_as_records() {
     let class = systems
         .simulator
         .content_server()
-        .add_classification("Media");
+        .add_records_class("Media");
     let settings = SETTINGS.replace(
         "approved = \"any\"",
         &format!(

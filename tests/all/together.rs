@@ -52,7 +52,7 @@ impl Desk {
             .publish(folder, &["see", "see_contents"])
             .expect("rights have these names");
         let audience = server.ensure_user("rita", "her own");
-        let class = server.add_classification("Media");
+        let class = server.add_records_class("Media");
         let collection = systems.simulator.collection();
         let sections = format!(
             r#"[publish]

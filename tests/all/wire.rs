@@ -159,6 +159,7 @@ async fn content_server_keeps_records_workspaces_and_processes() {
     // Records.
     let server = site.simulator.content_server();
     let class = NodeId(server.add_classification("Advertising"));
+    let of_records = NodeId(server.add_records_class("Masters"));
     cs.add_classifications(inside, &[class]).await.unwrap();
     assert_eq!(cs.classifications(inside).await.unwrap()[0].id, class);
     let fields = RecordFields {
@@ -168,7 +169,10 @@ async fn content_server_keeps_records_workspaces_and_processes() {
         ..RecordFields::default()
     };
     assert!(cs.record_state(inside).await.unwrap().record.is_none());
-    let state = cs.declare_record(inside, class, &fields).await.unwrap();
+    let state = cs
+        .declare_record(inside, of_records, &fields)
+        .await
+        .unwrap();
     let record = state.record.unwrap();
     assert_eq!(
         (
@@ -176,7 +180,7 @@ async fn content_server_keeps_records_workspaces_and_processes() {
             record.official,
             record.fields.status.as_deref()
         ),
-        (Some(class), false, Some("CLOSED"))
+        (Some(of_records), false, Some("CLOSED"))
     );
     let none = RecordFields::default();
     let state = cs.edit_record(inside, &none, Some(true)).await.unwrap();

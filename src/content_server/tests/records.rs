@@ -392,6 +392,14 @@ async fn the_holds_of_a_node_that_is_not_for_us_are_an_error() {
 }
 
 #[tokio::test]
+async fn an_answer_without_holds_is_neither_none_nor_a_disturbance() {
+    let server = Server::start(|_| ok(json!({"definitions": {}}))).await;
+    let failure = server.client().holds_on(NodeId(9)).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::ItemIsWrong);
+    assert!(failure.to_string().contains("`data`"), "{failure}");
+}
+
+#[tokio::test]
 async fn clearance_is_only_written_when_it_differs() {
     let level = Arc::new(Mutex::new((0_i64, Vec::<String>::new())));
     let server = Server::start(move |seen| {

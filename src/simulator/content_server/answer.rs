@@ -90,6 +90,12 @@ impl Refusal {
         ))
     }
 
+    /// 400 as the v2 calls of records management say it, beside the text that all others have.
+    pub(super) fn records(text: &str) -> Self {
+        let results = json!({"ok": false, "errMsg": text, "id": 0});
+        Self::json(400, json!({"error": text, "results": results}))
+    }
+
     /// The text, for a refusal that has one.
     pub(super) fn text(&self) -> &str {
         self.body["error"].as_str().unwrap_or_default()
@@ -216,6 +222,27 @@ pub(super) fn list(
         "links": links("GET", href),
         "results": rows,
     }))
+}
+
+/// A page of rows inside `results.data`, under their name, as records management lists them.
+pub(super) fn named_list(
+    href: &str,
+    name: &str,
+    rows: Vec<Value>,
+    page: Page,
+    total: usize,
+) -> Answer {
+    Answer::Json(json!({
+        "collection": {"paging": page.paging(total, href)},
+        "links": links("GET", href),
+        "results": {"data": {name: rows}, "ok": true, "errMsg": ""},
+    }))
+}
+
+/// The answer of a call of records management that made or changed the object with that id, or
+/// no single one (0).
+pub(super) fn records_done(id: i64) -> Answer {
+    Answer::Json(json!({"results": {"ok": true, "errMsg": "", "id": id}}))
 }
 
 /// The v1 answer: `data` with the definitions that clients expect beside it.

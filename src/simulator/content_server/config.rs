@@ -221,6 +221,9 @@ pub struct Config {
     /// How long a change stays unknown to search.
     #[serde(rename = "index_lag_ms", with = "millis")]
     pub index_lag: Duration,
+    /// How long a task waits in the queue of records management.
+    #[serde(rename = "queue_lag_ms", with = "millis")]
+    pub queue_lag: Duration,
     /// Deleted nodes go to the recycle bin.
     pub recycle_bin: bool,
     /// A held document refuses new versions and edits, not only deletion.
@@ -260,6 +263,7 @@ impl Default for Config {
             request_limit: Duration::from_secs(1800),
             nodes: 1,
             index_lag: Duration::from_secs(5),
+            queue_lag: Duration::ZERO,
             recycle_bin: true,
             holds_block_changes: true,
             wording: Wording::Telling,

@@ -19,7 +19,14 @@ pub(super) struct CrossReferences {
 impl CrossReferences {
     /// Defines a kind.
     pub(super) fn define(&mut self, kind: &str) {
-        self.kinds.push(kind.to_owned());
+        if !self.kinds.iter().any(|own| own == kind) {
+            self.kinds.push(kind.to_owned());
+        }
+    }
+
+    /// The kinds there are.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.kinds.iter().map(String::as_str)
     }
 }
 

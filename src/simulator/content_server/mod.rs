@@ -41,19 +41,24 @@ mod auth;
 mod browsing;
 mod call;
 mod categories;
+mod classifications;
+mod codes;
 mod config;
 mod content;
 mod cross_references;
 mod forms;
 mod history;
+mod holds;
 mod members;
 mod multipart;
 mod nodes;
 mod permissions;
+mod queue;
 mod records;
 mod reply;
 mod retention;
 mod routes;
+mod schedules;
 mod search;
 mod shape;
 mod teams;
@@ -87,7 +92,7 @@ use self::call::Call;
 use self::content::Store;
 use self::forms::{Form, Reading, Stop};
 use self::members::{ADMIN, DEFAULT_GROUP, Member};
-use self::nodes::{CATEGORY, CLASSIFICATION, Node, Place};
+use self::nodes::{CATEGORY, CLASSIFICATION, Node, Place, RECORDS_CLASS};
 use self::permissions::Rights;
 use self::reply::Sealed;
 use self::shape::Shape;
@@ -339,6 +344,24 @@ impl ContentServer {
         self.plant(volume, name, CLASSIFICATION)
     }
 
+    /// Adds a records classification; gives its id.
+    pub fn add_records_class(&self, name: &str) -> i64 {
+        let volume = self
+            .world()
+            .tree
+            .volume(550)
+            .map_or(ENTERPRISE, |node| node.id);
+        self.plant(volume, name, RECORDS_CLASS)
+    }
+
+    /// Makes a group of holds; gives its id.
+    pub fn add_hold_group(&self, name: &str) -> i64 {
+        let mut world = self.world();
+        let id = world.id();
+        world.holds.add_group(id, name);
+        id
+    }
+
     /// Defines a kind of cross-references.
     pub fn add_cross_reference_kind(&self, kind: &str) {
         self.world().cross_references.define(kind);
@@ -478,14 +501,14 @@ impl ContentServer {
     pub fn hold(&self, node: i64, name: &str) -> i64 {
         let mut world = self.world();
         let date = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        let hold = records::add_hold(&mut world, ADMIN, name, "Legal", &date);
-        records::hold_node(&mut world, hold, node);
+        let hold = holds::add_hold(&mut world, ADMIN, name, "Legal", &date);
+        holds::hold_node(&mut world, hold, node);
         hold
     }
 
     /// Takes a hold off a node; whether it was on it.
     pub fn release(&self, node: i64, hold: i64) -> bool {
-        records::release(&mut self.world(), hold, node)
+        holds::release(&mut self.world(), hold, node)
     }
 
     /// Puts a new hold on a node once its holds were read `reads` times more: the moment between a
@@ -497,18 +520,19 @@ impl ContentServer {
     /// Makes or changes a retention schedule: when what is to be done. The action is a code or a
     /// word.
     pub fn set_schedule(&self, code: &str, due: &str, action: &str) {
-        self.world().retention.set_schedule(code, due, action);
+        self.world().retention.schedules.set(code, due, action);
     }
 
     /// Adds a stage to a retention schedule; one that is never due is permanent.
     pub fn add_stage(&self, code: &str, name: &str, due: Option<&str>, action: &str) {
-        self.world().retention.add_stage(code, name, due, action);
+        let mut world = self.world();
+        world.retention.schedules.add_stage(code, name, due, action);
     }
 
     /// Assigns a retention schedule to a records classification, for what is classified from now
     /// on.
     pub fn assign_schedule(&self, class: i64, code: &str) {
-        self.world().retention.assign(class, code);
+        self.world().retention.schedules.assign(class, code);
     }
 
     /// Makes a node a disposition search for records of a status, with what is done with them.
@@ -812,6 +836,7 @@ impl ContentServer {
             now: self.clock.now(),
             clock,
         };
+        queue::work(&mut world, &call);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         stage(&mut world, &call, &path, &faults)?;
         let off = faults.named("feature_off").is_some() && world.config.multipart.enabled;
@@ -913,8 +938,8 @@ fn stage(
     }
     if let (Some(_), Some(id)) = (faults.named("held"), node) {
         let date = call.now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        let hold = records::add_hold(world, ADMIN, &format!("Hold of {id}"), "Legal", &date);
-        records::hold_node(world, hold, id);
+        let hold = holds::add_hold(world, ADMIN, &format!("Hold of {id}"), "Legal", &date);
+        holds::hold_node(world, hold, id);
     }
     if let (Some(_), Some(id)) = (faults.named("finalised"), node) {
         records::make_final(world, id);

@@ -1,14 +1,16 @@
-//! Records management: classifications, records with their official and final flags, holds.
+//! Records management: what makes a node a record, with its official and final flags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal, list};
+use super::answer::{Answer, Outcome, Refusal, records_done};
 use super::arguments::as_number;
 use super::call::Call;
 use super::categories::token_of;
-use super::nodes::full_date;
+use super::classifications::known;
+use super::codes::CYCLES;
+use super::nodes::{Node, RECORDS_CLASS, full_date};
 use super::permissions::{Rights, lacking};
 use super::world::World;
 
@@ -40,69 +42,69 @@ pub(super) struct Record {
     fields: BTreeMap<String, Value>,
     pub(super) official: bool,
     pub(super) finalised: bool,
+    /// Further records classifications.
+    secondary: Vec<i64>,
     revision: u64,
 }
 
-/// A hold, and the nodes it is on.
-struct Hold {
-    name: String,
-    kind: String,
-    comment: String,
-    applied: String,
-    to_remove: Option<String>,
-    active: bool,
-    patron: i64,
-    items: BTreeSet<i64>,
-}
+/// What every change of a finalised record is refused with.
+const FINAL: &str = "This item is a finalized record and cannot be changed.";
 
-/// All holds by id.
-#[derive(Default)]
-pub(super) struct Holds(BTreeMap<i64, Hold>);
-
-impl Holds {
-    /// Whether an active hold is on the node.
-    pub(super) fn active_on(&self, node: i64) -> bool {
-        self.0
-            .values()
-            .any(|hold| hold.active && hold.items.contains(&node))
+impl Record {
+    /// Whether it is of that class, in the first or in another place.
+    pub(super) fn is_of(&self, class: i64) -> bool {
+        self.class == class || self.secondary.contains(&class)
     }
 
-    fn json(&self, id: i64) -> Value {
-        let Some(hold) = self.0.get(&id) else {
-            return Value::Null;
-        };
-        json!({
-            "HoldID": id, "HoldName": hold.name, "ActiveHold": i32::from(hold.active), "OBJECT": hold.items.len(),
-            "ApplyPatron": hold.patron, "DateApplied": hold.applied, "HoldComment": hold.comment,
-            "HoldType": hold.kind, "DateToRemove": hold.to_remove, "DateRemoved": null, "RemovalPatron": null,
-            "RemovalComment": null, "EditDate": null, "EditPatron": null, "AlternateHoldID": null, "ParentID": 0,
-        })
+    /// A field of it.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_str)
     }
-}
 
-/// The ids of a `classifications` role: `{"create_id":[],"id":[55]}`.
-pub(super) fn class_ids(role: &Value) -> Vec<i64> {
-    let ids = role.get("id").and_then(Value::as_array);
-    ids.into_iter().flatten().filter_map(as_number).collect()
+    /// Its classifications as its details list them, when there are several.
+    fn classes(&self) -> Vec<Value> {
+        let row = |class: &i64, primary: bool| json!({"classNumber": class, "fileNumber": self.field("file_number"), "primary": primary, "RSI": self.field("rsi")});
+        match self.secondary.is_empty() {
+            true => Vec::new(),
+            false => std::iter::once(row(&self.class, true))
+                .chain(self.secondary.iter().map(|class| row(class, false)))
+                .collect(),
+        }
+    }
 }
 
 /// The record that a new node is to be by `roles.rmclassifications`: `class_id`, `official` and
 /// fields, none of which the reference spells out.
-pub(super) fn of_role(world: &World, call: &Call, roles: &Map<String, Value>) -> Option<Record> {
-    let role = roles.get("rmclassifications")?;
+pub(super) fn of_role(
+    world: &World,
+    call: &Call,
+    roles: &Map<String, Value>,
+) -> Result<Option<Record>, Refusal> {
+    let Some(role) = roles.get("rmclassifications") else {
+        return Ok(None);
+    };
     let given = |key: &str| match &role[key] {
         Value::Array(all) => all.first().and_then(as_number),
         one => as_number(one),
     };
-    let class = given("class_id").or_else(|| given("id"))?;
+    let Some(class) = given("class_id").or_else(|| given("id")) else {
+        return Ok(None);
+    };
+    known(world, call, class, RECORDS_CLASS, "rmclassify")?;
     let mut record = fresh(world, call, class);
     for (name, _) in FIELDS {
         if let Some(text) = role[name].as_str() {
-            record.fields.insert(name.to_owned(), written(name, text));
+            record.fields.insert(name.to_owned(), written(name, text)?);
         }
     }
+    if let Some(status) = role["status"].as_str() {
+        record
+            .fields
+            .insert("file_status".to_owned(), status.into());
+    }
+    check_codes(world, &record)?;
     record.official = role["official"] == true || role["official"] == "true";
-    Some(record)
+    Ok(Some(record))
 }
 
 /// A record of a class as it begins.
@@ -115,6 +117,7 @@ fn fresh(world: &World, call: &Call, class: i64) -> Record {
             .into(),
         official: false,
         finalised: false,
+        secondary: Vec::new(),
         revision: 0,
     };
     if let Some(code) = world.retention.of_class(class) {
@@ -124,60 +127,39 @@ fn fresh(world: &World, call: &Call, class: i64) -> Record {
 }
 
 /// A field as it is kept: a date has a time.
-fn written(name: &str, text: &str) -> Value {
-    let date = name.ends_with("_date").then(|| full_date(text)).flatten();
-    date.unwrap_or_else(|| text.to_owned()).into()
+fn written(name: &str, text: &str) -> Result<Value, Refusal> {
+    if !name.ends_with("_date") || text.is_empty() {
+        return Ok(match text {
+            "" => Value::Null,
+            text => text.into(),
+        });
+    }
+    let date = full_date(text).ok_or_else(|| Refusal::datatype(name))?;
+    Ok(date.into())
 }
 
-fn seen(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
-    let seen = world.visible(call.user, id);
-    seen.map(|_| ()).ok_or_else(|| Refusal::bad(INACCESSIBLE))
-}
-
-/// `GET /v1/nodes/{id}/classifications`.
-pub(super) fn classifications(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let node = world
-        .visible(call.user, id)
-        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
-    let row = |class: &i64| {
-        let name = world
-            .tree
-            .get(*class)
-            .map_or_else(|| class.to_string(), |node| node.name.clone());
-        json!({"id": class, "name": name, "type": 199, "selectable": true, "management_type": "manual", "score": null,
-            "inherit_flag": false, "classvolumeid": null, "parent_managed": null})
-    };
-    let rows: Vec<_> = node.classifications.iter().map(row).collect();
-    Ok(Answer::Json(json!({
-        "bCanApplyClass": true, "bCanRemoveClass": true, "canModify": true, "classVolumeID": 2048, "data": rows,
-        "definitions": {}, "definitions_map": {"name": ["menu"]}, "definitions_order": ["name"],
-    })))
-}
-
-/// `POST /v1/nodes/{id}/classifications`: the list replaces what was there.
-pub(super) fn classify(world: &mut World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
-    lacking(world, call.user, id, Rights::ATTRIBUTES, "classify")?;
-    let classes = call.arguments.numbers("class_id")?;
-    let classes = classes.ok_or_else(|| Refusal::bad("Missing required parameter"))?;
-    let below = call.arguments.flag("apply_to_sub_items")?.unwrap_or(false);
-    for id in world.tree.reach(id, if below { 2 } else { 0 }) {
-        if let Some(node) = world.tree.get_mut(id) {
-            node.classifications.clone_from(&classes);
+/// Whether the codes of a record are among those that are set up.
+fn check_codes(world: &World, record: &Record) -> Result<(), Refusal> {
+    let text = |name: &str| record.fields.get(name).and_then(Value::as_str);
+    for (name, table, called) in [
+        ("file_status", "status", "Status"),
+        ("essential", "essential", "Essential"),
+        ("storage", "storage", "Storage"),
+        ("accession", "accession", "Accession"),
+    ] {
+        if text(name).is_some_and(|code| !world.codes.has(table, code)) {
+            return Err(Refusal::bad(format!("Incorrect {called} specified.")));
         }
     }
-    world.record(call, "classify", Some(id), json!({"classes": classes}));
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
-}
-
-/// `DELETE /v1/nodes/{id}/classifications/{class}`.
-pub(super) fn unclassify(world: &mut World, call: &Call, id: i64, class: i64) -> Outcome {
-    seen(world, call, id)?;
-    if let Some(node) = world.tree.get_mut(id) {
-        node.classifications.retain(|other| *other != class);
+    if text("rsi").is_some_and(|code| !world.retention.knows(code)) {
+        return Err(Refusal::bad("Incorrect RSI specified."));
     }
-    world.record(call, "classify", Some(id), json!({"removed": class}));
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
+    let cycle = text("cycle_period");
+    let known = |cycle: &str| CYCLES.iter().any(|(code, _)| code.to_string() == cycle);
+    match cycle.is_none_or(known) {
+        true => Ok(()),
+        false => Err(Refusal::bad("Incorrect Cycle Period specified.")),
+    }
 }
 
 fn token(id: i64, record: Option<&Record>) -> String {
@@ -186,14 +168,13 @@ fn token(id: i64, record: Option<&Record>) -> String {
 
 /// `GET /v1/nodes/{id}/rmclassifications`.
 pub(super) fn details(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let node = world
-        .visible(call.user, id)
-        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let missing = || Refusal::bad(format!("Could not get node for {id}"));
+    let node = world.visible(call.user, id).ok_or_else(missing)?;
     let record = node.record.as_ref();
     let row = |record: &Record| {
         let mut row = json!({
             "rmclassification_id": record.class, "inherited_rmclassification_id": null,
-            "default_rmclassification_id": null, "multiple_classifications": [], "official": record.official,
+            "default_rmclassification_id": null, "multiple_classifications": record.classes(), "official": record.official,
         });
         for (name, default) in FIELDS {
             row[name] = record
@@ -208,17 +189,17 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64) -> Outcome {
     let finalised = record.is_some_and(|record| record.finalised);
     Ok(Answer::Json(json!({
         "canBeUnclassified": !finalised, "canFinalize": record.is_some() && !finalised, "canRemoveClass": !finalised,
-        "canRMClassify": !finalised, "classVolumeID": 2164, "data": rows, "rm_metadataToken": token(id, record),
+        "canRMClassify": !finalised, "classVolumeID": world.tree.volume(550).map(|node| node.id), "data": rows, "rm_metadataToken": token(id, record),
         "multiClass": true, "showTab": true, "inherit_from": false, "definitions": {}, "fields_order": [],
         "fields_to_show": {}, "vitalRecordCodes": [],
     })))
 }
 
 /// Sets the fields among the arguments.
-fn fill(record: &mut Record, call: &Call) -> Result<(), Refusal> {
+fn fill(world: &World, record: &mut Record, call: &Call) -> Result<(), Refusal> {
     for (name, _) in FIELDS {
         if let Some(text) = call.arguments.text(name) {
-            record.fields.insert(name.to_owned(), written(name, &text));
+            record.fields.insert(name.to_owned(), written(name, &text)?);
         }
     }
     if let Some(status) = call.arguments.text("status") {
@@ -226,11 +207,13 @@ fn fill(record: &mut Record, call: &Call) -> Result<(), Refusal> {
             .fields
             .insert("file_status".to_owned(), status.into());
     }
-    if let Some(cycle) = record.fields.get("cycle_period").and_then(Value::as_str)
-        && !["", "1", "2", "3", "7", "12", "365"].contains(&cycle)
-    {
-        return Err(Refusal::bad("Incorrect Cycle Period specified."));
+    if let Some(others) = call.arguments.numbers("secondary_class_ids")? {
+        for class in &others {
+            known(world, call, *class, RECORDS_CLASS, "rmclassify")?;
+        }
+        record.secondary = others;
     }
+    check_codes(world, record)?;
     if let Some(official) = call.arguments.flag("official")? {
         record.official = official;
     }
@@ -251,102 +234,192 @@ fn fresh_token(call: &Call, id: i64, record: Option<&Record>, needed: bool) -> R
 
 /// `POST /v1/nodes/{id}/rmclassifications`: declares a record.
 pub(super) fn declare(world: &mut World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
+    world.seen(call.user, id)?;
     lacking(world, call.user, id, Rights::ATTRIBUTES, "rmclassify")?;
     let class = call.arguments.need_number("class_id")?;
+    known(world, call, class, RECORDS_CLASS, "rmclassify")?;
     let before = world.tree.get(id).and_then(|node| node.record.clone());
-    if before.as_ref().is_some_and(|record| record.finalised) {
-        return Err(Refusal::bad(
-            "This item is a finalized record and cannot be changed.",
-        ));
+    fresh_token(call, id, before.as_ref(), before.is_some())?;
+    let mut record = of_class(world, call, before, class)?;
+    fill(world, &mut record, call)?;
+    let below = call.arguments.flag("apply_to_sub_items")?.unwrap_or(false);
+    let official = record.official;
+    for id in world.tree.reach(id, if below { 2 } else { 0 }) {
+        let may = world.rights(call.user, id).has(Rights::ATTRIBUTES);
+        let node = world.tree.get_mut(id).filter(|_| may);
+        let free = |node: &&mut Node| !node.record.as_ref().is_some_and(|own| own.finalised);
+        if let Some(node) = node.filter(free) {
+            node.record = Some(record.clone());
+        }
     }
-    fresh_token(call, id, before.as_ref(), false)?;
+    let detail = json!({"class": class, "official": official});
+    world.record(call, "record", Some(id), detail);
+    Ok(records_done(0))
+}
+
+/// What a record is as one of that class; what is no record yet begins as one.
+fn of_class(
+    world: &World,
+    call: &Call,
+    before: Option<Record>,
+    class: i64,
+) -> Result<Record, Refusal> {
+    if before.as_ref().is_some_and(|record| record.finalised) {
+        return Err(Refusal::bad(FINAL));
+    }
     let mut record = before.unwrap_or_else(|| fresh(world, call, class));
     record.class = class;
     if let Some(code) = world.retention.of_class(class) {
         record.fields.insert("rsi".to_owned(), code.into());
     }
-    fill(&mut record, call)?;
-    let below = call.arguments.flag("apply_to_sub_items")?.unwrap_or(false);
-    for id in world.tree.reach(id, if below { 2 } else { 0 }) {
-        if let Some(node) = world.tree.get_mut(id) {
-            node.record = Some(record.clone());
-        }
+    Ok(record)
+}
+
+/// Makes a node a record of a class that is known to be one.
+pub(super) fn declare_as(
+    world: &mut World,
+    call: &Call,
+    id: i64,
+    class: i64,
+) -> Result<(), Refusal> {
+    let before = world.tree.get(id).and_then(|node| node.record.clone());
+    let mut record = of_class(world, call, before, class)?;
+    record.revision += 1;
+    if let Some(node) = world.tree.get_mut(id) {
+        node.record = Some(record);
     }
-    world.record(
-        call,
-        "record",
-        Some(id),
-        json!({"class": class, "official": record.official}),
-    );
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
+    world.record(call, "record", Some(id), json!({"class": class}));
+    Ok(())
 }
 
 /// `PUT /v1/nodes/{id}/rmclassifications`.
 pub(super) fn edit(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let node = world
-        .visible(call.user, id)
-        .ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
-    let mut record = node
-        .record
-        .clone()
-        .ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
+    let mut record = own(world, call, id)?.clone();
+    lacking(world, call.user, id, Rights::ATTRIBUTES, "rmclassify")?;
     fresh_token(call, id, Some(&record), true)?;
     if record.finalised {
-        return Err(Refusal::bad(
-            "This item is a finalized record and cannot be changed.",
-        ));
+        return Err(Refusal::bad(FINAL));
     }
-    fill(&mut record, call)?;
+    if let Some(class) = call.arguments.number("class_id")? {
+        known(world, call, class, RECORDS_CLASS, "rmclassify")?;
+        record.class = class;
+    }
+    fill(world, &mut record, call)?;
     let official = record.official;
     if let Some(node) = world.tree.get_mut(id) {
         node.record = Some(record);
     }
     world.record(call, "record", Some(id), json!({"official": official}));
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
+    Ok(records_done(0))
 }
 
-/// `DELETE /v1/nodes/{id}/rmclassifications/{class}`.
-pub(super) fn undeclare(world: &mut World, call: &Call, id: i64, class: i64) -> Outcome {
-    let node = world
+/// The record that a node is.
+fn own<'a>(world: &'a World, call: &Call, id: i64) -> Result<&'a Record, Refusal> {
+    let record = world
         .visible(call.user, id)
-        .ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
-    let record = node
-        .record
-        .as_ref()
-        .filter(|record| record.class == class && !record.finalised);
-    record.ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
-    if let Some(node) = world.tree.get_mut(id) {
+        .and_then(|node| node.record.as_ref());
+    record.ok_or_else(|| Refusal::bad("Cannot retrieve node"))
+}
+
+/// `DELETE /v1/nodes/{id}/rmclassifications/{class}`, with the token in the address.
+pub(super) fn undeclare(world: &mut World, call: &Call, id: i64, class: i64) -> Outcome {
+    world.seen(call.user, id)?;
+    lacking(world, call.user, id, Rights::ATTRIBUTES, "rmclassify")?;
+    let before = world.tree.get(id).and_then(|node| node.record.as_ref());
+    fresh_token(call, id, before, before.is_some())?;
+    undeclare_as(world, call, id, class)?;
+    Ok(records_done(0))
+}
+
+/// Makes a record of a class an ordinary node.
+pub(super) fn undeclare_as(
+    world: &mut World,
+    call: &Call,
+    id: i64,
+    class: i64,
+) -> Result<(), Refusal> {
+    let node = world.tree.get_mut(id);
+    let record = node.as_ref().and_then(|node| node.record.as_ref());
+    if !record.is_some_and(|record| record.class == class && !record.finalised) {
+        let text = "Could not delete records in table RM_PartRecords";
+        return Err(Refusal::bad(text));
+    }
+    if let Some(node) = node {
         node.record = None;
     }
     world.record(call, "record", Some(id), json!({"removed": class}));
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
+    Ok(())
+}
+
+/// The ids of a call on many records, every one of which the caller may change.
+fn many(world: &World, call: &Call) -> Result<Vec<i64>, Refusal> {
+    let ids = call.arguments.numbers("ids")?.unwrap_or_default();
+    if ids.is_empty() {
+        return Err(Refusal::new(404, "ID is required"));
+    }
+    for id in &ids {
+        own(world, call, *id)?;
+        lacking(world, call.user, *id, Rights::ATTRIBUTES, "rmclassify")?;
+    }
+    Ok(ids)
+}
+
+/// `POST /v1/rmclassifications/RMMetadata`: fields of many records, all or none, under names of
+/// their own and without a token.
+pub(super) fn edit_all(world: &mut World, call: &Call) -> Outcome {
+    let ids = many(world, call)?;
+    let mut changed = Vec::new();
+    for id in &ids {
+        let mut record = own(world, call, *id)?.clone();
+        if record.finalised {
+            return Err(Refusal::bad(FINAL));
+        }
+        for (argument, name) in [
+            ("accession", "accession"),
+            ("docDate", "record_date"),
+            ("essential", "essential"),
+            ("fileStatus", "file_status"),
+            ("nextReviewDate", "next_review_date"),
+            ("rsi", "rsi"),
+            ("statusDate", "status_date"),
+            ("storage", "storage"),
+            ("vitalRecordCycle", "cycle_period"),
+        ] {
+            let text = call.arguments.text(argument);
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                record.fields.insert(name.to_owned(), written(name, &text)?);
+            }
+        }
+        if call.arguments.flag("rsiRemove")?.unwrap_or(false) {
+            record.fields.insert("rsi".to_owned(), Value::Null);
+        }
+        check_codes(world, &record)?;
+        if let Some(official) = call.arguments.flag("official")? {
+            record.official = official;
+        }
+        record.revision += 1;
+        changed.push((*id, record));
+    }
+    for (id, record) in changed {
+        let detail = json!({"official": record.official});
+        if let Some(node) = world.tree.get_mut(id) {
+            node.record = Some(record);
+        }
+        world.record(call, "record", Some(id), detail);
+    }
+    Ok(records_done(0))
 }
 
 /// `PUT /v1/rmclassifications/finalizerecords`.
 pub(super) fn finalise(world: &mut World, call: &Call) -> Outcome {
-    let ids = call.arguments.numbers("ids")?;
-    let ids = ids.ok_or_else(|| Refusal::new(404, "Missing required parameter 'ids'"))?;
-    finalise_all(world, call, &ids)?;
-    Ok(Answer::Json(
-        json!({"results": {"ok": true, "errMsg": "", "id": 0}}),
-    ))
-}
-
-fn finalise_all(world: &mut World, call: &Call, ids: &[i64]) -> Result<(), Refusal> {
-    let records = |id: &i64| {
-        world
-            .visible(call.user, *id)
-            .is_some_and(|node| node.record.is_some())
-    };
-    if !ids.iter().all(records) {
-        return Err(Refusal::bad("Cannot retrieve node"));
+    if !call.arguments.has("ids") {
+        return Err(Refusal::new(404, "Missing required parameter 'ids'"));
     }
-    for id in ids {
-        make_final(world, *id);
-        world.record(call, "finalise", Some(*id), json!({}));
+    for id in many(world, call)? {
+        make_final(world, id);
+        world.record(call, "finalise", Some(id), json!({}));
     }
-    Ok(())
+    Ok(records_done(0))
 }
 
 /// Finalises a node; one that is no record becomes one.
@@ -357,274 +430,12 @@ pub(super) fn make_final(world: &mut World, id: i64) {
             fields: BTreeMap::new(),
             official: true,
             finalised: false,
+            secondary: Vec::new(),
             revision: 0,
         });
         record.finalised = true;
         record.revision += 1;
     }
-}
-
-/// `POST /v1/rmqueues`: the one task known here is done at once.
-pub(super) fn queue(world: &mut World, call: &Call) -> Outcome {
-    let id = call.arguments.need_number("id")?;
-    if call.arguments.text("task_name").as_deref() != Some("rm_FinalizeRecord") {
-        return Err(Refusal::bad("Pattern of argument was not recognized."));
-    }
-    seen(world, call, id).map_err(|_| Refusal::new(404, "Cannot retrieve node"))?;
-    finalise_all(world, call, &[id])?;
-    Ok(Answer::Json(
-        json!({"errMsg": "", "http_status_code": 200, "location": "", "task_status": "completed"}),
-    ))
-}
-
-/// `POST /v1/holds`.
-pub(super) fn create_hold(world: &mut World, call: &Call) -> Outcome {
-    let text = |key: &str| call.arguments.text(key).filter(|text| !text.is_empty());
-    let refusal = || Refusal::bad("Could not insert into the Hold Disposition table");
-    let (Some(name), Some(kind), Some(applied)) =
-        (text("name"), text("type"), text("date_applied"))
-    else {
-        return Err(refusal());
-    };
-    if world.holds.0.values().any(|hold| hold.name == name) {
-        return Err(refusal());
-    }
-    let id = add_hold(world, call.user, &name, &kind, &applied);
-    if let Some(hold) = world.holds.0.get_mut(&id) {
-        hold.comment = text("comment").unwrap_or_default();
-        hold.to_remove = text("date_to_remove");
-    }
-    world.record(
-        call,
-        "hold_created",
-        None,
-        json!({"hold": id, "name": name}),
-    );
-    Ok(Answer::Json(json!({"holdID": id})))
-}
-
-/// Makes a hold.
-pub(super) fn add_hold(world: &mut World, user: i64, name: &str, kind: &str, applied: &str) -> i64 {
-    let id = world.id();
-    let hold = Hold {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        comment: String::new(),
-        applied: applied.to_owned(),
-        to_remove: None,
-        active: true,
-        patron: user,
-        items: BTreeSet::new(),
-    };
-    world.holds.0.insert(id, hold);
-    id
-}
-
-/// `PUT /v1/holds`: a removal date suspends the hold.
-pub(super) fn edit_hold(world: &mut World, call: &Call) -> Outcome {
-    let id = call.arguments.need_number("id")?;
-    let removed = call
-        .arguments
-        .text("date_removed")
-        .filter(|date| !date.is_empty());
-    let missing = || Refusal::bad("Could not insert into the Hold Disposition table");
-    let hold = world.holds.0.get_mut(&id).ok_or_else(missing)?;
-    hold.active = removed.is_none();
-    if let Some(comment) = call.arguments.text("comment") {
-        hold.comment = comment;
-    }
-    world.record(call, "hold_edited", None, json!({"hold": id}));
-    Ok(Answer::Json(json!({"holdID": id})))
-}
-
-/// `DELETE /v1/holds/{id}`.
-pub(super) fn delete_hold(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let unused = world
-        .holds
-        .0
-        .get(&id)
-        .is_some_and(|hold| hold.items.is_empty());
-    if !unused {
-        return Err(Refusal::bad(
-            "Error deleting Hold. Hold may not exist or is in use.",
-        ));
-    }
-    world.holds.0.remove(&id);
-    world.record(call, "hold_deleted", None, json!({"hold": id}));
-    Ok(Answer::Json(
-        json!({"results": {"ok": true, "errMsg": "", "id": id}}),
-    ))
-}
-
-/// `GET /v1/holds` and `/v2/holds`.
-pub(super) fn holds(world: &mut World, call: &Call) -> Outcome {
-    let ids = world.holds.0.keys().copied();
-    if call.v1 {
-        let row = |id| {
-            let hold = world.holds.json(id);
-            json!({"HoldID": hold["HoldID"], "HoldName": hold["HoldName"], "ActiveHold": hold["ActiveHold"]})
-        };
-        return Ok(Answer::Json(ids.map(row).collect()));
-    }
-    let total = world.holds.0.len();
-    let page = call.page_of(u32::try_from(total.max(1)).unwrap_or(u32::MAX), u32::MAX)?;
-    let rows: Vec<_> = ids
-        .skip(page.skip())
-        .take(page.limit)
-        .map(|id| world.holds.json(id))
-        .collect();
-    Ok(with_data(
-        call,
-        list(&call.href, Vec::new(), page, total, None),
-        json!({"holds": rows}),
-    ))
-}
-
-/// A list answer whose `results` are an object.
-fn with_data(call: &Call, answer: Answer, data: Value) -> Answer {
-    match answer {
-        Answer::Json(mut json) => {
-            json["results"] = json!({"data": data});
-            Answer::Json(json)
-        }
-        Answer::Content(_) => call.results(json!({"data": data})),
-    }
-}
-
-/// `GET /v2/holds/{id}` and `/v2/hold?id=` or `?holdname=`.
-pub(super) fn hold(world: &mut World, call: &Call, id: Option<i64>) -> Outcome {
-    let name = call.arguments.text("holdname");
-    let id = id.or(call.arguments.number("id")?).or_else(|| {
-        let found = world
-            .holds
-            .0
-            .iter()
-            .find(|(_, hold)| Some(&hold.name) == name.as_ref());
-        found.map(|(id, _)| *id)
-    });
-    let found = id.map_or(Value::Null, |id| world.holds.json(id));
-    if found.is_null() {
-        let results = json!({"ok": false, "errMsg": "Hold not found.", "id": 0});
-        return Err(Refusal::json(
-            400,
-            json!({"error": "Hold not found.", "results": results}),
-        ));
-    }
-    Ok(call.results(json!({"data": {"hold": found}})))
-}
-
-/// `GET /v1/nodes/{id}/holds`.
-pub(super) fn node_holds(world: &mut World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
-    let on = world
-        .holds
-        .0
-        .iter()
-        .filter(|(_, hold)| hold.items.contains(&id));
-    let row = |(hold_id, hold): (&i64, &Hold)| {
-        json!({
-            "id": id, "name": world.tree.get(id).map(|node| node.name.as_str()), "subtype": world.tree.get(id).map(|node| node.subtype),
-            "parent_id": world.tree.get(id).map(|node| node.parent), "hold_id": hold_id, "hold_name": hold.name,
-            "hold_type": hold.kind, "hold_comment": hold.comment, "hold_appliedmethod": "Direct",
-            "active": i32::from(hold.active), "applied_by": world.members.name(hold.patron), "date_applied": hold.applied,
-            "removable": true, "userid": 0, "queryid": 0, "docxreftyp": 0,
-        })
-    };
-    let rows: Vec<_> = on.map(row).collect();
-    super::retention::put_late_holds(world, call, id);
-    Ok(Answer::Json(json!({"data": rows})))
-}
-
-/// `POST /v1/nodes/{id}/holds`.
-pub(super) fn apply(world: &mut World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
-    let hold = call.arguments.number("hold_id")?;
-    let hold = hold.ok_or_else(|| Refusal::bad("Missing LLPARAMS_LIST"))?;
-    put_on(world, call, hold, &[id])?;
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
-}
-
-/// Puts a hold on nodes.
-fn put_on(world: &mut World, call: &Call, hold: i64, ids: &[i64]) -> Result<(), Refusal> {
-    let missing = || Refusal::bad("Hold not found.");
-    world
-        .holds
-        .0
-        .get_mut(&hold)
-        .ok_or_else(missing)?
-        .items
-        .extend(ids);
-    for id in ids {
-        world.record(call, "hold", Some(*id), json!({"hold": hold}));
-    }
-    Ok(())
-}
-
-/// Puts a hold on a node, whoever asks.
-pub(super) fn hold_node(world: &mut World, hold: i64, id: i64) {
-    if let Some(hold) = world.holds.0.get_mut(&hold) {
-        hold.items.insert(id);
-    }
-}
-
-/// Takes a hold off a node, whoever asks.
-pub(super) fn release(world: &mut World, hold: i64, id: i64) -> bool {
-    let hold = world.holds.0.get_mut(&hold);
-    hold.is_some_and(|hold| hold.items.remove(&id))
-}
-
-fn take_off(world: &mut World, call: &Call, hold: i64, id: i64) -> bool {
-    let removed = release(world, hold, id);
-    if removed {
-        world.record(call, "hold_removed", Some(id), json!({"hold": hold}));
-    }
-    removed
-}
-
-/// `DELETE /v1/nodes/{id}/holds/{hold}`.
-pub(super) fn remove(world: &mut World, call: &Call, id: i64, hold: i64) -> Outcome {
-    seen(world, call, id)?;
-    match take_off(world, call, hold, id) {
-        true => Ok(Answer::Json(json!({"results": {"ok": true}}))),
-        false => Err(Refusal::bad("Object does not have this Hold")),
-    }
-}
-
-/// `POST /v1/rmclassifications/applyhold` and `/removehold`.
-pub(super) fn bulk(world: &mut World, call: &Call, on: bool) -> Outcome {
-    let hold = call.arguments.number("holdID")?;
-    let hold = hold.ok_or_else(|| Refusal::new(404, "Missing required parameter 'holdID'"))?;
-    let ids = call.arguments.numbers("ids")?.unwrap_or_default();
-    if on {
-        put_on(world, call, hold, &ids)?;
-    } else {
-        for id in ids {
-            take_off(world, call, hold, id);
-        }
-    }
-    Ok(Answer::Json(
-        json!({"results": {"ok": true, "errMsg": "", "id": hold}}),
-    ))
-}
-
-/// `GET /v2/holditems/{hold}`.
-pub(super) fn items(world: &mut World, call: &Call, hold: i64) -> Outcome {
-    let page = call.page(&world.config)?;
-    let ids: Vec<i64> = world
-        .holds
-        .0
-        .get(&hold)
-        .map(|hold| hold.items.iter().copied().collect())
-        .unwrap_or_default();
-    let seen: Vec<_> = ids
-        .iter()
-        .filter_map(|id| world.visible(call.user, *id))
-        .collect();
-    let rows = seen.iter().skip(page.skip()).take(page.limit);
-    let rows = rows
-        .map(|node| super::nodes::node_data(world, call, node))
-        .collect();
-    Ok(list(&call.href, rows, page, seen.len(), None))
 }
 
 /// Nodes that are records of a status.
@@ -638,6 +449,25 @@ pub(super) fn with_status(world: &World, status: &str) -> Vec<i64> {
     records.map(|node| node.id).collect()
 }
 
+/// Nodes that are records with a schedule.
+pub(super) fn with_schedule(world: &World, code: &str) -> Vec<i64> {
+    let of = |record: &Record| record.field("rsi") == Some(code);
+    let records = world
+        .tree
+        .iter()
+        .filter(|node| node.record.as_ref().is_some_and(of));
+    records.map(|node| node.id).collect()
+}
+
+/// Gives the records with a schedule its new name.
+pub(super) fn rename_schedule(world: &mut World, from: &str, to: &str) {
+    for id in with_schedule(world, from) {
+        if let Some(record) = world.tree.get_mut(id).and_then(|node| node.record.as_mut()) {
+            record.fields.insert("rsi".to_owned(), to.into());
+        }
+    }
+}
+
 /// A record's class and the code of its schedule; nothing where it has none.
 pub(super) fn schedule_of(world: &World, id: i64) -> Option<(i64, &str)> {
     let record = world.tree.get(id)?.record.as_ref()?;
@@ -648,64 +478,22 @@ pub(super) fn schedule_of(world: &World, id: i64) -> Option<(i64, &str)> {
 /// `POST` and `DELETE /v1/nodes/{id}/rmclassifications/{class}/rsis`: assigns a schedule to a record,
 /// or takes it away.
 pub(super) fn schedule(world: &mut World, call: &Call, id: i64, class: i64, on: bool) -> Outcome {
-    seen(world, call, id)?;
+    world.seen(call.user, id)?;
+    lacking(world, call.user, id, Rights::ATTRIBUTES, "rmclassify")?;
     let code = match on {
         true => {
-            let code = call.arguments.text("rsi").unwrap_or_default().to_owned();
-            if !world.retention.codes().any(|known| known == code) {
-                return Err(Refusal::bad("Incorrect RSI specified."));
-            }
-            Value::from(code)
+            let code = call.arguments.text("rsi").unwrap_or_default();
+            // By its name; some clients know it by its number only.
+            let code = world.retention.name_of(&code).map(str::to_owned);
+            Value::from(code.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?)
         }
         false => Value::Null,
     };
     let record = world.tree.get_mut(id).and_then(|node| node.record.as_mut());
-    let record = record.filter(|record| record.class == class && !record.finalised);
+    let record = record.filter(|record| record.is_of(class) && !record.finalised);
     let record = record.ok_or_else(|| Refusal::bad("Cannot retrieve node"))?;
     record.fields.insert("rsi".to_owned(), code.clone());
     record.revision += 1;
     world.record(call, "record", Some(id), json!({"rsi": code}));
-    Ok(Answer::Json(json!({"results": {"ok": true}})))
-}
-
-/// `GET /v2/rsis` and `/v1/rsis`.
-pub(super) fn schedules(world: &World, call: &Call) -> Outcome {
-    let codes: Vec<&str> = world.retention.codes().collect();
-    let row = |code: &&str| json!({"RSI": code, "RSIStatus": "ACTIVE", "ObjectType": "LRM"});
-    if call.v1 {
-        let rows: Vec<_> = codes.iter().map(row).collect();
-        return Ok(Answer::Json(json!({"data": rows})));
-    }
-    let page = call.page_of(25, 100)?;
-    let rows: Vec<_> = codes
-        .iter()
-        .skip(page.skip())
-        .take(page.limit)
-        .map(row)
-        .collect();
-    Ok(with_data(
-        call,
-        list(&call.href, Vec::new(), page, codes.len(), None),
-        json!({"rsis": rows}),
-    ))
-}
-
-/// `GET /v2/recordsmanagement/rmcodes`.
-pub(super) fn codes(call: &Call) -> Outcome {
-    let code = |name: &str, codes: &[&str]| {
-        let rows = codes
-            .iter()
-            .map(|code| json!({"code": code, "description": code}));
-        (name.to_owned(), rows.collect::<Value>())
-    };
-    let tables = [
-        code("essential", &["NR", "VITAL"]),
-        code(
-            "file_status",
-            &["ACTIVE", "CLOSED", "EXPIRED", "OBSOLETE", "SUPERSEDED"],
-        ),
-        code("storage", &["EL"]),
-    ];
-    let data: Map<_, _> = tables.into_iter().collect();
-    Ok(call.results(json!({"data": data})))
+    Ok(records_done(0))
 }

@@ -1,21 +1,14 @@
-//! Retention schedules with their due dates, disposition snapshots, and holds
-//! that are put on at a given moment.
+//! Disposition searches with their snapshots, and holds that are put on at a given moment.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal, list};
+use super::answer::{Outcome, Refusal, list};
 use super::call::Call;
-use super::records;
+use super::schedules::Schedules;
 use super::world::World;
-
-/// A stage of a schedule: what is to be done when. One that is never due is permanent.
-struct Stage {
-    name: String,
-    due: Option<String>,
-    action: String,
-}
+use super::{holds, records};
 
 /// What a disposition review holds about a node.
 struct Entry {
@@ -33,9 +26,8 @@ struct LateHold {
 /// Everything that is kept about retention.
 #[derive(Default)]
 pub(super) struct Retention {
-    schedules: BTreeMap<String, Vec<Stage>>,
-    /// The schedules that are assigned to records classifications.
-    of_classes: BTreeMap<i64, String>,
+    /// The retention schedules.
+    pub(super) schedules: Schedules,
     /// By disposition search, snapshot and node.
     snapshots: BTreeMap<(i64, String), BTreeMap<i64, Entry>>,
     late: Vec<LateHold>,
@@ -50,30 +42,19 @@ impl Retention {
         self.searches.insert(search, criteria);
     }
 
-    /// Makes or changes a schedule of one stage.
-    pub(super) fn set_schedule(&mut self, code: &str, due: &str, action: &str) {
-        self.schedules.remove(code);
-        self.add_stage(code, "Final", Some(due), action);
-    }
-
-    /// Adds a stage to a schedule.
-    pub(super) fn add_stage(&mut self, code: &str, name: &str, due: Option<&str>, action: &str) {
-        let stages = self.schedules.entry(code.to_owned()).or_default();
-        stages.push(Stage {
-            name: name.to_owned(),
-            due: due.map(str::to_owned),
-            action: action.to_owned(),
-        });
-    }
-
-    /// Assigns a schedule to a records classification, for what is classified from now on.
-    pub(super) fn assign(&mut self, class: i64, code: &str) {
-        self.of_classes.insert(class, code.to_owned());
-    }
-
     /// The schedule of a records classification.
     pub(super) fn of_class(&self, class: i64) -> Option<&str> {
-        self.of_classes.get(&class).map(String::as_str)
+        self.schedules.of_class(class)
+    }
+
+    /// Whether there is a schedule of that name.
+    pub(super) fn knows(&self, code: &str) -> bool {
+        self.schedules.names().any(|(name, _)| name == code)
+    }
+
+    /// The name of the schedule that has this name or this number.
+    pub(super) fn name_of(&self, code: &str) -> Option<&str> {
+        self.schedules.name_of(code)
     }
 
     /// Puts a node into a snapshot of a disposition search.
@@ -101,11 +82,6 @@ impl Retention {
         own.map(|(_, date)| date.clone()).collect()
     }
 
-    /// The codes of all schedules.
-    pub(super) fn codes(&self) -> impl Iterator<Item = &str> {
-        self.schedules.keys().map(String::as_str)
-    }
-
     /// The holds whose moment has come with one more read of a node's holds.
     fn come(&mut self, node: i64) -> Vec<String> {
         let mut names = Vec::new();
@@ -123,51 +99,18 @@ impl Retention {
     }
 }
 
-fn seen(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
-    let seen = world.visible(call.user, id);
-    seen.map(|_| ()).ok_or_else(|| Refusal::bad(INACCESSIBLE))
-}
-
 /// Puts on the holds whose moment has come, after the holds of a node were answered.
 pub(super) fn put_late_holds(world: &mut World, call: &Call, node: i64) {
     for name in world.retention.come(node) {
         let date = call.now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        let hold = records::add_hold(world, call.user, &name, "Legal", &date);
-        records::hold_node(world, hold, node);
+        let hold = holds::add_hold(world, call.user, &name, "Legal", &date);
+        holds::hold_node(world, hold, node);
     }
-}
-
-/// `GET /v1/nodes/{id}/rsi/{rsi}/GetRSIDetails`: the stages of a schedule for a node.
-pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Outcome {
-    seen(world, call, id)?;
-    let stages = world.retention.schedules.get(code);
-    let stages = stages.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?;
-    let row = |stage: &Stage| {
-        json!({
-            "Stage": stage.name, "RetentionRule": "", "MetEventRule": true, "CalculatedDate": stage.due,
-            "ActionToPerform": stage.action, "Disposition": "", "DateToUse": 94, "DateToUseValue": null,
-            "RetentionYears": 0, "Permanent": stage.due.is_none(), "NumVersToKeep": 0,
-        })
-    };
-    let rows: Vec<_> = stages.iter().map(row).collect();
-    Ok(Answer::Json(json!({"data": rows})))
-}
-
-/// `GET /v1/nodes/{id}/rsis`: the schedules assigned to a record, or to a records classification.
-pub(super) fn assigned(world: &World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
-    let own = records::schedule_of(world, id);
-    let class = world.retention.of_class(id).map(|code| (id, code));
-    let rows = own.into_iter().chain(class);
-    let rows: Vec<_> = rows
-        .map(|(class, code)| json!({"class_id": class, "rsi": code}))
-        .collect();
-    Ok(Answer::Json(json!({"data": rows, "definitions": {}})))
 }
 
 /// `POST /v1/nodes/{id}/startdispsearch`: a snapshot of what is there now, all of it undecided.
 pub(super) fn start(world: &mut World, call: &Call, search: i64) -> Outcome {
-    seen(world, call, search)?;
+    world.seen(call.user, search)?;
     let criteria = world.retention.searches.get(&search).cloned();
     let (status, action) = criteria.ok_or_else(|| Refusal::bad("Insufficient Permissions"))?;
     let date = call.now.strftime("D%Y%m%d%H%M%S%6f").to_string();
@@ -182,7 +125,7 @@ pub(super) fn start(world: &mut World, call: &Call, search: i64) -> Outcome {
 
 /// `GET /v2/snapshottable/{id}`.
 pub(super) fn snapshots(world: &mut World, call: &Call, search: i64) -> Outcome {
-    seen(world, call, search)?;
+    world.seen(call.user, search)?;
     let own = world.retention.snapshots.iter();
     let rows: Vec<Value> = own
         .filter(|((of, _), _)| *of == search)
@@ -198,7 +141,7 @@ pub(super) fn snapshots(world: &mut World, call: &Call, search: i64) -> Outcome 
 
 /// `GET /v2/nodes/{id}/disposition-snapshots/qdate/{qdate}`.
 pub(super) fn snapshot(world: &mut World, call: &Call, search: i64, date: &str) -> Outcome {
-    seen(world, call, search)?;
+    world.seen(call.user, search)?;
     let entries = world.retention.snapshots.get(&(search, date.to_owned()));
     let entries = entries.ok_or_else(|| Refusal::bad("Snapshot not found."))?;
     let rows = entries.iter().map(|(node, entry)| {

@@ -8,8 +8,9 @@ use super::call::Call;
 use super::permissions::Entry;
 use super::world::World;
 use super::{
-    auth, browsing, categories, cross_references, history, members, multipart, nodes, permissions,
-    records, retention, search, teams, versions, workflow, workspaces,
+    auth, browsing, categories, classifications, codes, cross_references, history, holds, members,
+    multipart, nodes, permissions, queue, records, retention, schedules, search, teams, versions,
+    workflow, workspaces,
 };
 
 /// A number in an address.
@@ -20,11 +21,7 @@ fn number(text: &str, argument: &str) -> Result<i64, Refusal> {
 /// Carries out a call. `path` is what follows `/api/v1` or `/api/v2`.
 pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> Outcome {
     let get = call.method == Method::GET || call.method == Method::HEAD;
-    let (post, put, delete) = (
-        call.method == Method::POST,
-        call.method == Method::PUT,
-        call.method == Method::DELETE,
-    );
+    let (post, delete) = (call.method == Method::POST, call.method == Method::DELETE);
     let v1 = call.v1;
     match path {
         ["auth"] if get => members::current(world, &call),
@@ -86,17 +83,27 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
             ..,
         ] if !v1 => process(world, &call, path),
         ["forms", "draftprocesses", "update"] if v1 && get => workflow::form(world, &call),
-        ["holds" | "hold" | "holditems", ..] => hold(world, &call, path),
-        ["rmclassifications", "finalizerecords"] if v1 && put => records::finalise(world, &call),
-        ["rmclassifications", "applyhold"] if v1 && post => records::bulk(world, &call, true),
-        ["rmclassifications", "removehold"] if v1 && post => records::bulk(world, &call, false),
+        ["holds" | "hold" | "holditems" | "holdmaintenance", ..] => hold(world, &call, path),
+        ["rmclassifications" | "rmcassifications", name] => bulk(world, &call, name),
+        ["rmqueues", ..] if v1 => match path[1..] {
+            [] if post => queue::add(world, &call),
+            [id] if get => queue::status(world, number(id, "id")?),
+            [id] if delete => queue::abort(world, number(id, "id")?),
+            _ => Err(Refusal::unmapped()),
+        },
+        ["classifieditems", id] | ["classifieditems", id, "page"] if !v1 && get => {
+            classifications::items(world, &call, number(id, "id")?)
+        }
         ["snapshottable", id] if !v1 && get => {
             retention::snapshots(world, &call, number(id, "id")?)
         }
-        ["rmqueues"] if v1 && post => records::queue(world, &call),
         ["xrefs"] if v1 && get => cross_references::kinds(world),
-        ["rsis"] if get || post => records::schedules(world, &call),
-        ["recordsmanagement", "rmcodes"] if get => records::codes(&call),
+        [
+            "rsis" | "rsiitems" | "rsischedule" | "rsischedules" | "rsismaintenance",
+            ..,
+        ] => rsi(world, &call, path),
+        ["recordsmanagement", "rmcodes"] if get => codes::list(world, &call),
+        ["recordsmanagement", "rmcodes", name] if v1 && post => codes::add(world, &call, name),
         _ => Err(Refusal::unmapped()),
     }
 }
@@ -142,10 +149,11 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["versions", rest @ ..] => version(world, call, id, rest),
         ["categories", rest @ ..] => category(world, &call, id, rest),
         ["permissions", rest @ ..] if !v1 => permission(world, &call, id, rest),
-        ["classifications"] if v1 && get => records::classifications(world, &call, id),
-        ["classifications"] if v1 && post => records::classify(world, &call, id),
+        ["classifications"] if v1 && get => classifications::browse(world, &call, id),
+        ["classifications"] if v1 && post => classifications::classify(world, &call, id),
+        ["classifications"] if v1 && delete => classifications::unclassify(world, &call, id, None),
         ["classifications", class] if v1 && delete => {
-            records::unclassify(world, &call, id, number(class, "class_id")?)
+            classifications::unclassify(world, &call, id, Some(number(class, "class_id")?))
         }
         ["rmclassifications"] if v1 && get => records::details(world, &call, id),
         ["rmclassifications"] if v1 && post => records::declare(world, &call, id),
@@ -156,21 +164,21 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["rmclassifications", class, "rsis"] if v1 && (post || delete) => {
             records::schedule(world, &call, id, number(class, "class_id")?, post)
         }
-        ["rsis"] if v1 && get => retention::assigned(world, &call, id),
+        ["rsis"] if v1 && get => schedules::assigned(world, &call, id),
         ["xrefs"] if v1 && get => cross_references::browse(world, &call, id),
         ["xrefs"] if v1 && post => cross_references::add(world, &call, id),
         ["xrefs", kind, "refnodes", other] if v1 && delete => {
             cross_references::remove(world, &call, id, kind, number(other, "xref_id")?)
         }
-        ["rsi", code, "GetRSIDetails"] if v1 && get => retention::details(world, &call, id, code),
+        ["rsi", code, "GetRSIDetails"] if v1 && get => schedules::details(world, &call, id, code),
         ["disposition-snapshots", "qdate", date] if !v1 && get => {
             retention::snapshot(world, &call, id, date)
         }
         ["startdispsearch"] if v1 && post => retention::start(world, &call, id),
-        ["holds"] if v1 && get => records::node_holds(world, &call, id),
-        ["holds"] if v1 && post => records::apply(world, &call, id),
+        ["holds"] if v1 && get => holds::node_holds(world, &call, id),
+        ["holds"] if v1 && post => holds::apply(world, &call, id),
         ["holds", hold] if v1 && delete => {
-            records::remove(world, &call, id, number(hold, "hold_id")?)
+            holds::remove(world, &call, id, number(hold, "hold_id")?)
         }
         ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
         _ => Err(Refusal::unmapped()),
@@ -267,7 +275,7 @@ fn permission(world: &mut World, call: &Call, id: i64, path: &[&str]) -> Outcome
     }
 }
 
-/// `/holds…`, `/v2/hold` and `/v2/holditems…`.
+/// `/holds…`, `/v2/hold`, `/v2/holditems…` and `/v2/holdmaintenance…`.
 fn hold(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
     let get = call.method == Method::GET;
     let (post, put, delete) = (
@@ -277,13 +285,77 @@ fn hold(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
     );
     let v1 = call.v1;
     match path {
-        ["holds"] if get => records::holds(world, call),
-        ["holds"] if v1 && post => records::create_hold(world, call),
-        ["holds"] if v1 && put => records::edit_hold(world, call),
-        ["holds", id] if v1 && delete => records::delete_hold(world, call, number(id, "id")?),
-        ["holds", id] if !v1 && get => records::hold(world, call, Some(number(id, "id")?)),
-        ["hold"] if !v1 && get => records::hold(world, call, None),
-        ["holditems", hold, ..] if !v1 && get => records::items(world, call, number(hold, "id")?),
+        ["holds"] if get => holds::holds(world, call),
+        ["holds"] if v1 && post => holds::create_hold(world, call),
+        ["holds"] if v1 && put => holds::edit_hold(world, call),
+        ["holds", "move"] if v1 && put => holds::shift(world, call),
+        ["holds", id] if v1 && delete => holds::delete_hold(world, call, number(id, "id")?),
+        ["holds", id] if !v1 && get => holds::hold(world, call, Some(number(id, "id")?)),
+        ["hold"] if !v1 && get => holds::hold(world, call, None),
+        ["hold"] if !v1 && delete => holds::delete_asked(world, call),
+        ["holdmaintenance", id] if !v1 && get => holds::maintenance(world, call, number(id, "id")?),
+        ["holditems", hold] | ["holditems", hold, "page"] if !v1 && get => {
+            holds::items(world, call, number(hold, "id")?)
+        }
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/v1/rmclassifications/…`: calls on many records at once. The reference misspells one address;
+/// both spellings are taken.
+fn bulk(world: &mut World, call: &Call, name: &str) -> Outcome {
+    let (post, put) = (call.method == Method::POST, call.method == Method::PUT);
+    match name {
+        _ if !call.v1 => Err(Refusal::unmapped()),
+        "finalizerecords" if put => records::finalise(world, call),
+        "RMMetadata" if post => records::edit_all(world, call),
+        "applyhold" if post => holds::bulk(world, call, true),
+        "removehold" if post => holds::bulk(world, call, false),
+        "batchAddClassification" if post => classifications::batch(world, call, true),
+        "batchRemoveClassification" if post => classifications::batch(world, call, false),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// Retention schedules: `/rsis…`, `/v2/rsischedules…` and their relatives.
+fn rsi(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    match path {
+        ["rsis"] if get || (call.v1 && post) => schedules::list(world, call),
+        _ if call.v1 => Err(Refusal::unmapped()),
+        ["rsis", id] if get => schedules::get(world, call, number(id, "id")?),
+        ["rsis", id, "schedules", stage] if get => {
+            schedules::get_stage(world, call, number(id, "rsiid")?, number(stage, "id")?)
+        }
+        ["rsischedule"] if put => schedules::update(world, call, None),
+        ["rsischedule", id] if get => schedules::stages(world, call, number(id, "id")?),
+        ["rsismaintenance"] if get => schedules::maintenance(world, call),
+        ["rsiitems", id] | ["rsiitems", id, "page"] if get => {
+            schedules::items(world, call, number(id, "id")?)
+        }
+        ["rsischedules"] if post => schedules::create(world, call),
+        ["rsischedules"] if delete => schedules::delete(world, call, None),
+        ["rsischedules", id, rest @ ..] => {
+            let id = number(id, "id")?;
+            match rest {
+                [] if put => schedules::update(world, call, Some(id)),
+                [] if delete => schedules::delete(world, call, Some(id)),
+                ["stages"] if post => schedules::create_stage(world, call, id),
+                ["stages", stage] if put || delete => {
+                    schedules::change_stage(world, call, id, number(stage, "stageId")?, put)
+                }
+                ["approve", stage] if put => {
+                    schedules::approve(world, call, id, number(stage, "stageId")?)
+                }
+                ["approvalhistory"] if get => schedules::approvals(world, call, id),
+                _ => Err(Refusal::unmapped()),
+            }
+        }
         _ => Err(Refusal::unmapped()),
     }
 }

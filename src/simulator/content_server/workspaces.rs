@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, INACCESSIBLE, Outcome, Page, Refusal};
 use super::call::Call;
 use super::categories;
+use super::classifications;
 use super::nodes::{External, Node, Place, WORKSPACE, external, node_data};
 use super::permissions::Rights;
 use super::records;
@@ -130,7 +131,8 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let roles = call.arguments.object("roles").unwrap_or_default();
     let applied = categories::for_workspace(world, call, parent, roles.get("categories"))?;
     let external = external(call, External::default())?;
-    let record = records::of_role(world, call, &roles);
+    let classes = classifications::of_role(world, call, parent, &roles)?;
+    let record = records::of_role(world, call, &roles)?;
     let id = world.id();
     let place = Place {
         parent,
@@ -143,8 +145,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     node.categories = applied;
     node.external = external;
     node.record = record;
-    let classes = roles.get("classifications").map(records::class_ids);
-    node.classifications = classes.unwrap_or_default();
+    node.classifications = classes;
     let taken = |_| Refusal::failed(format!("An item with the name '{name}' already exists."));
     world.tree.insert(node).map_err(taken)?;
     let reference = reference(call, "");

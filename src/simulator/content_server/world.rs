@@ -10,15 +10,17 @@ use super::answer::Refusal;
 use super::auth::Sessions;
 use super::call::Call;
 use super::categories::Definition;
+use super::codes::Codes;
 use super::config::{Config, Wording};
 use super::content::Blob;
 use super::cross_references::CrossReferences;
 use super::history::{Event, VisibleVersion};
+use super::holds::Holds;
 use super::members::{ADMIN, DEFAULT_GROUP, Member, Members};
 use super::multipart::Uploads;
 use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
-use super::records::Holds;
+use super::queue::Queue;
 use super::retention::Retention;
 use super::workflow::Workflows;
 use super::workspaces::Workspaces;
@@ -34,6 +36,10 @@ pub(super) struct World {
     pub(super) holds: Holds,
     pub(super) cross_references: CrossReferences,
     pub(super) retention: Retention,
+    /// The codes of records management.
+    pub(super) codes: Codes,
+    /// Tasks of records management that wait for their turn.
+    pub(super) queue: Queue,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
     /// Security clearance level and supplemental markings of nodes that have any.
@@ -77,6 +83,8 @@ impl World {
             holds: Holds::default(),
             cross_references: CrossReferences::default(),
             retention: Retention::default(),
+            codes: Codes::default(),
+            queue: Queue::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
             clearances: BTreeMap::new(),
@@ -113,6 +121,20 @@ impl World {
         detail: Value,
     ) {
         self.record_content(call, kind, node, detail, None);
+    }
+
+    /// Writes down an effect of what somebody asked for in an earlier call.
+    pub(super) fn record_by(&mut self, call: &Call, user: i64, kind: &'static str, node: i64) {
+        let (sequence, at) = (self.history.len() as u64 + 1, call.now);
+        self.history.push(Event {
+            sequence,
+            at,
+            user,
+            kind,
+            node: Some(node),
+            detail: serde_json::json!({}),
+            content: None,
+        });
     }
 
     /// Writes down an effect that filed content.
@@ -154,6 +176,16 @@ impl World {
     pub(super) fn visible(&self, user: i64, id: i64) -> Option<&Node> {
         let node = self.tree.get(id)?;
         self.rights(user, id).has(Rights::SEE).then_some(node)
+    }
+
+    /// A node that the member may see.
+    ///
+    /// # Errors
+    ///
+    /// The one refusal for a node that is missing and for one that is not for the member.
+    pub(super) fn seen(&self, user: i64, id: i64) -> Result<&Node, Refusal> {
+        self.visible(user, id)
+            .ok_or_else(|| Refusal::inaccessible(400))
     }
 
     /// Whether states of the node forbid the deed: reserved by somebody else, on hold, official

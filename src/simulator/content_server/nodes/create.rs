@@ -6,6 +6,7 @@ use super::super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
 use super::super::browsing;
 use super::super::call::Call;
 use super::super::categories;
+use super::super::classifications;
 use super::super::permissions::Rights;
 use super::super::records;
 use super::super::versions;
@@ -171,8 +172,8 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     };
     let roles = call.arguments.object("roles").unwrap_or_default();
     let applied = categories::for_new(world, &call, parent, roles.get("categories"))?;
-    let classes = roles.get("classifications").map(records::class_ids);
-    let record = records::of_role(world, &call, &roles);
+    let classes = classifications::of_role(world, &call, parent, &roles)?;
+    let record = records::of_role(world, &call, &roles)?;
     let security = browsing::of_role(&roles);
 
     let id = world.id();
@@ -191,7 +192,7 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     node.external = external.clone();
     node.original = original;
     node.categories = applied;
-    node.classifications = classes.unwrap_or_default();
+    node.classifications = classes;
     if subtype == GENERATION {
         node.original_version = call.arguments.number("version_number")?;
     }

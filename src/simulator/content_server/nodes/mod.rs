@@ -13,9 +13,9 @@ pub(super) use create::{create, external, full_date};
 pub(super) use names::{check_names, check_nodes};
 pub(super) use properties::data as node_data;
 pub(super) use read::{
-    actions, addable, ancestors, browse, get, list_ids, nickname, properties_only, recycled,
-    volume, volume_nodes, volumes,
+    actions, addable, ancestors, browse, get, list_ids, listed, listing, nickname, properties_only,
+    recycled, volume, volume_nodes, volumes,
 };
 pub(super) use tree::{ENTERPRISE, External, Node, Place, Tree};
-pub(super) use types::{CATEGORY, CLASSIFICATION, FOLDER, WORKSPACE};
+pub(super) use types::{CATEGORY, CLASSIFICATION, FOLDER, RECORDS_CLASS, WORKSPACE};
 pub(super) use update::{delete, purge, restore, set_nickname, system_attributes, update};

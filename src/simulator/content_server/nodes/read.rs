@@ -149,6 +149,33 @@ pub(in super::super) fn list_ids(world: &mut World, call: &Call) -> Outcome {
     Ok(call.results(Value::Array(rows)))
 }
 
+/// Nodes as the lists of records management show them: their properties in the row itself, and
+/// where other lists have them. What the caller may not see is left out.
+pub(in super::super) fn listed(world: &World, call: &Call, ids: &[i64]) -> Vec<Value> {
+    let seen = ids.iter().filter_map(|id| world.visible(call.user, *id));
+    seen.map(|node| {
+        let mut row = properties(world, call, node);
+        row["data"] = json!({"properties": row.clone()});
+        row
+    })
+    .collect()
+}
+
+/// A page of such a list, by name.
+pub(in super::super) fn listing(world: &World, call: &Call, ids: &[i64], size: u32) -> Outcome {
+    let page = call.page_of(size, world.config.page_limit)?;
+    let sort = call.arguments.text("sort");
+    let sort = sort.unwrap_or_else(|| "asc_name".to_owned());
+    let seen = ids.iter().filter_map(|id| world.visible(call.user, *id));
+    let mut seen: Vec<&Node> = seen.collect();
+    order(world, &mut seen, &sort)?;
+    let total = seen.len();
+    let ids: Vec<i64> = seen.iter().map(|node| node.id).collect();
+    let shown: Vec<i64> = ids.into_iter().skip(page.skip()).take(page.limit).collect();
+    let rows = listed(world, call, &shown);
+    Ok(list(&call.href, rows, page, total, Some(&sort)))
+}
+
 /// `GET /v1/nodes/{id}/ancestors`.
 pub(in super::super) fn ancestors(world: &mut World, call: &Call, id: i64) -> Outcome {
     visible(world, call, id, 500)?;

@@ -75,6 +75,8 @@ pub(in super::super) struct Node {
     pub(in super::super) last_version: i64,
     pub(in super::super) categories: BTreeMap<i64, Applied>,
     pub(in super::super) classifications: Vec<i64>,
+    /// New children get the classifications too.
+    pub(in super::super) classes_handed_down: bool,
     pub(in super::super) record: Option<Record>,
     pub(in super::super) system: BTreeMap<String, Value>,
     /// Counts changes of metadata, for the edit-conflict token.
@@ -124,6 +126,7 @@ impl Node {
             last_version: 0,
             categories: BTreeMap::new(),
             classifications: Vec::new(),
+            classes_handed_down: false,
             record: None,
             system: BTreeMap::new(),
             revision: 1,

@@ -16,6 +16,8 @@ pub(super) const URL: i64 = 140;
 pub(super) const DOCUMENT: i64 = 144;
 /// Classification.
 pub(in super::super) const CLASSIFICATION: i64 = 199;
+/// Records classification.
+pub(in super::super) const RECORDS_CLASS: i64 = 551;
 /// Business workspace.
 pub(in super::super) const WORKSPACE: i64 = 848;
 
@@ -50,7 +52,7 @@ const fn kind(
     }
 }
 
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 23] = [
     kind(FOLDER, "Folder", true, true, "folder"),
     kind(SHORTCUT, "Shortcut", false, true, "shortcut1"),
     kind(GENERATION, "Generation", false, true, "generation"),
@@ -75,6 +77,13 @@ const KINDS: [Kind; 22] = [
     kind(298, "Collection", true, true, "collection"),
     kind(402, "Recycle Bin", true, false, "recyclebin"),
     kind(550, "Records Management", true, false, "recman"),
+    kind(
+        RECORDS_CLASS,
+        "RM Classification",
+        true,
+        true,
+        "rmclassification",
+    ),
     kind(WORKSPACE, "Business Workspace", true, false, "workspace"),
     kind(862, "Business Workspaces", true, false, "workspaces"),
     kind(882, "Extended ECM", true, false, "xecm"),

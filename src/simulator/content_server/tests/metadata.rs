@@ -40,7 +40,7 @@ async fn a_name_in_several_languages_keeps_all_of_them() {
 #[tokio::test]
 async fn a_new_node_is_the_record_that_its_roles_say() {
     let site = Site::new().await;
-    let class = site.cs.add_classification("Media");
+    let class = site.cs.add_records_class("Media");
     let roles = json!({
         "rmclassifications": {"class_id": class, "official": true, "record_date": "2026-02-03"},
         "securityclearances": {"clearance_level": 20, "supplemental_markings": ["PII"]},
@@ -305,8 +305,20 @@ async fn a_record_is_declared_edited_with_a_token_and_finalised() {
     let document = site.document("a", b"1").await;
     let path = format!("/v1/nodes/{document}/rmclassifications");
     assert_eq!(site.get(&path).await.json()["data"], json!([]));
+    let class = site.cs.add_records_class("Masters");
+    let plain = site.cs.add_classification("Media");
+    refused(
+        &site.body("POST", &path, json!({"class_id": 41})).await,
+        400,
+        "could not be accessed",
+    );
+    refused(
+        &site.body("POST", &path, json!({"class_id": plain})).await,
+        400,
+        "invalid action 'rmclassify'",
+    );
     assert_eq!(
-        site.body("POST", &path, json!({"class_id": 41}))
+        site.body("POST", &path, json!({"class_id": class}))
             .await
             .status,
         200
@@ -317,7 +329,7 @@ async fn a_record_is_declared_edited_with_a_token_and_finalised() {
             &details["data"][0]["rmclassification_id"],
             &details["data"][0]["file_status"]
         ),
-        (&json!(41), &json!("ACTIVE"))
+        (&json!(class), &json!("ACTIVE"))
     );
     let body = json!({"rm_metadataToken": details["rm_metadataToken"], "official": true, "essential": "VITAL"});
     assert_eq!(site.body("PUT", &path, body.clone()).await.status, 200);
@@ -362,7 +374,7 @@ async fn a_record_is_declared_edited_with_a_token_and_finalised() {
 async fn a_held_document_takes_no_version_until_the_hold_is_suspended() {
     let site = Site::new().await;
     let document = site.document("a", b"1").await;
-    let form = "type=Legal&name=Case+7&date_applied=2026-01-01T00%3A00%3A00";
+    let form = "type=Legal&name=Case+7&date_applied=2026-01-01";
     let hold = site.form("POST", "/v1/holds", form).await.json()["holdID"]
         .as_i64()
         .unwrap();
@@ -406,6 +418,8 @@ async fn a_held_document_takes_no_version_until_the_hold_is_suspended() {
     );
     let named = site.get("/v2/hold?holdname=Case%207").await.json();
     assert_eq!(named["results"]["data"]["hold"]["HoldID"], hold);
+    let applied = &named["results"]["data"]["hold"]["DateApplied"];
+    assert_eq!(applied, "2026-01-01T00:00:00");
     assert_eq!(
         site.get(&format!("/v2/holditems/{hold}")).await.json()["results"][0]["data"]["properties"]
             ["id"],
@@ -440,15 +454,94 @@ async fn a_held_document_takes_no_version_until_the_hold_is_suspended() {
         400,
         "Object does not have this Hold",
     );
+    let by_name = "/v2/hold?holdname=Case%207";
+    let gone = site.form("DELETE", by_name, "").await.json();
+    assert_eq!(
+        gone["results"],
+        json!({"ok": true, "errMsg": "", "id": hold})
+    );
+    assert_eq!(site.form("DELETE", by_name, "").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_task_in_the_queue_is_pending_until_its_turn_comes() {
+    let site = Site::with(|config| config.queue_lag = Duration::from_secs(60)).await;
+    let document = site.document("a", b"1").await;
+    let class = site.cs.add_records_class("Masters");
+    let path = format!("/v1/nodes/{document}/rmclassifications");
+    site.body("POST", &path, json!({"class_id": class})).await;
+    let task = format!("task_name=rm_FinalizeRecord&id={document}");
+    let queued = site.form("POST", "/v1/rmqueues", &task).await.json();
+    assert_eq!(queued["task_status"], "pending");
+    let at = queued["location"].as_str().unwrap();
+    let at = at.trim_start_matches("/api").to_owned();
+    assert_eq!(site.get(&path).await.json()["canFinalize"], true);
+    site.cs.advance(Duration::from_secs(61));
+    assert_eq!(site.get(&at).await.json()["task_status"], "completed");
+    assert_eq!(site.get(&path).await.json()["canFinalize"], false);
+    assert_eq!(site.get("/v1/rmqueues/1").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_schedule_is_made_of_stages_that_count_from_a_date_of_the_record() {
+    let site = Site::new().await;
+    let made = site
+        .form("POST", "/v2/rsischedules", "name=M10Y&status=ACTIVE")
+        .await
+        .json();
+    let id = made["results"]["id"].as_i64().unwrap();
+    let stage =
+        "objectType=LRM&stage=FINAL&eventType=1&dateToUse=95&retentionYears=10&actionCode=32";
+    let stages = format!("/v2/rsischedules/{id}/stages");
+    assert_eq!(site.form("POST", &stages, stage).await.status, 200);
+    let listed = site.get("/v2/rsis").await.json();
+    let row = &listed["results"]["data"]["rsis"][0];
+    assert_eq!(
+        (&row["RSI"], &row["RetYears"]),
+        (&json!("M10Y"), &json!(10))
+    );
+    let document = site.document("a", b"1").await;
+    let class = site.cs.add_records_class("Masters");
+    let record = json!({"class_id": class, "rsi": "M10Y", "record_date": "2026-02-03"});
+    let path = format!("/v1/nodes/{document}");
+    let got = site
+        .body("POST", &format!("{path}/rmclassifications"), record)
+        .await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    let due = site.get(&format!("{path}/rsi/M10Y/GetRSIDetails")).await;
+    assert_eq!(
+        due.json()["data"][0]["CalculatedDate"],
+        "2036-02-03T00:00:00"
+    );
+    let items = site.get(&format!("/v2/rsiitems/{id}")).await.json();
+    assert_eq!(items["results"][0]["id"], document);
+    let used = site
+        .form("DELETE", &format!("/v2/rsischedules/{id}"), "")
+        .await;
+    refused(&used, 400, "in use");
 }
 
 #[tokio::test]
 async fn classifications_replace_each_other() {
     let site = Site::new().await;
     let path = format!("/v1/nodes/{}/classifications", site.folder);
-    site.body("POST", &path, json!({"class_id": [5, 6]})).await;
-    site.body("POST", &path, json!({"class_id": [7]})).await;
-    assert_eq!(site.get(&path).await.json()["data"][0]["id"], 7);
+    let of = ["a", "b", "c"].map(|name| site.cs.add_classification(name));
+    site.body("POST", &path, json!({"class_id": of[..2]})).await;
+    site.body("POST", &path, json!({"class_id": [of[2]]})).await;
+    let records = site.cs.add_records_class("Masters");
+    for (wrong, text) in [
+        (999_999, "could not be accessed"),
+        (site.folder, "invalid action 'classify'"),
+        (records, "invalid action 'classify'"),
+    ] {
+        let got = site.body("POST", &path, json!({"class_id": [wrong]})).await;
+        refused(&got, 400, text);
+    }
+    let read = site.get(&path).await.json();
+    assert_eq!(read["data"].as_array().unwrap().len(), 1);
+    assert_eq!(read["data"][0]["id"], of[2]);
+    let items = site.get(&format!("/v2/classifieditems/{}", of[2])).await;
+    assert_eq!(items.json()["results"]["contents"][0]["id"], site.folder);
 }
 
 #[tokio::test]
