@@ -302,7 +302,7 @@ pub(crate) async fn drive(
         .iter()
         .map(|count| Exit::of_state(&count.state))
         .collect();
-    if gaps {
+    if gaps || ledger.posts_refused().await?.is_some() {
         exits.push(Exit::SomeFailed);
     }
     match outcome {
@@ -386,12 +386,14 @@ async fn report(
         progress.read_back.load(Relaxed),
     );
     let changes = drive.scan.changes();
+    let untold = ledger.posts_waiting().await?;
+    let (refused, why) = ledger.posts_refused().await?.unwrap_or_default();
     let used = Resources::now();
     output.event(
         "summary",
         json!({
             "run": run, "states": summary.iter().map(|count| json!({"state": count.state, "items": count.items, "bytes": count.bytes})).collect::<Vec<_>>(),
-            "stopped_by": stopped_by, "already_done": already, "left_out": left_out, "changed_since_plan": changes, "outbox": ledger.posts_waiting().await?, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
+            "stopped_by": stopped_by, "already_done": already, "left_out": left_out, "changed_since_plan": changes, "outbox": untold, "not_told": refused, "bytes_confirmed": confirmed, "bytes_resent": resent, "bytes_read_back": read_back,
             "seconds": took.as_secs_f64(), "cpu_seconds": used.cpu.as_secs_f64(), "peak_memory": used.peak_memory,
             "waited_seconds": progress.waited().into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect::<serde_json::Map<_, _>>(),
         }),
@@ -447,10 +449,18 @@ async fn report(
             used.cpu.as_secs_f64()
         ),
     ));
-    let untold = ledger.posts_waiting().await?;
-    if untold > 0 {
+    if refused > 0 {
+        output.say(styled(
+            BAD,
+            format!(
+                "  {refused:>6} filed, but iconik did not take what it was told: {why}; mend `publish.write_back`, and the next run tells it"
+            ),
+        ));
+    }
+    let later = untold.saturating_sub(refused);
+    if later > 0 {
         output.say(format!(
-            "  {untold:>6} filed, but iconik was not told yet; `longhaul resume` tells it"
+            "  {later:>6} filed, but iconik was not told yet; `longhaul resume` tells it"
         ));
     }
     for state in STOPPED {

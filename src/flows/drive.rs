@@ -100,6 +100,7 @@ impl Drive {
     /// The enumeration's, once the engine has finished what it had: nothing recorded is lost.
     pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
         self.follow_calendar();
+        self.ledger.posts_again().await?;
         let job = Job::new();
         let scanned_all = AtomicBool::new(false);
         let scanned = async {

@@ -124,12 +124,16 @@ pub async fn deliver(
         ledger.post_begun(post.id).await?;
         crash_point("telling");
         match tell(systems, ledger, &post).await {
-            Ok(note) => {
+            Ok((note, refused)) => {
                 crash_point("told");
                 ledger
                     .apply(Change::new().journal(entry(&post, "told-iconik", &note)))
                     .await?;
-                ledger.post_done(post.id).await?;
+                match refused {
+                    None => ledger.post_done(post.id).await?,
+                    // The settings name what iconik does not take: the next run offers it again.
+                    Some(why) => ledger.post_refused(post.id, &why).await?,
+                }
                 delivered += 1;
             }
             Err(Error::Ledger(error)) => return Err(error.into()),
@@ -162,18 +166,24 @@ pub async fn deliver(
     Ok(delivered)
 }
 
-async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_json::Value, Error> {
+/// Tells it: what became of each part, and why the metadata were refused if they were.
+async fn tell(
+    systems: &Systems,
+    ledger: &Ledger,
+    post: &Post,
+) -> Result<(serde_json::Value, Option<String>), Error> {
     let Some(item) = (match post.item {
         Some(id) => ledger.item(id).await?,
         None => None,
     }) else {
-        return Ok(json!({"skipped": "no item"}));
+        return Ok((json!({"skipped": "no item"}), None));
     };
     let (Ok(source), Ok(receipt)) = (
         serde_json::from_str::<ItemSource>(&item.source),
         serde_json::from_str::<Receipt>(&post.payload),
     ) else {
-        return Ok(json!({"skipped": "not a receipt of this version of longhaul"}));
+        let note = json!({"skipped": "not a receipt of this version of longhaul"});
+        return Ok((note, None));
     };
     let prefix = format!("urn:otcs:{}:node:", systems.instance);
     let ours = format!("{prefix}{}", receipt.node);
@@ -202,6 +212,7 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
             format!("refused: {failure}")
         }
     };
+    let mut refused = None;
     let metadata = match &systems.told {
         None => "not asked for".to_owned(),
         Some(told) => {
@@ -218,6 +229,7 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
                         return Err(failure.into());
                     }
                     tracing::warn!(post = post.id, error = %failure, "the metadata was not written");
+                    refused = Some(failure.to_string());
                     format!("refused: {failure}")
                 }
             }
@@ -242,7 +254,8 @@ async fn tell(systems: &Systems, ledger: &Ledger, post: &Post) -> Result<serde_j
     if post.attempts == 0 || !systems.iconik.has_history(&source.asset, &line).await? {
         systems.iconik.add_history(&source.asset, &line).await?;
     }
-    Ok(json!({"asset": source.asset, "external_id": external_id, "metadata": metadata}))
+    let note = json!({"asset": source.asset, "external_id": external_id, "metadata": metadata});
+    Ok((note, refused))
 }
 
 fn entry(post: &Post, event: &str, data: &serde_json::Value) -> Entry {

@@ -431,6 +431,11 @@ impl Ledger {
         self.read(move |reader| reader.posts_next()).await
     }
 
+    /// How many outbox rows were refused, and what the other side said of the last.
+    pub async fn posts_refused(&self) -> Result<Option<(u64, String)>, Error> {
+        self.read(|reader| reader.posts_refused()).await
+    }
+
     /// Number of outbox rows that are not delivered.
     pub async fn posts_waiting(&self) -> Result<u64, Error> {
         self.read(move |reader| reader.posts_waiting()).await
@@ -470,6 +475,18 @@ impl Ledger {
     pub async fn post_done(&self, id: i64) -> Result<(), Error> {
         self.write(move |tx| outbox::done(tx.conn, id, tx.now()))
             .await
+    }
+
+    /// Puts an outbox row off until [`posts_again`](Self::posts_again): the other side refused it.
+    pub async fn post_refused(&self, id: i64, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.write(move |tx| outbox::refused(tx.conn, id, &message))
+            .await
+    }
+
+    /// Makes refused outbox rows due again: somebody may have mended why.
+    pub async fn posts_again(&self) -> Result<(), Error> {
+        self.write(|tx| outbox::again(tx.conn)).await
     }
 
     /// Puts an outbox row off after a failed attempt.

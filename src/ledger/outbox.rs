@@ -34,8 +34,8 @@ pub(super) fn due(conn: &Connection, now: i64, limit: usize) -> Result<Vec<Post>
 /// When the first undelivered row is due.
 pub(super) fn next(conn: &Connection) -> Result<Option<i64>, Error> {
     Ok(conn
-        .prepare_cached("SELECT min(next_at) FROM outbox WHERE delivered IS NULL")?
-        .query_row([], |row| row.get(0))?)
+        .prepare_cached("SELECT min(next_at) FROM outbox WHERE delivered IS NULL AND next_at < ?1")?
+        .query_row([REFUSED], |row| row.get(0))?)
 }
 
 /// The number of rows that are not delivered.
@@ -61,6 +61,32 @@ pub(super) fn done(conn: &Connection, id: i64, now: i64) -> Result<(), Error> {
         )?
         .execute([id, now])?;
     found("outbox", id, changed)
+}
+
+/// A row that the other side refused is due no more, until it is offered again.
+const REFUSED: i64 = i64::MAX;
+
+pub(super) fn refused(conn: &Connection, id: i64, message: &str) -> Result<(), Error> {
+    later(conn, id, REFUSED, message)
+}
+
+/// Makes refused rows due again.
+pub(super) fn again(conn: &Connection) -> Result<(), Error> {
+    conn.prepare_cached("UPDATE outbox SET next_at = 0 WHERE delivered IS NULL AND next_at = ?1")?
+        .execute([REFUSED])?;
+    Ok(())
+}
+
+/// How many rows were refused, and what the other side said of the last.
+pub(super) fn refusals(conn: &Connection) -> Result<Option<(u64, String)>, Error> {
+    let (count, message): (i64, Option<String>) = conn
+        .prepare_cached(
+            "SELECT count(*), (SELECT message FROM outbox
+                 WHERE delivered IS NULL AND next_at = ?1 ORDER BY id DESC LIMIT 1)
+             FROM outbox WHERE delivered IS NULL AND next_at = ?1",
+        )?
+        .query_row([REFUSED], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((count > 0).then(|| (count.unsigned_abs(), message.unwrap_or_default())))
 }
 
 pub(super) fn later(conn: &Connection, id: i64, next_at: i64, message: &str) -> Result<(), Error> {

@@ -381,6 +381,11 @@ impl Reader {
         outbox::next(&self.conn)
     }
 
+    /// How many outbox rows were refused, and what the other side said of the last.
+    pub fn posts_refused(&self) -> Result<Option<(u64, String)>, Error> {
+        outbox::refusals(&self.conn)
+    }
+
     /// Outbox rows that have not been delivered.
     pub fn posts_waiting(&self) -> Result<u64, Error> {
         outbox::waiting(&self.conn)

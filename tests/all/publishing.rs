@@ -635,6 +635,43 @@ fn reconcile_compares_everything_that_the_server_has() {
 }
 
 #[test]
+fn what_iconik_does_not_take_is_said_and_told_again_once_it_is_mended() {
+    let systems = start("");
+    let views = systems.simulator.iconik().rows(Kind::View);
+    let view = views
+        .iter()
+        .find(|view| view["view_fields"].to_string().contains("archive_package"))
+        .expect("a view");
+    let id = view["id"].as_str().unwrap();
+    let asset = systems.assets(&["Spot"]).remove(0);
+    let told = |view: &str| {
+        let write_back =
+            format!("write_back = {{ view = {view:?}, record = \"archive_package\" }}\n");
+        systems.configure(Extra {
+            sections: &format!("{SETTINGS}{write_back}"),
+            ..Extra::default()
+        });
+        systems.run(&["publish", &systems.simulator.collection()])
+    };
+    // Twice: it is offered once in each run, and stays.
+    for _ in 0..2 {
+        let (code, lines) = told("00000000-0000-0000-0000-00000000abcd");
+        assert_eq!(code, 1, "{lines:#?}");
+        assert_eq!(of_type(&lines, "summary")["not_told"], 1);
+    }
+    let (code, lines) = told(id);
+    assert_eq!(code, 3, "another asset is held: {lines:#?}");
+    assert_eq!(of_type(&lines, "summary")["not_told"], 0);
+    assert_eq!(of_type(&lines, "summary")["outbox"], 0);
+    let values = systems.simulator.iconik().values("assets", &asset, id);
+    assert_eq!(
+        values.unwrap()["archive_package"]["field_values"][0]["value"],
+        node_of(&systems, "spot.mov").to_string()
+    );
+    systems.stop();
+}
+
+#[test]
 fn iconik_is_told_in_its_metadata_and_that_makes_no_news() {
     let systems = start("");
     let views = systems.simulator.iconik().rows(Kind::View);
