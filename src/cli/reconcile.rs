@@ -99,10 +99,12 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
     };
     let mut counts: BTreeMap<Class, (u64, u64)> = BTreeMap::new();
     let mut not_compared: BTreeMap<Area, u64> = BTreeMap::new();
+    let mut stays: u64 = 0;
     let mut each = |finding: Finding| {
         let (items, bytes) = counts.entry(finding.class).or_default();
         *items += 1;
         *bytes += finding.bytes;
+        stays += u64::from(finding.stays);
         for area in &finding.not_compared {
             *not_compared.entry(*area).or_default() += 1;
         }
@@ -160,7 +162,7 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
         .collect();
     output.event(
         "reconciliation",
-        json!({"run": run.id, "level": arguments.level, "looked_at": looked_at, "differences": differences, "classes": classes, "not_compared": not_compared, "sample": confidence}),
+        json!({"run": run.id, "level": arguments.level, "looked_at": looked_at, "differences": differences, "classes": classes, "not_compared": not_compared, "stays": stays, "sample": confidence}),
     );
     output.say(styled(
         if differences == 0 { GOOD } else { BAD },
@@ -171,6 +173,11 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
             "  {items:>6} {} ({})",
             class.as_str(),
             display_bytes(*bytes)
+        ));
+    }
+    if stays > 0 {
+        output.say(format!(
+            "{stays} stay where they were filed although their metadata name another place: `publish.relocate` is false"
         ));
     }
     for (area, items) in &not_compared {

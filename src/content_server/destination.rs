@@ -10,7 +10,7 @@ use super::filing;
 use super::upload::session_failure;
 use super::{Client, Profile};
 use crate::transfer::{
-    Answer, ByteStream, Committed, Content, Destination, Kept, Link, NewContent, Node, Part,
+    Answer, ByteStream, Committed, Content, Destination, Filed, Kept, Link, NewContent, Node, Part,
     PartReceipt, Session, Version, Window,
 };
 use crate::types::{ByteCount, Failure, FailureClass, NodeId, Reason, VersionNumber};
@@ -233,7 +233,7 @@ impl Destination for Client {
     fn prepare<'a>(
         &'a self,
         node: NodeId,
-        known_as: &'a str,
+        filed: Filed<'a>,
         filing: &'a Value,
         brings: bool,
     ) -> Answer<'a, ()> {
@@ -242,7 +242,7 @@ impl Destination for Client {
             match self.check_open(node, &filing).await {
                 // What is as it was filed needs no change.
                 Err(failure) if failure.reason == Reason::Held && !brings => {
-                    let compared = self.compare_filing(node, &[], known_as, &filing).await?;
+                    let compared = self.compare_filing(node, &[], filed, &filing).await?;
                     match compared.differences.as_slice() {
                         [] => return Ok(()),
                         wrong => {

@@ -95,6 +95,9 @@ pub struct Finding {
     /// it.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub not_compared: BTreeSet<Area>,
+    /// Whether its metadata name another place now and it stays by policy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
     /// What its record is kept under now, as far as the server says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Kept>,
@@ -273,6 +276,7 @@ impl<'a> Looked<'a> {
                 bytes: 0,
                 detail: format!("{why}: {detail}"),
                 not_compared: BTreeSet::new(),
+                stays: false,
                 retention: None,
             });
         }
@@ -289,6 +293,7 @@ impl<'a> Looked<'a> {
                     detail: "new at the source, not in the ledger; the same run again files it"
                         .into(),
                     not_compared: BTreeSet::new(),
+                    stays: false,
                     retention: None,
                 }),
             }
@@ -347,6 +352,7 @@ impl<'a> Looked<'a> {
             bytes: item.bytes,
             detail: String::new(),
             not_compared: BTreeSet::new(),
+            stays: false,
             retention: None,
         };
         let message = item.message.as_deref().unwrap_or("no reason recorded");
@@ -381,7 +387,9 @@ impl<'a> Looked<'a> {
         let Compared {
             differences,
             unsupported,
+            stays,
         } = compared;
+        finding.stays = stays;
         finding.not_compared = unsupported;
         if let Some((node, kept)) = item.node.zip(kept.clone()) {
             self.of.remembering.add(node, kept).await?;
@@ -431,13 +439,14 @@ impl<'a> Looked<'a> {
         if !is_latest {
             return Ok((Compared::default(), None));
         }
-        let filing: Filing = serde_json::from_str::<Record>(record)
-            .and_then(|record| serde_json::from_value(record.filing))
-            .map_err(|error| Failure::stop(format!("a record cannot be read: {error}")))?;
+        let unread = |error| Failure::stop(format!("a record cannot be read: {error}"));
+        let record: Record = serde_json::from_str(record).map_err(unread)?;
+        let filed = record.filed(&item.name, item.parent);
+        let filing: Filing = serde_json::from_value(record.filing.clone()).map_err(unread)?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
         let compared = server
-            .compare_filing(node, &companions, &item.name, &filing)
+            .compare_filing(node, &companions, filed, &filing)
             .await?;
         let kept = match filing.marks.records_class {
             Some(_) => server.kept_under(node).await?,
@@ -578,6 +587,7 @@ impl<'a> Looked<'a> {
                             "a document in folder {folder} that the ledger does not know"
                         ),
                         not_compared: BTreeSet::new(),
+                        stays: false,
                         retention: None,
                     });
                 }

@@ -35,6 +35,25 @@ pub struct Record {
     pub filing: serde_json::Value,
 }
 
+impl Record {
+    /// How its document was filed, whose item has this name and container.
+    pub fn filed<'a>(&self, name: &'a str, container: NodeId) -> Filed<'a> {
+        Filed {
+            name,
+            stays_in: (!self.relocate).then_some(container),
+        }
+    }
+}
+
+/// How a published record was filed.
+#[derive(Clone, Copy, Debug)]
+pub struct Filed<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The container that it stays in by policy, wherever it would be filed now.
+    pub stays_in: Option<NodeId>,
+}
+
 /// Which document of an item is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -391,15 +410,15 @@ pub trait Destination: Send + Sync {
     }
 
     /// Before a published record is changed: whether it takes any change, and that only the right
-    /// people will see it. Writes nothing that is so already. `known_as` is the name it was filed
-    /// under, `brings` says whether there is new content.
+    /// people will see it. Writes nothing that is so already. `brings` says whether there is new
+    /// content.
     ///
     /// A record that takes no change is a failure with reason
     /// [`Held`](crate::types::Reason::Held), unless nothing is to be changed about it.
     fn prepare<'a>(
         &'a self,
         _node: NodeId,
-        _known_as: &'a str,
+        _filed: Filed<'a>,
         _filing: &'a serde_json::Value,
         _brings: bool,
     ) -> Answer<'a, ()> {

@@ -54,8 +54,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use budget::{Budget, Claim};
 pub use ends::{
-    Answer, ByteStream, Committed, Content, Destination, Link, NewContent, Node, Opened, Part,
-    PartReceipt, Record, Restore, Session, Source, SourceFile, Validator, Version, Window,
+    Answer, ByteStream, Committed, Content, Destination, Filed, Link, NewContent, Node, Opened,
+    Part, PartReceipt, Record, Restore, Session, Source, SourceFile, Validator, Version, Window,
 };
 pub use hash::{BadState, HashState};
 pub use hold::{End, Outage};

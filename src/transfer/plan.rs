@@ -447,7 +447,12 @@ impl Mover<'_> {
         match self
             .shared
             .destination
-            .prepare(node, &self.item.name, &record.filing, true)
+            .prepare(
+                node,
+                record.filed(&self.item.name, self.item.parent),
+                &record.filing,
+                true,
+            )
             .await
         {
             Err(failure) if failure.reason == Reason::Held => {

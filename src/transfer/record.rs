@@ -66,12 +66,21 @@ impl<'a> Dresser<'a> {
             return Ok(None);
         };
         let destination = &self.shared.destination;
-        let place = destination.place(&filing).await?;
+        let filed = self
+            .record
+            .as_ref()
+            .map(|record| record.filed(&self.item.name, self.item.parent));
+        let stays_in = filed.and_then(|filed| filed.stays_in);
+        // No container is made for what stays where it is.
+        let place = match stays_in.filter(|_| self.item.node.is_some()) {
+            Some(container) => container,
+            None => destination.place(&filing).await?,
+        };
         self.place = Some(place);
-        if let Some(node) = self.item.node {
+        if let (Some(node), Some(filed)) = (self.item.node, filed) {
             let supersede = self.record.as_ref().is_some_and(|record| record.supersede);
             let brings = self.brings_content().await?;
-            let prepared = destination.prepare(node, &self.item.name, &filing, brings);
+            let prepared = destination.prepare(node, filed, &filing, brings);
             match prepared.await {
                 Err(failure) if failure.reason == Reason::Held && supersede => {}
                 other => other?,

@@ -635,6 +635,35 @@ fn reconcile_compares_everything_that_the_server_has() {
 }
 
 #[test]
+fn without_relocate_a_record_stays_and_nothing_is_made_for_another_place() {
+    let systems = start(SETTINGS);
+    let collection = systems.simulator.collection();
+    systems.run(&["publish", &collection]);
+    let node = node_of(&systems, "spot.mov");
+    let before = path(&systems, node);
+    let asset = systems.assets(&["Spot"]).remove(0);
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.set_values(&asset, "campaign", &["Autumn"]));
+    let (_, lines) = systems.run(&["publish", &collection]);
+    assert_eq!(items(of_type(&lines, "summary"), "done"), 1, "{lines:#?}");
+    assert_eq!(path(&systems, node), before);
+    assert_eq!(values(&systems, node)["3"], "Autumn");
+    let made = systems.simulator.content_server().history();
+    assert!(
+        made.iter().all(|effect| effect["name"] != "Autumn"),
+        "{made:#?}"
+    );
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 3, "another asset is held: {lines:#?}");
+    let told = of_type(&lines, "reconciliation");
+    assert_eq!(
+        (&told["differences"], &told["stays"]),
+        (&json!(0), &json!(1))
+    );
+    systems.stop();
+}
+
+#[test]
 fn what_iconik_does_not_take_is_said_and_told_again_once_it_is_mended() {
     let systems = start("");
     let views = systems.simulator.iconik().rows(Kind::View);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::Client;
 use super::{Filing, Marks, differences};
 use crate::transfer::Destination as _;
+use crate::transfer::Filed;
 use crate::types::{Failure, NodeId, Reason};
 
 /// A part of a filing that the server keeps by calls of its own, which it may not have.
@@ -55,6 +56,8 @@ pub struct Compared {
     pub differences: Vec<String>,
     /// What was filed and could not be looked at, because the server does not have it.
     pub unsupported: BTreeSet<Area>,
+    /// Whether it would be filed elsewhere now and stays by policy.
+    pub stays: bool,
 }
 
 impl Compared {
@@ -78,7 +81,7 @@ impl Compared {
 impl Client {
     /// Everything about a record that is not as it was filed; nothing is changed. `companions` are
     /// the documents beside it, such as its sidecars: they have its place and its rights, and are
-    /// no records of their own. `known_as` is the name it was filed under.
+    /// no records of their own.
     ///
     /// # Errors
     ///
@@ -88,11 +91,15 @@ impl Client {
         &self,
         node: NodeId,
         companions: &[NodeId],
-        known_as: &str,
+        filed: Filed<'_>,
         filing: &Filing,
     ) -> Result<Compared, Failure> {
         let mut compared = Compared::default();
         let place = match self.place_now(filing).await {
+            Ok(place) if filed.stays_in.is_some() => {
+                compared.stays = place != filed.stays_in;
+                filed.stays_in
+            }
             Ok(Some(place)) => Some(place),
             Ok(None) => {
                 let gone = "its place is not there any more".to_owned();
@@ -125,7 +132,7 @@ impl Client {
         if marks.shortcuts && !marks.papers.is_empty() {
             let look = async {
                 let (there, missing) = self
-                    .links_now(node, companions, known_as, &marks.papers)
+                    .links_now(node, companions, filed.name, &marks.papers)
                     .await?;
                 links = there;
                 let lacks = missing
