@@ -336,7 +336,8 @@ pub(crate) fn open_ledger(path: &Path, command: &str) -> anyhow::Result<Ledger> 
 /// Refuses a ledger that does not exist: only commands that start a run make one.
 pub(crate) fn must_exist(settings: &Resolved) -> anyhow::Result<&Path> {
     let path = settings.ledger.path.as_path();
-    if path.exists() {
+    // An empty file is none yet.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() || found.len() > 0) {
         return Ok(path);
     }
     Err(Ended::usage(format!(

@@ -112,9 +112,9 @@ async fn compare(context: &Context, arguments: Arguments) -> anyhow::Result<Exit
             output.event("reconciled_item", facts);
         }
         let style = match finding.class {
-            Class::Equal => return,
+            // Counted below; the JSON lines name them.
+            Class::Equal | Class::Excluded => return,
             Class::Held => WARN,
-            Class::Excluded => DIM,
             _ => BAD,
         };
         output.say(format!(

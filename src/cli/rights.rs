@@ -242,7 +242,10 @@ fn expiring(context: &Context, settings: &Resolved, arguments: &Expiring) -> any
         "rights_ending_summary",
         json!({"from": from, "until": until, "licences": count}),
     );
-    output.say(format!("{count} licences end from {from} to {until}"));
+    output.say(match count {
+        1 => format!("1 licence ends from {from} to {until}"),
+        _ => format!("{count} licences end from {from} to {until}"),
+    });
     Ok(Exit::Done)
 }
 
@@ -257,17 +260,18 @@ pub(super) fn soon(reader: &crate::ledger::Reader, days: i64) -> anyhow::Result<
     )?)
 }
 
-/// Days of `30d`, `12w` or a plain number.
+/// Days of `30d`, `12w`, `1y` or a plain number.
 fn days(text: &str) -> anyhow::Result<i64> {
     let text = text.trim();
-    let (number, factor) = match text.strip_suffix('w') {
-        Some(weeks) => (weeks, 7),
-        None => (text.strip_suffix('d').unwrap_or(text), 1),
-    };
+    let units = [('d', 1), ('w', 7), ('y', 365)];
+    let unit = units
+        .iter()
+        .find_map(|(unit, days)| Some((text.strip_suffix(*unit)?, *days)));
+    let (number, factor) = unit.unwrap_or((text, 1));
     let days = number.trim().parse::<u32>().ok();
     days.map(|days| i64::from(days) * factor).ok_or_else(|| {
         Ended::usage(format!(
-            "--within: {text:?} is no number of days; write 30d or 12w"
+            "--within: {text:?} is no number of days; write 30d, 12w or 1y"
         ))
     })
 }

@@ -481,7 +481,10 @@ async fn trouble(
     for item in items.iter().take(SHOWN) {
         let message = item.message.as_deref().unwrap_or("no reason recorded");
         let class = item.class.as_deref().and_then(FailureClass::from_name);
-        let title = class.map_or_else(String::new, |class| format!(" [{}]", class.title()));
+        // What is held waits for somebody: nothing of it need be wrong.
+        let title = class
+            .filter(|_| state != "held")
+            .map_or_else(String::new, |class| format!(" [{}]", class.title()));
         context.output.say(format!(
             "  {} {}{title}: {message}",
             styled(BAD, state),

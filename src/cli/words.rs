@@ -113,7 +113,10 @@ pub(crate) fn doing(status: &Status) -> String {
 /// Items found, and whether that is all.
 pub(crate) fn scan(status: &Status) -> String {
     let run = &status.run;
-    let mut text = format!("{} items found", number(status.items_total()));
+    let mut text = match status.items_total() {
+        1 => "1 item found".to_owned(),
+        items => format!("{} items found", number(items)),
+    };
     if run.already_done > 0 {
         text.push_str(&format!(", {} done before", number(run.already_done)));
     }

@@ -123,6 +123,9 @@ impl FailureClass {
             (Self::RetryLater, "waiting", Some("cold-storage")) => {
                 "nothing to do: the storage is bringing it back, which takes hours; it is looked at again by itself, `longhaul retry --class retry-later` looks at once"
             }
+            (_, "held", Some("incomplete" | "paper-missing")) => {
+                "once it is there, run the same command again: it is looked at again by itself; or settle one for good: `longhaul decide KEY --decline --because TEXT`"
+            }
             (Self::ItemIsWrong, "parked", Some("inaccessible")) => {
                 "see that it is still there and that longhaul's user may see it, then `longhaul retry --class item-is-wrong`; or settle one for good: `longhaul decide KEY --decline --because TEXT`"
             }

@@ -165,7 +165,7 @@ pub(super) fn incomplete(item: NewItem, missing: &[String]) -> NewItem {
         item,
         Reason::Incomplete,
         &format!("refused {}", reason_name(Reason::Incomplete)),
-        format!("its record lacks something: {why}; mend it in iconik and run the same again"),
+        format!("its record lacks something: {why}; mend it in iconik"),
     )
 }
 
@@ -177,7 +177,7 @@ pub(super) fn without_papers(item: NewItem, missing: &[String]) -> NewItem {
         item,
         Reason::PaperMissing,
         &format!("refused {}", reason_name(Reason::PaperMissing)),
-        format!("{why}; provide the paper and run the same again"),
+        format!("{why}; provide the paper"),
     )
 }
 

@@ -175,6 +175,9 @@ fn kind_of(word: &str, fields: &RightsFields) -> Result<&'static str, String> {
     if ACTIONS.contains(&word) {
         return Ok("action");
     }
+    if word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(['-', '.', '/']) {
+        return Err(format!("{word:?} is no date; write it as 2027-06-30"));
+    }
     Err(format!(
         "{word:?} is no date (2027-06-30), region (AT, DE-BY, 150, EU, world), medium ({}) or action ({}); name what it is, as in `purpose={word}`",
         fields.media().join(", "),
