@@ -14,10 +14,11 @@ use super::signals;
 use super::when;
 use super::{Context, freeze, record};
 use crate::control::{self, Bounds, Live, Means};
+use crate::flows::approval::Rejections;
 use crate::flows::drive::{Drive, Scan};
 use crate::flows::intake::Intake;
 use crate::flows::migrate;
-use crate::flows::package::{Order, Packed, Told};
+use crate::flows::package::{Finality, Order, Packed, Told};
 use crate::flows::{self};
 use crate::ledger::{Ledger, NewRun, STOPPED, StateCount};
 use crate::settings::Resolved;
@@ -188,6 +189,11 @@ pub(crate) async fn ordered(
         most_files: settings.package.files,
         mark: record::package_mark(settings)?,
         sources: settings.package.sources,
+        finality: Finality {
+            only: settings.package.only,
+            approved: settings.publish.approved.clone(),
+            rejections: Rejections::in_ledger(&settings.ledger.path)?,
+        },
     })
 }
 
@@ -292,9 +298,9 @@ pub(crate) async fn drive(
     .await?;
     recorded?;
     let packed = std::mem::take(&mut *drive.packed.lock().unwrap_or_else(PoisonError::into_inner));
-    let gaps = packed
-        .iter()
-        .any(|packed| packed.gaps > 0 || matches!(packed.told, Some(Told::Refused(_))));
+    let gaps = packed.iter().any(|packed| {
+        packed.gaps > 0 || packed.folder.is_none() || matches!(packed.told, Some(Told::Refused(_)))
+    });
     for packed in &packed {
         say_packed(context, packed);
     }
@@ -329,7 +335,7 @@ pub(crate) fn say_packed(context: &Context, packed: &Packed) {
         json!({
             "collection": packed.collection, "title": packed.title, "folder": packed.folder,
             "files": packed.files, "bytes": packed.bytes, "gaps": packed.gaps,
-            "written": packed.written, "complete": packed.complete,
+            "left_out": packed.left_out, "written": packed.written, "complete": packed.complete,
             "collection_marked": packed.told.as_ref().map(|told| match told {
                 Told::Before => "before",
                 Told::Now => "now",
@@ -337,18 +343,35 @@ pub(crate) fn say_packed(context: &Context, packed: &Packed) {
             }),
         }),
     );
-    let state = match (packed.complete, packed.written) {
-        (false, _) => styled(BAD, "not complete; `longhaul resume` goes on"),
-        (true, 0) => styled(DIM, "as it was, nothing written"),
-        (true, _) => styled(GOOD, "complete"),
+    let gaps = match packed.gaps {
+        0 => String::new(),
+        1 => ", with 1 gap; summary.html lists it".to_owned(),
+        gaps => format!(", with {gaps} gaps; summary.html lists them"),
     };
-    context.output.say(format!(
-        "  package {} in node {}: {} files, {}, {state}",
-        packed.title,
-        packed.folder,
-        packed.files,
-        display_bytes(packed.bytes)
-    ));
+    let (style, state) = match (packed.complete, packed.written, packed.gaps) {
+        (false, ..) => (BAD, "not complete; `longhaul resume` goes on"),
+        (true, 0, 0) => (DIM, "as it was, nothing written"),
+        (true, 0, _) => (BAD, "as it was, nothing written"),
+        (true, _, 0) => (GOOD, "complete"),
+        (true, ..) => (BAD, "written"),
+    };
+    let gaps = if packed.complete { gaps } else { String::new() };
+    context.output.say(match packed.folder {
+        None => styled(
+            BAD,
+            format!(
+                "  no package of {}: nothing of it is there to be packed",
+                packed.title
+            ),
+        ),
+        Some(folder) => format!(
+            "  package {} in node {folder}: {} files, {}, {}",
+            packed.title,
+            packed.files,
+            display_bytes(packed.bytes),
+            styled(style, format!("{state}{gaps}"))
+        ),
+    });
     match &packed.told {
         Some(Told::Now) => context.output.say("  the collection in iconik says so now"),
         Some(Told::Refused(why)) => context.output.say(styled(
@@ -357,10 +380,13 @@ pub(crate) fn say_packed(context: &Context, packed: &Packed) {
         )),
         Some(Told::Before) | None => {}
     }
-    if packed.gaps > 0 {
+    if packed.left_out > 0 {
         context.output.say(styled(
-            BAD,
-            format!("  {:>6} gaps in it; summary.html lists them", packed.gaps),
+            DIM,
+            format!(
+                "  {:>6} left out and no gaps: not final (`package.only`), or with no content of their own; summary.html lists them",
+                packed.left_out
+            ),
         ));
     }
 }

@@ -116,6 +116,22 @@ impl Client {
         Ok(if about_it { general } else { Review::default() })
     }
 
+    /// The review of one version of an asset, whether or not it is the current one.
+    ///
+    /// # Errors
+    ///
+    /// As [`review_of`](Self::review_of).
+    pub async fn review_of_version(
+        &self,
+        asset: &Asset,
+        version: &VersionId,
+    ) -> Result<Review, Error> {
+        match asset.current_version() {
+            Some(current) if current.id == *version => self.review_of(asset).await,
+            _ => self.review(&asset.id, Some(version.as_str())).await,
+        }
+    }
+
     /// What each person decided about a version of an asset, or about the asset.
     pub fn votes(&self, asset: &AssetId, version: Option<&VersionId>) -> Rows<Vote> {
         let mut path = vec!["assets", "v1", "assets", asset.as_str()];

@@ -226,6 +226,11 @@ pub const KEYS: &[Key] = &[
         "what the collection's metadata is told once its package is complete: { view, values = { FIELD = \"text with {day}, {node}, {link}\" } }",
     ),
     key(
+        "package.only",
+        Some("all"),
+        "which masters a package takes: \"all\" that are filed, or those that are \"final\" by `publish.approved`; the others are listed with the reason",
+    ),
+    key(
         "package.sources",
         Some("list"),
         "assets outside the campaign that its edits use: \"list\" them as gaps, or \"include\" them: they are filed and packed too",

@@ -5,7 +5,7 @@ use super::raw::Raw;
 use super::record::{WorkspaceSettings, one_of, workspace};
 use super::sections::{Parsed, text, whole, yes_or_no};
 use super::table::{Entries, named};
-use crate::flows::package::{Container, Originals, Sources};
+use crate::flows::package::{Container, Only, Originals, Sources};
 use crate::types::StorageId;
 
 /// `[package]`
@@ -25,6 +25,8 @@ pub struct PackageSettings {
     pub workspace: Option<WorkspaceSettings>,
     /// What the collection is told once its package is complete.
     pub mark: Option<PackageMark>,
+    /// Which masters a package takes.
+    pub only: Only,
     /// What becomes of assets outside the campaign that its edits use.
     pub sources: Sources,
     /// What `package retire` does with the originals.
@@ -50,6 +52,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
     });
     let workspace = reader.optional("package.workspace", workspace);
     let mark = reader.optional("package.mark", mark);
+    let only = reader.get("package.only", |raw| one_of(raw, &Only::ALL, Only::as_str));
     let sources = reader.get("package.sources", |raw| {
         one_of(raw, &Sources::ALL, Sources::as_str)
     });
@@ -69,6 +72,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
         container,
         workspace,
         mark: mark?,
+        only: only?,
         sources: sources?,
         originals: originals?,
     })
@@ -112,6 +116,7 @@ mod tests {
         let package = read("").unwrap().package;
         assert_eq!(package.originals, Originals::Keep);
         assert_eq!(package.container, Container::Folder);
+        assert_eq!(package.only, Only::All);
         assert!(package.mark.is_none() && package.workspace.is_none());
     }
 
@@ -132,6 +137,7 @@ mod tests {
         for (text, said) in [
             ("originals = \"delete\"", "`remove`"),
             ("container = \"box\"", "`compound`"),
+            ("only = \"approved\"", "`final`"),
             ("container = \"workspace\"", "`package.workspace`"),
             ("mark = { view = \"v\" }", "`values`"),
         ] {

@@ -78,6 +78,8 @@ pub struct Licence {
     pub papers: Vec<(String, String, String)>,
     /// The terms in words.
     pub terms: String,
+    /// Why there are none to be told of; the basis of the statement is no licence then.
+    pub unknown: Option<String>,
     /// Whether anything is permitted.
     pub permits: bool,
     /// What is not, in words.
@@ -191,18 +193,33 @@ fn write_licence(xml: &mut Xml, licence: &Licence) {
     xml.leaf("rightsStatementIdentifierType", &licence.id.0);
     xml.leaf("rightsStatementIdentifierValue", &licence.id.1);
     xml.close();
-    xml.leaf("rightsBasis", "license");
-    xml.open("licenseInformation", &[]);
-    for (kind, value, role) in &licence.papers {
-        xml.open("licenseDocumentationIdentifier", &[]);
-        xml.leaf("licenseDocumentationIdentifierType", kind);
-        xml.leaf("licenseDocumentationIdentifierValue", value);
-        xml.leaf("licenseDocumentationRole", role);
+    if let Some(why) = &licence.unknown {
+        xml.leaf("rightsBasis", "other");
+        xml.open("otherRightsInformation", &[]);
+        for (kind, value, role) in &licence.papers {
+            xml.open("otherRightsDocumentationIdentifier", &[]);
+            xml.leaf("otherRightsDocumentationIdentifierType", kind);
+            xml.leaf("otherRightsDocumentationIdentifierValue", value);
+            xml.leaf("otherRightsDocumentationRole", role);
+            xml.close();
+        }
+        xml.leaf("otherRightsBasis", "unknown");
+        xml.leaf("otherRightsNote", why);
+        xml.close();
+    } else {
+        xml.leaf("rightsBasis", "license");
+        xml.open("licenseInformation", &[]);
+        for (kind, value, role) in &licence.papers {
+            xml.open("licenseDocumentationIdentifier", &[]);
+            xml.leaf("licenseDocumentationIdentifierType", kind);
+            xml.leaf("licenseDocumentationIdentifierValue", value);
+            xml.leaf("licenseDocumentationRole", role);
+            xml.close();
+        }
+        xml.leaf("licenseTerms", &licence.terms);
+        days(xml, "licenseApplicableDates", licence.days);
         xml.close();
     }
-    xml.leaf("licenseTerms", &licence.terms);
-    days(xml, "licenseApplicableDates", licence.days);
-    xml.close();
     if licence.permits {
         xml.open("rightsGranted", &[]);
         xml.leaf("act", "use");
@@ -339,6 +356,7 @@ mod tests {
                     "licence".into(),
                 )],
                 terms: "use when date until 2027-03-02".into(),
+                unknown: None,
                 permits: true,
                 restrictions: vec!["distribute".into()],
                 days: ("2026-03-02".parse().ok(), "2027-03-02".parse().ok()),
@@ -384,5 +402,40 @@ mod tests {
             })
             .collect();
         assert!(places.is_sorted(), "{places:?}\n{text}");
+    }
+
+    #[test]
+    fn rights_that_nobody_knows_are_no_licence() {
+        let licence = Licence {
+            id: ("odrl".into(), "urn:longhaul:policy:a".into()),
+            papers: vec![("URI".into(), "urn:x".into(), "talent-release".into())],
+            terms: "the rights are unknown".into(),
+            unknown: Some("the rights are unknown".into()),
+            permits: false,
+            restrictions: vec!["use".into()],
+            days: (None, None),
+            objects: vec![],
+        };
+        let text = Record {
+            licences: vec![licence],
+            ..Record::default()
+        }
+        .to_xml();
+        let order = [
+            "<rightsBasis>other",
+            "<otherRightsInformation>",
+            "<otherRightsDocumentationIdentifierValue>urn:x",
+            "<otherRightsBasis>unknown",
+            "<otherRightsNote>the rights are unknown",
+        ];
+        let places: Vec<_> = order.iter().map(|part| text.find(part)).collect();
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{text}"
+        );
+        assert!(
+            !text.contains("license") && !text.contains("<act>"),
+            "{text}"
+        );
     }
 }

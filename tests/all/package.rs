@@ -153,6 +153,203 @@ fn a_package_says_what_is_in_a_campaign_and_what_is_missing() {
     systems.stop();
 }
 
+/// An item of the campaign by its path.
+#[track_caller]
+fn item<'a>(campaign: &'a Value, path: &str) -> &'a Value {
+    let items = campaign["items"].as_array().expect("items");
+    let found = items.iter().find(|item| item["path"] == path);
+    found.unwrap_or_else(|| panic!("{path} of {items:#?}"))
+}
+
+#[test]
+fn each_paper_says_what_a_file_is_who_released_it_and_where_it_is() {
+    let brief = AssetSpec::new(
+        "Brief",
+        vec![FileSpec::real("brief.pdf", b"%PDF-1.7 brief")],
+    );
+    let systems = start(edits().asset(brief));
+    systems.configure(Extra {
+        sections: "[rights]\nfields = { status = \"rights_status\", owner = \"owner\" }\n",
+        ..Extra::default()
+    });
+    pack(&systems);
+    let bag = export(&systems);
+    is_whole(&bag);
+    let campaign = campaign_of(&bag);
+    // Sidecars are beside what they are about, and it names them.
+    assert_eq!(
+        item(&campaign, "data/edl/TV30.edl")["sidecars"],
+        json!([
+            "data/edl/TV30.edl.metadata.json",
+            "data/edl/TV30.edl.rights.jsonld"
+        ])
+    );
+    let document = item(&campaign, "data/documents/brief.pdf");
+    assert_eq!(document["kind"], "supporting-document");
+    assert_eq!(document["sidecars"].as_array().map(Vec::len), Some(2));
+    item(&campaign, "data/documents/brief.pdf.metadata.json");
+    // Who released it, whatever the policy.
+    let release = &item(&campaign, "data/masters/TV30.mxf")["release"];
+    assert_eq!(
+        (&release["final"], &release["by"]),
+        (&json!(true), &json!(["Ada Editor"]))
+    );
+    assert!(
+        release["at"]
+            .as_str()
+            .is_some_and(|at| at.starts_with("2026-")),
+        "{release}"
+    );
+    let other = &item(&campaign, "data/masters/tone-440.wav")["release"];
+    assert_eq!(other["final"], false);
+    assert_eq!(other["says"], "nobody has asked for its approval");
+    // The history is filed before the papers that name its documents.
+    let items = campaign["items"].as_array().expect("items");
+    let fixity: Vec<&Value> = items
+        .iter()
+        .filter(|item| item["kind"] == "fixity")
+        .collect();
+    assert_eq!(fixity.len(), 2);
+    for one in fixity {
+        assert_eq!(one["level"], "read-back", "{one}");
+        let name = one["path"]
+            .as_str()
+            .and_then(|path| path.rsplit('/').next());
+        let filed = systems.named(name.expect("a name")).remove(0);
+        assert_eq!(one["otcs"]["node"], json!(filed.node), "{one}");
+    }
+    // What nobody knows is no licence.
+    let rights = campaign["rights"].as_array().expect("rights");
+    let unknown = rights.iter().filter(|one| one["known"] == false);
+    assert_eq!((unknown.count(), rights.len()), (7, 8));
+    let premis = std::fs::read_to_string(bag.join("premis.xml")).expect("PREMIS");
+    assert_eq!(premis.matches("<rightsBasis>other").count(), 7);
+    assert_eq!(premis.matches("<rightsBasis>license").count(), 1);
+    assert!(!premis.contains("forbidden: use"));
+    // A package's name is nobody else's.
+    let info = std::fs::read_to_string(bag.join("bag-info.txt")).expect("the bag");
+    let id = bagit::info_value(&info, "External-Identifier").expect("a name");
+    let collection = systems.simulator.collection();
+    assert!(
+        id.starts_with(&format!("urn:longhaul:package:{collection}:")),
+        "{id}"
+    );
+    assert_eq!(
+        bagit::info_value(&info, "Internal-Sender-Identifier"),
+        Some("run 1")
+    );
+    systems.stop();
+}
+
+#[test]
+fn a_package_of_final_masters_alone_lists_the_others_as_left_out_and_not_as_gaps() {
+    let systems = start(edits());
+    let only = "[package]\nonly = \"final\"\n";
+    systems.configure(Extra {
+        sections: only,
+        ..Extra::default()
+    });
+    let (code, packed) = pack(&systems);
+    // The gaps are the edits' lost clips, as before.
+    assert_eq!(
+        (code, &packed["gaps"], &packed["left_out"]),
+        (1, &json!(2), &json!(3))
+    );
+    let bag = export(&systems);
+    let payload = is_whole(&bag);
+    for path in ["data/masters/TV30.mxf", "data/edl/TV30.edl"] {
+        assert!(payload.contains(&path.to_owned()), "{path} of {payload:#?}");
+    }
+    assert!(
+        !payload.iter().any(|path| path.contains("tone-440")),
+        "{payload:#?}"
+    );
+    let campaign = campaign_of(&bag);
+    assert_eq!(campaign["totals"]["left_out"], 3);
+    assert_eq!(campaign["exceptions"], json!([]));
+    let out = campaign["left_out"].as_array().expect("what is left out");
+    let jingle = out.iter().find(|out| out["title"] == "Jingle").expect("it");
+    assert_eq!(jingle["why"], "not-final");
+    let reason = jingle["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains("`package.only`") && reason.contains("nobody has asked"),
+        "{reason}"
+    );
+    // What an edit uses of it is known, and no gap.
+    let clip = reference(&campaign, "TONE-440.WAV");
+    assert_eq!(clip["iconik_asset"], jingle["asset"]);
+    assert!(
+        clip["gap"].is_null() && clip["left_out"].is_string(),
+        "{clip}"
+    );
+    let page = std::fs::read_to_string(bag.join("summary.html")).expect("the summary");
+    assert!(page.contains("Left out, and no gap") && page.contains("Jingle"));
+    assert!(page.contains("Not complete: there are 2 gaps"));
+    // Nothing new, nothing written.
+    let effects = systems.simulator.content_server().history().len();
+    assert_eq!(pack(&systems).1["written"], 0);
+    assert_eq!(systems.simulator.content_server().history().len(), effects);
+    // Where sources are taken too, it comes as one.
+    systems.configure(Extra {
+        sections: &format!("{only}sources = \"include\"\n"),
+        ..Extra::default()
+    });
+    let (_, packed) = pack(&systems);
+    assert_eq!(packed["left_out"], 0);
+    assert!(is_whole(&export(&systems)).contains(&"data/sources/tone-440.wav".to_owned()));
+    systems.stop();
+}
+
+#[test]
+fn a_package_of_which_nothing_is_final_is_not_made_and_says_so() {
+    let file = FileSpec::generated("one.mxf", 1, 7_000);
+    let systems = start(Campaign::new().asset(AssetSpec::new("One", vec![file])));
+    systems.configure(Extra {
+        sections: "[package]\nonly = \"final\"\n",
+        ..Extra::default()
+    });
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["folder"]), (1, &Value::Null));
+    assert_eq!(
+        (&packed["left_out"], &packed["complete"]),
+        (&json!(1), &json!(false))
+    );
+    assert!(systems.named("bagit.txt").is_empty());
+    systems.stop();
+}
+
+#[test]
+fn what_a_filter_left_out_of_a_campaign_is_listed_as_missing() {
+    let systems = start(edits());
+    let collection = systems.simulator.collection();
+    let filtered = ["archive", &collection, "--package", "--name", "TV*"];
+    let (code, lines) = systems.run(&filtered);
+    let packed = of_type(&lines, "package");
+    // Three assets, the four uses of them in edits, and the two clips that nobody has.
+    assert_eq!((code, &packed["gaps"]), (1, &json!(9)), "{packed}");
+    let bag = export(&systems);
+    let campaign = campaign_of(&bag);
+    let missing = campaign["exceptions"].as_array().expect("what is missing");
+    let jingle = missing
+        .iter()
+        .find(|one| one["path"] == "Jingle")
+        .expect("it");
+    let reason = jingle["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains("filter-name") && reason.contains("TV*"),
+        "{reason}"
+    );
+    let page = std::fs::read_to_string(bag.join("summary.html")).expect("the summary");
+    assert!(page.contains("Jingle") && page.contains("Not complete"));
+    let effects = systems.simulator.content_server().history().len();
+    let (_, lines) = systems.run(&filtered);
+    assert_eq!(of_type(&lines, "package")["written"], 0);
+    assert_eq!(systems.simulator.content_server().history().len(), effects);
+    // Without the filter they are in it.
+    assert_eq!(pack(&systems).1["gaps"], 2);
+    systems.stop();
+}
+
 /// The campaign with an edit's missing clip in another collection, and two assets that could be
 /// its other one.
 fn with_rushes() -> Campaign {
@@ -677,10 +874,49 @@ fn a_split_master_is_in_the_package_with_its_events_and_is_checked() {
     );
     assert_eq!(pack(&systems).0, 0);
     let bag = export(&systems);
-    assert!(is_whole(&bag).contains(&"data/masters/long.mxf".to_owned()));
+    let payload = is_whole(&bag);
+    let part = |number: u32| format!("data/masters/long.mxf/long.mxf.{number:03}");
+    let parts: Vec<String> = (1..=3).map(part).collect();
+    assert!(
+        parts.iter().all(|part| payload.contains(part)),
+        "{payload:#?}"
+    );
+    assert!(payload.contains(&"data/masters/long.mxf/long.mxf.join.json".to_owned()));
+    // Every part has an address for a public tool, and together they are the master.
+    let read = |name: &str| std::fs::read_to_string(bag.join(name)).expect("a list");
+    let fetched = bagit::read_fetch(&read("fetch.txt")).expect("a list");
+    let listed = |part: &String| fetched.iter().any(|file| file.path == *part);
+    assert!(parts.iter().all(listed), "{fetched:#?}");
+    let campaign = campaign_of(&bag);
+    let split = &campaign["split_masters"][0];
+    assert_eq!(split["path"], "data/masters/long.mxf");
+    assert_eq!(split["parts"], json!(parts));
+    assert_eq!(
+        split["sidecars"],
+        json!(["data/masters/long.mxf.metadata.json"])
+    );
+    let whole: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| std::fs::read(bag.join(part)).expect("a part"))
+        .collect();
+    assert_eq!(whole.len() as u64, 20 * MIB + 5);
+    let sha256 = Sha256Digest(Sha256::digest(whole).into()).to_string();
+    assert_eq!(split["sha256"], sha256);
+    assert!(read("bag-info.txt").contains(&sha256));
+    let items = campaign["items"].as_array().expect("items");
+    let first = items.iter().find(|item| item["path"] == json!(parts[0]));
+    assert_eq!(first.expect("an item")["part_of"], split["path"]);
+    let history = payload
+        .iter()
+        .find(|path| path.ends_with(".mhl"))
+        .expect("a history");
+    assert!(
+        read(history).contains("long.mxf.002"),
+        "parts are in the history"
+    );
     let premis = std::fs::read_to_string(bag.join("premis.xml")).expect("PREMIS");
     assert!(
-        premis.contains("iconik-file") && premis.contains("application/mxf"),
+        premis.contains("iconik-file") && premis.contains(&parts[2]),
         "{premis}"
     );
     assert!(premis.matches("<event>").count() >= 6, "{premis}");
@@ -692,7 +928,7 @@ fn a_split_master_is_in_the_package_with_its_events_and_is_checked() {
     let (code, lines) = systems.run(&["package", "check", "--read-back"]);
     assert_eq!(code, 65);
     let bad = of_type(&lines, "package_checked")["bad"].clone();
-    assert_eq!(bad[0]["path"], "data/masters/long.mxf");
+    assert_eq!(bad[0]["path"], json!(parts[1]));
     systems.stop();
 }
 

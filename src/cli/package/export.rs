@@ -134,6 +134,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
             .with_context(|| format!("writing {}", to.display()))?;
         written += 1;
     }
+    let joined = joined(&top, &kept)?;
     context.output.event(
         "package_exported",
         json!({
@@ -147,7 +148,41 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         files.len(),
         display_bytes(bytes)
     ));
+    for path in joined {
+        context.output.say(format!(
+            "  {path} is there in parts, which join to what was filed: cat {0}/{1}.[0-9]* > {1}",
+            top.join(&path).display(),
+            path.rsplit('/').next().unwrap_or_default()
+        ));
+    }
     Ok(Exit::Done)
+}
+
+/// Compares the parts of each split master, one after the other, with its digest; their paths.
+fn joined(top: &Path, kept: &Kept) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for (path, (whole, files)) in kept.facts.split_masters() {
+        let mut hasher = Sha256::new();
+        for file in files.iter().filter(|file| file.is_segment()) {
+            let from = place(top, &file.path)?;
+            let mut from = std::fs::File::open(&from)
+                .with_context(|| format!("reading {}", from.display()))?;
+            hash(&mut from, &mut hasher)?;
+        }
+        let digest = Sha256Digest(hasher.finalize().into());
+        if digest != whole.sha256 {
+            return Err(Ended(
+                Exit::Mismatch,
+                format!(
+                    "the parts of {path} join to {digest}, filed was {}",
+                    whole.sha256
+                ),
+            )
+            .into());
+        }
+        all.push(path.to_owned());
+    }
+    Ok(all)
 }
 
 /// Temporary files are for their owner alone; a package is for others.
@@ -214,11 +249,17 @@ fn same(path: &Path, wanted: &Wanted) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let mut hasher = Sha256::new();
+    hash(&mut file, &mut hasher)?;
+    Ok(Sha256Digest(hasher.finalize().into()) == wanted.sha256)
+}
+
+/// Adds what a file holds.
+fn hash(file: &mut std::fs::File, hasher: &mut Sha256) -> std::io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(Sha256Digest(hasher.finalize().into()) == wanted.sha256);
+            return Ok(());
         }
         hasher.update(buffer.get(..read).unwrap_or_default());
     }

@@ -53,7 +53,7 @@ pub async fn check(
         if !packed.complete {
             return Ok((outcome, checked, Some(packed)));
         }
-        kept.folder = Some(packed.folder);
+        kept.folder = packed.folder;
         kept.complete = true;
     }
     for paper in papers(&bench.systems.instance, &kept) {
@@ -167,7 +167,7 @@ pub async fn check(
         return Ok((Outcome::Finished, checked, None));
     }
     kept.fingerprint = papers::fingerprint(&bench.systems.instance, &kept);
-    begin(bench, &mut kept).await?;
+    begin(bench, collection, &mut kept).await?;
     let comment = format!(
         "run {}, package check, level read-back, {} of {} files agree",
         bench.run,

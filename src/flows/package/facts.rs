@@ -1,13 +1,13 @@
 //! What a package is made of, as it is kept in the ledger between runs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::place::Container;
-use crate::sidecar::campaign::{Approval, Exception, Kind, SourceReference};
+use crate::sidecar::campaign::{Approval, Exception, Kind, LeftOut, Release, SourceReference};
 use crate::sidecar::mhl::{self, Digests};
 use crate::sidecar::premis::EventKind;
 use crate::types::{ByteCount, CollectionId, NodeId, ProofLevel, Sha256Digest, VersionNumber};
@@ -30,9 +30,12 @@ pub struct Payload {
     pub mime: String,
     /// The asset in iconik.
     pub asset: String,
+    /// The version of the asset; empty in what was kept before it was noted.
+    #[serde(default)]
+    pub asset_version: String,
     /// The file in iconik; empty for documents about one.
     pub file: String,
-    /// The document; the folder of a master that was split.
+    /// The document; the folder of a split master that is listed whole.
     pub node: NodeId,
     /// Its version; none for a folder.
     pub version: Option<VersionNumber>,
@@ -40,6 +43,38 @@ pub struct Payload {
     pub digests: Option<Digests>,
     /// When it was proved.
     pub at: Timestamp,
+    /// Whether it is final, and who said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// The split master that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+impl Payload {
+    /// The asset and the version of it.
+    pub fn of_version(&self) -> (&str, &str) {
+        (&self.asset, &self.asset_version)
+    }
+
+    /// Whether it holds bytes of the split master that it is a part of; the other part is the
+    /// manifest that joins them.
+    pub fn is_segment(&self) -> bool {
+        self.part.is_some() && self.kind != Kind::Metadata
+    }
+}
+
+/// A split master, whose parts in order of their names are its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its path; its parts are in a folder of that name.
+    pub whole: String,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// Its bytes.
+    pub size: ByteCount,
+    /// The folder in Content Server.
+    pub node: NodeId,
 }
 
 /// Something that happened to a file.
@@ -83,6 +118,9 @@ pub struct Licence {
     pub sidecar: String,
     /// What it says, in words.
     pub says: String,
+    /// Why no licence is known, where iconik tells of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// What is forbidden, in words.
     pub forbidden: Vec<String>,
     /// Whether anything is permitted.
@@ -126,6 +164,9 @@ pub struct Facts {
     pub licences: Vec<Licence>,
     /// What is missing.
     pub exceptions: Vec<Exception>,
+    /// What is no part of it, and no gap.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// Items that failed.
     pub failed: u64,
     /// Items that wait for a person.
@@ -133,11 +174,37 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The split masters by path, each with its parts in order.
+    pub fn split_masters(&self) -> BTreeMap<&str, (&Part, Vec<&Payload>)> {
+        let mut all: BTreeMap<&str, (&Part, Vec<&Payload>)> = BTreeMap::new();
+        for file in &self.payload {
+            if let Some(part) = &file.part {
+                let whole = all.entry(&part.whole).or_insert((part, Vec::new()));
+                whole.1.push(file);
+            }
+        }
+        for (_, files) in all.values_mut() {
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        all
+    }
+
     /// What is missing: exceptions and source references that no asset of the package matches.
     pub fn gaps(&self) -> usize {
         let unknown = |reference: &&SourceReference| reference.iconik_asset.is_none();
         self.exceptions.len() + self.references.iter().filter(unknown).count()
     }
+}
+
+/// A paper that is filed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiledPaper {
+    /// The document.
+    pub node: NodeId,
+    /// Its version.
+    pub version: VersionNumber,
+    /// How far it is proved.
+    pub level: ProofLevel,
 }
 
 /// A manifest of the fixity history. It never changes.
@@ -155,6 +222,9 @@ pub struct Generation {
 /// each time.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Kept {
+    /// Its name among all packages; none in one that was begun before they had names.
+    #[serde(default)]
+    pub id: Option<String>,
     /// The folder in Content Server.
     pub folder: Option<NodeId>,
     /// What that is.
@@ -176,6 +246,9 @@ pub struct Kept {
     pub facts: Facts,
     /// The fixity history.
     pub generations: Vec<Generation>,
+    /// Where its documents are, by path: the papers that are filed after it name them.
+    #[serde(default)]
+    pub filed: BTreeMap<String, FiledPaper>,
     /// Whether all papers of this state are filed.
     pub complete: bool,
 }

@@ -1,30 +1,26 @@
 //! Puts together what a package is made of: the ledger's items of a collection's assets with what
 //! their journal says, the approvals, and the assets that its edits use.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::TryStreamExt as _;
-use jiff::Timestamp;
 use serde_json::Value;
 
-use super::approvals::approvals;
-use super::facts::{Facts, Happened, Payload};
+use super::facts::{Facts, Part};
+use super::filed::{self, Filed};
+use super::lacking;
 use super::paths::Paths;
 use super::proving;
+use super::release::{Only, Released, remarks};
 use super::sources::{self, Edit, Match, Names, Search, Sources};
 use super::{Bench, Order};
 use crate::flows::{Error, archive, intake};
-use crate::iconik::Locator;
-use crate::ledger::{File, Item, Ledger, Line};
-use crate::sidecar::campaign::{Exception, Kind};
-use crate::sidecar::edit::EditKind;
-use crate::sidecar::mhl::Digests;
-use crate::sidecar::premis::EventKind;
-use crate::types::{AssetId, CollectionId, Failure, ProofLevel, Reason, Role, Sha256Digest};
+use crate::iconik::Asset;
+use crate::ledger::{Item, Line};
+use crate::sidecar::campaign::{Exception, Kind, LeftOut};
+use crate::types::{AssetId, CollectionId, Failure, NodeId, Reason, Role, VersionId};
 
-const PAGE: usize = 500;
-/// The journal's lines that a package is made of.
-const TELLING: [&str; 3] = ["proved", "committed", "done"];
+pub(super) const PAGE: usize = 500;
 pub(super) const ATTEMPTS: u32 = 6;
 
 /// What a collection's package is made of now. `known` is what the package holds already.
@@ -37,8 +33,10 @@ pub(super) async fn gather(
     let Bench { systems, pace, .. } = bench;
     let title = systems.iconik.collection(collection).await?.title;
     let mut gathering = Gathering {
-        ledger: bench.ledger,
-        most: order.most_files,
+        bench,
+        order,
+        known,
+        packed: Packed::of(known),
         facts: Facts {
             title: title
                 .filter(|title| !title.trim().is_empty())
@@ -55,27 +53,15 @@ pub(super) async fn gather(
     while let Some(id) = listed.try_next().await? {
         assets.insert(id.0.clone(), id);
     }
+    let mut lacking = BTreeSet::new();
     for id in assets.into_values() {
         gathering.names.belongs(id.as_str());
-        let before = gathering.facts.payload.len();
         if !gathering.asset(&id).await? {
-            continue;
-        }
-        let own = &gathering.facts.payload[before..];
-        let is_edit = own.iter().any(|one| one.kind == Kind::EditDecisionRecord);
-        match systems.iconik.asset(&id).await {
-            Ok(asset) => {
-                // The title of an edit is no medium's.
-                if !is_edit {
-                    gathering.names.add(&asset.title, &asset.id.0);
-                }
-                approvals(systems, &asset, known, &mut gathering.facts).await?;
-            }
-            Err(error) if error.is_not_found() || error.is_forbidden() => {}
-            Err(error) => return Err(error.into()),
+            lacking.insert(id);
         }
     }
-    gathering.sources(bench, order.sources, known).await?;
+    lacking::explain(bench, lacking, order.most_files, &mut gathering.facts).await?;
+    gathering.sources().await?;
     let Gathering {
         mut facts,
         mut paths,
@@ -106,6 +92,14 @@ pub(super) async fn gather(
     facts.licences.sort_by(|a, b| a.sidecar.cmp(&b.sidecar));
     facts.exceptions.sort();
     facts.exceptions.dedup();
+    // An edit's source may be in it all the same.
+    let is_in: HashSet<(&str, &str)> = facts.payload.iter().map(|one| one.of_version()).collect();
+    facts.left_out.retain(|out| {
+        let version = out.version.as_deref();
+        version.is_none_or(|version| !is_in.contains(&(out.asset.as_str(), version)))
+    });
+    facts.left_out.sort();
+    facts.left_out.dedup();
     facts
         .approvals
         .sort_by(|a, b| (a.at, &a.subject, &a.by).cmp(&(b.at, &b.subject, &b.by)));
@@ -116,10 +110,34 @@ pub(super) async fn gather(
     Ok(facts)
 }
 
+/// What a package holds already.
+struct Packed {
+    /// Masters, by asset and version.
+    masters: HashSet<(String, String)>,
+    /// Split masters that it lists whole.
+    wholes: HashSet<NodeId>,
+}
+
+impl Packed {
+    fn of(known: &Facts) -> Self {
+        let masters = known.payload.iter().filter(|one| one.kind == Kind::Master);
+        let wholes = known.payload.iter().filter(|one| one.version.is_none());
+        Self {
+            masters: masters
+                .map(|one| (one.asset.clone(), one.asset_version.clone()))
+                .collect(),
+            wholes: wholes.map(|one| one.node).collect(),
+        }
+    }
+}
+
 /// A package as it is put together.
 struct Gathering<'a> {
-    ledger: &'a Ledger,
-    most: usize,
+    bench: Bench<'a>,
+    order: &'a Order,
+    /// What the package holds already.
+    known: &'a Facts,
+    packed: Packed,
     facts: Facts,
     paths: Paths,
     names: Names,
@@ -130,36 +148,53 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     /// Adds what the ledger has of an asset; whether it has anything.
     async fn asset(&mut self, id: &AssetId) -> Result<bool, Error> {
+        let ledger = self.bench.ledger;
         let prefix = format!("{id}/");
-        let mut items = self.ledger.items_below_after(&prefix, "", PAGE).await?;
-        let any = !items.is_empty();
+        let mut items = ledger.items_below_after(&prefix, "", PAGE).await?;
+        if items.is_empty() {
+            return Ok(false);
+        }
+        let asset = match self.bench.systems.iconik.asset(id).await {
+            Ok(asset) => Some(asset),
+            Err(error) if error.is_not_found() || error.is_forbidden() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let before = self.facts.payload.len();
         // Page by page: an asset may have any number of versions.
         while let Some(last) = items.last().map(|item| item.key.clone()) {
             for item in &items {
-                self.item(item).await?;
-                if self.facts.payload.len() > self.most {
-                    return Err(too_many(&self.facts.title, self.most));
+                self.item(item, asset.as_ref()).await?;
+                if self.facts.payload.len() > self.order.most_files {
+                    return Err(too_many(&self.facts.title, self.order.most_files));
                 }
             }
-            items = self.ledger.items_below_after(&prefix, &last, PAGE).await?;
+            items = ledger.items_below_after(&prefix, &last, PAGE).await?;
         }
-        Ok(any)
+        let own = &self.facts.payload[before..];
+        let is_edit = own.iter().any(|one| one.kind == Kind::EditDecisionRecord);
+        if let Some(asset) = &asset {
+            // The title of an edit is no medium's.
+            if !is_edit && !self.outside {
+                self.names.add(&asset.title, &asset.id.0);
+            }
+            if self.facts.payload.len() > before {
+                remarks(self.bench.systems, asset, &mut self.facts).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// Adds what the edits name as their sources, and where it is to be, the assets that those are.
-    async fn sources(
-        &mut self,
-        bench: Bench<'_>,
-        policy: Sources,
-        known: &Facts,
-    ) -> Result<(), Error> {
+    async fn sources(&mut self) -> Result<(), Error> {
+        let (bench, policy) = (self.bench, self.order.sources);
         let now: HashSet<&str> = self
             .facts
             .payload
             .iter()
             .map(|one| one.path.as_str())
             .collect();
-        let before = known
+        let before = self
+            .known
             .payload
             .iter()
             .filter(|one| !now.contains(one.path.as_str()));
@@ -178,14 +213,26 @@ impl Gathering<'_> {
         let mut search = Search::new(bench.systems, &names);
         self.outside = true;
         let mut added: HashMap<String, bool> = HashMap::new();
+        let left_out = self.left_out();
         for mut reference in references {
-            match search.find(&reference).await? {
-                Match::Inside(asset) => reference.iconik_asset = Some(asset),
-                Match::Gap(why) => reference.gap = Some(why),
-                Match::Outside(asset) if policy == Sources::List => {
-                    reference.gap = policy.gap(&asset);
+            let (asset, inside) = match search.find(&reference).await? {
+                Match::Inside(asset) => (AssetId(asset), true),
+                Match::Outside(asset) => (asset, false),
+                Match::Gap(why) => {
+                    reference.gap = Some(why);
+                    self.facts.references.push(reference);
+                    continue;
                 }
-                Match::Outside(asset) => {
+            };
+            let left_out = left_out.get(asset.as_str()).filter(|_| inside);
+            match (policy, left_out) {
+                (_, None) if inside => reference.iconik_asset = Some(asset.0),
+                (Sources::List, Some(why)) => {
+                    reference.left_out = Some(why.clone());
+                    reference.iconik_asset = Some(asset.0);
+                }
+                (Sources::List, None) => reference.gap = policy.gap(&asset),
+                (Sources::Include, _) => {
                     let filed = match added.get(asset.as_str()) {
                         Some(filed) => *filed,
                         None => {
@@ -208,6 +255,183 @@ impl Gathering<'_> {
         }
         Ok(())
     }
+
+    /// Why the assets are left out of which nothing else is in the package.
+    fn left_out(&self) -> HashMap<String, String> {
+        let payload = self.facts.payload.iter().chain(&self.known.payload);
+        let is_in: HashSet<&str> = payload.map(|one| one.asset.as_str()).collect();
+        let out = self.facts.left_out.iter();
+        out.filter(|out| !is_in.contains(out.asset.as_str()))
+            .map(|out| (out.asset.clone(), out.reason.clone()))
+            .collect()
+    }
+
+    /// Adds an item: its files, or why it is missing or left out.
+    async fn item(&mut self, item: &Item, asset: Option<&Asset>) -> Result<(), Error> {
+        let id = intake::asset_of(&item.key).to_owned();
+        let kind = filed::kind_of(item, self.outside);
+        let is_done = item.state == "done";
+        let only_final = self.order.finality.only == Only::Final && kind == Kind::Master;
+        let released = match asset {
+            Some(asset) if is_done || only_final => {
+                let version = VersionId(filed::version_of(item));
+                let finality = &self.order.finality;
+                let systems = self.bench.systems;
+                finality
+                    .of(systems, asset, &version, self.known, &mut self.facts)
+                    .await?
+            }
+            _ if is_done => {
+                let version = VersionId(filed::version_of(item));
+                Released::known(self.known, &id, &version)
+            }
+            _ => Released::default(),
+        };
+        if only_final && self.is_left_out(item, &id, &released) {
+            // An edit may use it all the same.
+            self.names.add(&item.name, &id);
+            return Ok(());
+        }
+        if !is_done {
+            self.missing(item);
+            return Ok(());
+        }
+        self.facts.approvals.extend(released.approvals);
+        let lines = filed::telling(self.bench.ledger, item).await?;
+        let whole = match item.kind.as_str() {
+            "split" => self.whole(item, kind, &lines).await?,
+            _ => None,
+        };
+        let filed = Filed {
+            item,
+            asset: &id,
+            kind,
+            release: released.release.as_ref(),
+            lines: &lines,
+            whole: whole.as_ref(),
+        };
+        let mut from = 0;
+        loop {
+            let files = self.bench.ledger.files(item.id, from, PAGE).await?;
+            let Some(last) = files.last() else {
+                return Ok(());
+            };
+            from = last.seq + 1;
+            for file in &files {
+                let role = Role::from_name(&file.role);
+                let is_part = matches!(role, Some(Role::Segment(_) | Role::Join));
+                if is_part && whole.is_none() {
+                    continue;
+                }
+                let Some(payload) = filed.payload(file, &mut self.paths) else {
+                    continue;
+                };
+                if role == Some(Role::Master) {
+                    self.names.add(&file.name, &id);
+                }
+                filed::happened(&payload, file, &lines, &mut self.facts);
+                if payload.kind == Kind::Rights
+                    && let Some(content) = &file.content
+                {
+                    proving::licence(&payload, content, &mut self.facts);
+                }
+                self.facts.payload.push(payload);
+            }
+        }
+    }
+
+    /// The master that the segments of a split one are parts of; nothing when a package that was
+    /// made before lists it whole, and goes on with that.
+    async fn whole(
+        &mut self,
+        item: &Item,
+        kind: Kind,
+        lines: &[Line],
+    ) -> Result<Option<Part>, Error> {
+        let done = lines.iter().rev().find(|line| line.event == "done");
+        let data = done.and_then(|line| serde_json::from_str::<Value>(&line.data).ok());
+        let sha256 = data.and_then(|data| data["sha256"].as_str()?.parse().ok());
+        let (Some(sha256), Some(node)) = (sha256, item.node) else {
+            return Ok(None);
+        };
+        self.names.add(&item.name, intake::asset_of(&item.key));
+        if self.packed.wholes.contains(&node) {
+            return Ok(None);
+        }
+        let wanted = format!("data/{}/{}", kind.folder(), item.name);
+        Ok(Some(Part {
+            whole: self.paths.take_for((node, None), &wanted, sha256),
+            sha256,
+            size: filed::split_size(self.bench.ledger, item).await?,
+            node,
+        }))
+    }
+
+    /// Takes note of an item that is not filed.
+    fn missing(&mut self, item: &Item) {
+        let why = item.message.as_deref();
+        let reason = match item.state.as_str() {
+            "declined" => match why.and_then(|why| why.strip_prefix("declined: ")) {
+                Some(why) => format!("a person decided not to file it: {why}"),
+                None => "a person decided not to file it".to_owned(),
+            },
+            state => {
+                match state {
+                    "held" | "waiting" | "planned" | "active" => self.facts.held += 1,
+                    _ => self.facts.failed += 1,
+                }
+                format!("{state}: {}", why.unwrap_or("not finished"))
+            }
+        };
+        self.facts.exceptions.push(Exception {
+            path: item.title.clone(),
+            reason,
+        });
+    }
+
+    /// Whether a master is no part of a package that takes only final ones. What is in the package
+    /// stays in it.
+    fn is_left_out(&mut self, item: &Item, asset: &str, released: &Released) -> bool {
+        let version = filed::version_of(item);
+        let is_in = (asset.to_owned(), version.clone());
+        if self.packed.masters.contains(&is_in) {
+            return false;
+        }
+        let says = match &released.release {
+            Some(release) => release.says.as_str(),
+            None => "iconik does not show it",
+        };
+        match released
+            .release
+            .as_ref()
+            .and_then(|release| release.is_final)
+        {
+            Some(true) => false,
+            Some(false) => {
+                self.facts.left_out.push(LeftOut {
+                    title: item.title.clone(),
+                    asset: asset.to_owned(),
+                    version: Some(version),
+                    why: "not-final".to_owned(),
+                    reason: format!(
+                        "it is not final, and the package takes only what is (`package.only`): {says}"
+                    ),
+                });
+                true
+            }
+            // What stopped it is said below.
+            None if item.state != "done" => false,
+            None => {
+                self.facts.exceptions.push(Exception {
+                    path: item.title.clone(),
+                    reason: format!(
+                        "whether it is final cannot be known, and the package takes only what is (`package.only`): {says}"
+                    ),
+                });
+                true
+            }
+        }
+    }
 }
 
 /// More files than the papers of one package may list.
@@ -220,268 +444,4 @@ fn too_many(title: &str, most: usize) -> Error {
         ),
     )
     .into()
-}
-
-impl Gathering<'_> {
-    /// Adds an item: its files, or why it is missing.
-    async fn item(&mut self, item: &Item) -> Result<(), Error> {
-        let Self {
-            ledger,
-            facts,
-            paths,
-            names,
-            ..
-        } = self;
-        let outside = self.outside;
-        let asset = intake::asset_of(&item.key).to_owned();
-        match item.state.as_str() {
-            "done" => {}
-            "declined" => {
-                facts.exceptions.push(Exception {
-                    path: item.title.clone(),
-                    reason: "a person decided not to file it".to_owned(),
-                });
-                return Ok(());
-            }
-            state => {
-                match state {
-                    "held" | "waiting" | "planned" | "active" => facts.held += 1,
-                    _ => facts.failed += 1,
-                }
-                facts.exceptions.push(Exception {
-                    path: item.title.clone(),
-                    reason: format!(
-                        "{state}: {}",
-                        item.message.as_deref().unwrap_or("not finished")
-                    ),
-                });
-                return Ok(());
-            }
-        }
-        let lines = telling(ledger, item).await?;
-        let mut from = 0;
-        let mut segment: Option<File> = None;
-        loop {
-            let files = ledger.files(item.id, from, PAGE).await?;
-            let Some(last) = files.last() else { break };
-            from = last.seq + 1;
-            for file in &files {
-                let role = Role::from_name(&file.role);
-                if matches!(role, Some(Role::Segment(_) | Role::Join)) {
-                    segment = segment.or_else(|| Some(file.clone()));
-                    continue;
-                }
-                let payload = payload_of(item, file, role.as_ref(), &asset, outside, &lines, paths);
-                if let Some(payload) = payload {
-                    if payload.kind == Kind::Master || payload.kind == Kind::EditDecisionRecord {
-                        names.add(&file.name, &asset);
-                    }
-                    happened(&payload, file, &lines, facts);
-                    if payload.kind == Kind::Rights
-                        && let Some(content) = &file.content
-                    {
-                        proving::licence(&payload, content, facts);
-                    }
-                    facts.payload.push(payload);
-                }
-            }
-        }
-        if item.kind == "split"
-            && let Some(done) = lines.iter().rev().find(|line| line.event == "done")
-            && let Ok(data) = serde_json::from_str::<Value>(&done.data)
-            && let Some(sha256) = data["sha256"].as_str().and_then(|text| text.parse().ok())
-            && let Some(node) = item.node
-        {
-            names.add(&item.name, &asset);
-            let kind = if outside {
-                Kind::SourceReference
-            } else {
-                Kind::Master
-            };
-            let payload = Payload {
-                path: paths.take(&format!("data/{}/{}", kind.folder(), item.name), sha256),
-                kind,
-                size: split_size(ledger, item).await?,
-                sha256,
-                level: level_of(&item.proof),
-                mime: mime_guess::from_path(&item.name)
-                    .first_or_octet_stream()
-                    .to_string(),
-                asset,
-                file: segment
-                    .map(|segment| source_of(&segment))
-                    .unwrap_or_default(),
-                node,
-                version: None,
-                digests: None,
-                at: at_of(done),
-            };
-            // What happened to its segments happened to it; their names are in the detail.
-            for line in lines.iter().filter(|line| line.file.is_some()) {
-                facts.events.extend(event(&payload, line));
-            }
-            facts.payload.push(payload);
-        }
-        Ok(())
-    }
-}
-
-/// An item's journal, as far as a package is made of it.
-async fn telling(ledger: &Ledger, item: &Item) -> Result<Vec<Line>, Error> {
-    let (mut after, mut all) = (0, Vec::new());
-    loop {
-        let lines = ledger.journal(None, Some(item.id), after, PAGE).await?;
-        let Some(last) = lines.last() else {
-            return Ok(all);
-        };
-        after = last.seq;
-        all.extend(
-            lines
-                .into_iter()
-                .filter(|line| TELLING.contains(&line.event.as_str())),
-        );
-    }
-}
-
-/// The file in iconik that a ledger's file is from.
-fn source_of(file: &File) -> String {
-    Locator::parse(&file.locator)
-        .map(|locator| locator.file.0)
-        .unwrap_or_default()
-}
-
-/// Bytes of a split master: those of its segments.
-async fn split_size(ledger: &Ledger, item: &Item) -> Result<u64, Error> {
-    let (mut from, mut size) = (0, 0);
-    loop {
-        let files = ledger.files(item.id, from, PAGE).await?;
-        let Some(last) = files.last() else {
-            return Ok(size);
-        };
-        from = last.seq + 1;
-        size += files
-            .iter()
-            .filter(|file| matches!(Role::from_name(&file.role), Some(Role::Segment(_))))
-            .map(|file| file.size)
-            .sum::<u64>();
-    }
-}
-
-fn payload_of(
-    item: &Item,
-    file: &File,
-    role: Option<&Role>,
-    asset: &str,
-    outside: bool,
-    lines: &[Line],
-    paths: &mut Paths,
-) -> Option<Payload> {
-    let sha256 = Sha256Digest(file.sha256.as_deref()?.try_into().ok()?);
-    let (node, version) = (file.node?, file.version?);
-    let kind = match role {
-        Some(Role::Master) if outside => Kind::SourceReference,
-        Some(Role::Master) if EditKind::of_name(&file.name).is_some() => Kind::EditDecisionRecord,
-        Some(Role::Master) => Kind::Master,
-        Some(Role::Metadata) => Kind::Metadata,
-        Some(Role::Rights) => Kind::Rights,
-        // Papers that others file beside a master.
-        _ => Kind::ReleaseApproval,
-    };
-    let mut name = String::new();
-    if item.kind == "folder" {
-        name.push_str(&item.name);
-        name.push('/');
-        if !file.dir.is_empty() {
-            name.push_str(&file.dir);
-            name.push('/');
-        }
-    }
-    // The item's own name may carry a suffix, because another document has the plain one.
-    if item.kind == "document" && role == Some(&Role::Master) {
-        name.push_str(&item.name);
-    } else {
-        name.push_str(&file.name);
-    }
-    let proved = lines
-        .iter()
-        .rev()
-        .find(|line| line.event == "proved" && line.file == Some(file.id));
-    let data: Value = proved
-        .and_then(|line| serde_json::from_str(&line.data).ok())
-        .unwrap_or_default();
-    let measured = data["sha256"].as_str() == Some(sha256.to_string().as_str());
-    let digests = digests_of(&data).filter(|_| measured);
-    // Sidecars are beside what they are about.
-    let folder = match outside {
-        true => Kind::SourceReference.folder(),
-        false => kind.folder(),
-    };
-    Some(Payload {
-        path: paths.take(&format!("data/{folder}/{name}"), sha256),
-        kind,
-        size: file.size,
-        sha256,
-        level: level_of(&file.proof),
-        mime: file.mime.clone(),
-        asset: asset.to_owned(),
-        file: source_of(file),
-        node,
-        version: Some(version),
-        digests: digests.or_else(|| file.content.as_deref().map(Digests::of)),
-        at: proved.map_or(Timestamp::UNIX_EPOCH, at_of),
-    })
-}
-
-fn digests_of(data: &Value) -> Option<Digests> {
-    let hex = |name: &str| data[name].as_str();
-    Some(Digests {
-        xxh128: u128::from_str_radix(hex("xxh128")?, 16).ok()?,
-        xxh64: u64::from_str_radix(hex("xxh64")?, 16).ok()?,
-    })
-}
-
-fn level_of(text: &str) -> ProofLevel {
-    ProofLevel::from_name(text).unwrap_or(ProofLevel::None)
-}
-
-fn at_of(line: &Line) -> Timestamp {
-    Timestamp::from_millisecond(line.at).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn happened(payload: &Payload, file: &File, lines: &[Line], facts: &mut Facts) {
-    let own = lines.iter().filter(|line| line.file == Some(file.id));
-    facts
-        .events
-        .extend(own.filter_map(|line| event(payload, line)));
-}
-
-/// A line of the journal as something that happened to a file.
-fn event(payload: &Payload, line: &Line) -> Option<Happened> {
-    let kind = match line.event.as_str() {
-        "proved" => EventKind::Checked,
-        "committed" => EventKind::Ingested,
-        _ => return None,
-    };
-    let data: Value = serde_json::from_str(&line.data).unwrap_or_default();
-    let mut detail: Vec<String> = ["level", "node", "version"]
-        .into_iter()
-        .filter_map(|name| match &data[name] {
-            Value::Null => None,
-            Value::String(text) => Some(format!("{name}={text}")),
-            other => Some(format!("{name}={other}")),
-        })
-        .collect();
-    detail.push(format!("journal={}", line.seq));
-    let mut bytes = [0; 16];
-    let digest = hex::decode(&line.digest).unwrap_or_default();
-    for (to, from) in bytes.iter_mut().zip(digest) {
-        *to = from;
-    }
-    Some(Happened {
-        id: uuid::Builder::from_random_bytes(bytes).into_uuid(),
-        kind,
-        at: at_of(line),
-        detail: detail.join("; "),
-        path: payload.path.clone(),
-    })
 }

@@ -14,8 +14,10 @@
 //! |---|---|
 //! | `facts` | what is kept of a package |
 //! | `gather` | where that comes from |
+//! | `filed` | the ledger's files as payload |
 //! | `paths` | what it is called in the bag |
-//! | `approvals` | who released it |
+//! | `release` | whether it is final, and who released it |
+//! | `lacking` | why nothing of an asset is there |
 //! | `sources` | what the edits use |
 //! | `foresee` | what would be missing, before anything is filed |
 //! | `proving` | rights, and the papers that prove them |
@@ -25,39 +27,46 @@
 //! | `check` | looking at a package again |
 //! | [`retire`] | archiving or removing the originals in iconik |
 
-mod approvals;
 mod check;
 mod facts;
+mod filed;
 mod foresee;
 mod gather;
+mod lacking;
 mod mark;
 mod papers;
 mod paths;
 mod place;
 mod proving;
+mod release;
 pub mod retire;
 mod sources;
 
 pub use check::{Checked, Look, check};
-pub use facts::{Comment, Facts, Generation, Happened, Kept, Licence, Payload, Proof, key_of};
+pub use facts::{
+    Comment, Facts, FiledPaper, Generation, Happened, Kept, Licence, Part, Payload, Proof, key_of,
+};
 pub use foresee::{Foreseen, Foresight};
 pub use mark::{Mark, Told};
 pub use papers::{Paper, papers};
 pub use place::{Container, Place};
+pub use release::{Finality, Only};
 pub use retire::Originals;
 pub use sources::{Sources, outside};
+
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::own::Own;
 use super::{Error, Systems};
-use crate::ledger::{Chain, Change, Entry, Ledger, NewItem};
+use crate::ledger::{Chain, Change, Entry, Item, Ledger, NewItem};
 use crate::pace::Pace;
 use crate::sidecar::mhl;
 use crate::transfer::{Engine, Outcome};
 use crate::types::{
-    ByteCount, CollectionId, Failure, FailureClass, Marker, MarkerFields, NodeId, Reason, Role,
-    RunId, VersionNumber,
+    ByteCount, CollectionId, Failure, FailureClass, Marker, MarkerFields, NodeId, ProofLevel,
+    Reason, Role, RunId, VersionNumber,
 };
 
 /// What packages are made with.
@@ -77,6 +86,8 @@ pub struct Order {
     pub mark: Option<Mark>,
     /// What becomes of assets outside the campaign that its edits use.
     pub sources: Sources,
+    /// Which masters it takes.
+    pub finality: Finality,
 }
 
 /// What a run works with.
@@ -103,14 +114,16 @@ pub struct Packed {
     pub collection: CollectionId,
     /// Its title.
     pub title: String,
-    /// The folder in Content Server.
-    pub folder: NodeId,
+    /// The folder in Content Server; none while there is nothing to pack.
+    pub folder: Option<NodeId>,
     /// Files in it, papers of the bag's top aside.
     pub files: u64,
     /// Their bytes.
     pub bytes: ByteCount,
     /// What is missing.
     pub gaps: u64,
+    /// What is left out and no gap.
+    pub left_out: u64,
     /// Papers written by this run.
     pub written: u64,
     /// Whether all papers are filed.
@@ -154,6 +167,18 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
         let before = kept(bench.ledger, collection).await?.unwrap_or_default();
         let facts = gather::gather(bench, order, collection, &before.facts).await?;
         if facts.payload.is_empty() {
+            all.push(Packed {
+                collection: collection.clone(),
+                title: facts.title.clone(),
+                folder: None,
+                files: 0,
+                bytes: 0,
+                gaps: facts.gaps() as u64,
+                left_out: facts.left_out.len() as u64,
+                written: 0,
+                complete: false,
+                told: None,
+            });
             continue;
         }
         let mut now = Kept {
@@ -164,7 +189,7 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
         };
         now.fingerprint = papers::fingerprint(&bench.systems.instance, &now);
         if now.fingerprint != before.fingerprint {
-            begin(bench, &mut now).await?;
+            begin(bench, collection, &mut now).await?;
             history(&mut now);
         }
         let (failed, held) = (now.facts.failed, now.facts.held);
@@ -172,9 +197,10 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
         // A campaign with something failed or waiting is not over.
         if let Some(mark) = order.mark.as_ref().filter(|_| packed.complete)
             && failed + held == 0
+            && let Some(folder) = packed.folder
             && let Some(kept) = kept(bench.ledger, collection).await?
         {
-            let told = mark.tell(bench.systems, collection, &kept, packed.folder);
+            let told = mark.tell(bench.systems, collection, &kept, folder);
             packed.told = Some(told.await?);
         }
         all.push(packed);
@@ -186,7 +212,7 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
 }
 
 /// Stamps new papers.
-async fn begin(bench: Bench<'_>, kept: &mut Kept) -> Result<(), Error> {
+async fn begin(bench: Bench<'_>, collection: &CollectionId, kept: &mut Kept) -> Result<(), Error> {
     // A name of a manifest is exact to the second.
     let now = jiff::Timestamp::now();
     kept.created = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
@@ -196,6 +222,9 @@ async fn begin(bench: Bench<'_>, kept: &mut Kept) -> Result<(), Error> {
         Chain::Broken { seq, .. } => format!("broken at line {seq}"),
     };
     kept.complete = false;
+    // A run's number is one of its ledger's.
+    let id = || format!("urn:longhaul:package:{collection}:{}", uuid::Uuid::new_v4());
+    kept.id.get_or_insert_with(id);
     Ok(())
 }
 
@@ -242,18 +271,20 @@ async fn file(
     collection: &CollectionId,
     mut kept: Kept,
 ) -> Result<(Outcome, Packed), Error> {
-    let papers = papers(&bench.systems.instance, &kept);
-    let files = papers
-        .iter()
-        .filter(|paper| paper.path.starts_with("data/"));
+    let facts = &kept.facts;
+    let history: Vec<Paper> = papers::history(&kept);
     let mut packed = Packed {
         collection: collection.clone(),
-        title: kept.facts.title.clone(),
-        folder: kept.folder.unwrap_or(bench.systems.target),
-        files: (files.clone().count() + kept.facts.payload.len()) as u64,
-        bytes: files.map(|paper| paper.content.len() as u64).sum::<u64>()
-            + kept.facts.payload.iter().map(|file| file.size).sum::<u64>(),
-        gaps: kept.facts.gaps() as u64,
+        title: facts.title.clone(),
+        folder: kept.folder,
+        files: (history.len() + facts.payload.len()) as u64,
+        bytes: history
+            .iter()
+            .map(|paper| paper.content.len() as u64)
+            .sum::<u64>()
+            + facts.payload.iter().map(|file| file.size).sum::<u64>(),
+        gaps: facts.gaps() as u64,
+        left_out: facts.left_out.len() as u64,
         written: 0,
         complete: kept.complete,
         told: None,
@@ -267,30 +298,25 @@ async fn file(
     let (folders, container) =
         place::Folders::of(bench.systems, bench.place, collection, &kept, &marker).await?;
     kept.container = container;
-    packed.folder = folders.top();
-    kept.folder = Some(packed.folder);
+    kept.folder = Some(folders.top());
+    packed.folder = kept.folder;
     save(bench.ledger, collection, &kept).await?;
-    let (last, first): (Vec<&Paper>, Vec<&Paper>) =
-        papers.iter().partition(|paper| paper.path == papers::LAST);
-    for round in [first, last] {
-        let mut items = Vec::new();
-        for paper in round {
-            let parent = folders.of_path(&paper.path);
-            items.push(item(bench.systems, collection, parent, paper));
-        }
-        let added = bench.ledger.add_items(bench.run, items.clone()).await?;
-        packed.written += added.new + added.reopened + added.taken_over;
-        match bench.engine.run(bench.run, || false).await {
-            Outcome::Finished => {}
-            other => return Ok((other, packed)),
-        }
-        for item in &items {
-            let done = bench.ledger.item_by_key(&item.key).await?;
-            if done.is_none_or(|done| done.state != "done" || done.fingerprint != item.fingerprint)
-            {
-                // Its own state says why; what closes the bag waits for it.
-                return Ok((Outcome::Finished, packed));
-            }
+    // The history first: the others say where it is.
+    let filed = match round(bench, collection, &folders, &history, &mut packed).await? {
+        Ok(filed) => filed,
+        Err(outcome) => return Ok((outcome, packed)),
+    };
+    kept.filed = filed;
+    save(bench.ledger, collection, &kept).await?;
+    let papers = papers(&bench.systems.instance, &kept);
+    let (last, first): (Vec<Paper>, Vec<Paper>) = papers
+        .into_iter()
+        .skip(history.len())
+        .partition(|paper| paper.path == papers::LAST);
+    for some in [first, last] {
+        match round(bench, collection, &folders, &some, &mut packed).await? {
+            Ok(_) => {}
+            Err(outcome) => return Ok((outcome, packed)),
         }
     }
     kept.complete = true;
@@ -309,6 +335,49 @@ async fn file(
     };
     bench.ledger.apply(Change::new().journal(entry)).await?;
     Ok((Outcome::Finished, packed))
+}
+
+/// Files some papers; where each is, or how the engine ended without all of them.
+async fn round(
+    bench: Bench<'_>,
+    collection: &CollectionId,
+    folders: &place::Folders,
+    papers: &[Paper],
+    packed: &mut Packed,
+) -> Result<Result<BTreeMap<String, FiledPaper>, Outcome>, Error> {
+    let mut items = Vec::new();
+    for paper in papers {
+        let parent = folders.of_path(&paper.path);
+        items.push(item(bench.systems, collection, parent, paper));
+    }
+    let added = bench.ledger.add_items(bench.run, items.clone()).await?;
+    packed.written += added.new + added.reopened + added.taken_over;
+    match bench.engine.run(bench.run, || false).await {
+        Outcome::Finished => {}
+        other => return Ok(Err(other)),
+    }
+    let mut filed = BTreeMap::new();
+    for (item, paper) in items.iter().zip(papers) {
+        let done = bench.ledger.item_by_key(&item.key).await?;
+        let is_it = |done: &Item| done.state == "done" && done.fingerprint == item.fingerprint;
+        let Some(done) = done.filter(is_it) else {
+            // Its own state says why; what closes the bag waits for it.
+            return Ok(Err(Outcome::Finished));
+        };
+        let (Some(node), Some(version)) = (done.node, done.version) else {
+            return Ok(Err(Outcome::Finished));
+        };
+        let level = ProofLevel::from_name(&done.proof).unwrap_or(ProofLevel::None);
+        filed.insert(
+            paper.path.clone(),
+            FiledPaper {
+                node,
+                version,
+                level,
+            },
+        );
+    }
+    Ok(Ok(filed))
 }
 
 async fn save(ledger: &Ledger, collection: &CollectionId, kept: &Kept) -> Result<(), Error> {

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::facts::{Facts, Kept, Payload};
 use crate::sidecar::campaign::{
-    Campaign, FORMAT, IconikIds, Kind, OtcsIds, PackedItem, PackedRights, ProvingPaper, Totals,
+    Campaign, FORMAT, IconikIds, Kind, OtcsIds, PackedItem, PackedRights, ProvingPaper,
+    SplitMaster, Totals,
 };
 use crate::sidecar::{bagit, mhl, premis};
 use crate::types::{NodeId, ProofLevel, Sha256Digest, VersionNumber};
@@ -91,7 +92,7 @@ pub(super) fn fingerprint(instance: &str, kept: &Kept) -> String {
     let campaign = serde_json::to_vec(&json!({
         "title": facts.title, "payload": facts.payload, "references": facts.references,
         "approvals": facts.approvals, "comments": facts.comments, "exceptions": facts.exceptions,
-        "licences": facts.licences,
+        "licences": facts.licences, "left_out": facts.left_out,
         "organization": kept.organization, "address": kept.address,
         "version": env!("CARGO_PKG_VERSION"), "failed": facts.failed, "held": facts.held,
     }));
@@ -106,7 +107,7 @@ pub(super) fn digest(content: &[u8]) -> Sha256Digest {
 }
 
 /// The fixity history. There is none before a file was measured for it.
-fn history(kept: &Kept) -> Vec<Paper> {
+pub(super) fn history(kept: &Kept) -> Vec<Paper> {
     let path = |name: &str| format!("data/{}/{name}", mhl::FOLDER);
     let mut papers: Vec<Paper> = Vec::new();
     let mut chain = Vec::new();
@@ -128,8 +129,8 @@ fn history(kept: &Kept) -> Vec<Paper> {
     papers
 }
 
-/// Where each file is that the package does not hold itself. The segments of a split master have
-/// no address that gives the whole; longhaul's own export joins them.
+/// Where each file is that the package does not hold itself. A split master is its parts, each at
+/// its own address; one that an older package lists whole has none.
 fn fetches(kept: &Kept) -> Vec<bagit::Fetch> {
     let base = kept.address.trim_end_matches('/');
     let addressed = |file: &Payload| {
@@ -152,8 +153,15 @@ fn bag_info(kept: &Kept, oxum: String, run: &str) -> String {
     if let Some(organization) = &kept.organization {
         fields.push(("Source-Organization", organization.clone()));
     }
+    match &kept.id {
+        Some(id) => fields.extend([
+            ("External-Identifier", id.clone()),
+            ("Internal-Sender-Identifier", format!("run {run}")),
+        ]),
+        // As it was written before packages had one.
+        None => fields.push(("External-Identifier", format!("run {run}"))),
+    }
     fields.extend([
-        ("External-Identifier", format!("run {run}")),
         (
             "External-Description",
             format!("Campaign {}, end-of-campaign transfer", facts.title),
@@ -176,6 +184,17 @@ fn bag_info(kept: &Kept, oxum: String, run: &str) -> String {
             format!("{} is in segments in node {}", file.path, file.node),
         ));
     }
+    for (part, files) in facts.split_masters().into_values() {
+        fields.push((
+            "Longhaul-Split",
+            format!(
+                "{} is {} parts in the folder of that name, joined in order of their names; SHA-256 {}",
+                part.whole,
+                files.iter().filter(|file| file.is_segment()).count(),
+                part.sha256
+            ),
+        ));
+    }
     bagit::info(&fields)
 }
 
@@ -187,14 +206,19 @@ fn urn(instance: &str, node: NodeId, version: Option<VersionNumber>) -> String {
 fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
     let facts = &kept.facts;
     let mut items: Vec<PackedItem> = Vec::new();
-    let sidecars: BTreeMap<&str, &Payload> = facts
-        .payload
-        .iter()
-        .filter(|file| matches!(file.kind, Kind::Metadata | Kind::Rights))
-        .map(|file| (file.path.as_str(), file))
-        .collect();
+    let sidecars = sidecars(facts);
+    let about = |file: &Payload| {
+        sidecars
+            .get(&file.of_version())
+            .cloned()
+            .unwrap_or_default()
+    };
+    let otcs = |node: NodeId, version: VersionNumber| OtcsIds {
+        instance: instance.to_owned(),
+        node: node.0,
+        version: version.0,
+    };
     for file in &facts.payload {
-        let begins = format!("{}.", file.path);
         items.push(PackedItem {
             path: file.path.clone(),
             kind: file.kind,
@@ -203,34 +227,52 @@ fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
             level: file.level,
             iconik: Some(IconikIds {
                 asset: file.asset.clone(),
+                version: file.asset_version.clone(),
                 file: file.file.clone(),
             }),
-            otcs: file.version.map(|version| OtcsIds {
-                instance: instance.to_owned(),
-                node: file.node.0,
-                version: version.0,
-            }),
-            sidecars: sidecars
-                .range(begins.as_str()..)
-                .take_while(|(path, _)| path.starts_with(&begins))
-                .filter(|(_, other)| other.asset == file.asset)
-                .map(|(path, _)| (*path).to_owned())
-                .collect(),
+            otcs: file.version.map(|version| otcs(file.node, version)),
+            release: file.release.clone(),
+            part_of: file.part.as_ref().map(|part| part.whole.clone()),
+            sidecars: match file.part.is_none() && is_content(file) {
+                true => about(file),
+                false => Vec::new(),
+            },
         });
     }
     for paper in history {
+        let filed = kept.filed.get(&paper.path);
         items.push(PackedItem {
             path: paper.path.clone(),
             kind: Kind::Fixity,
             size: paper.content.len() as u64,
             sha256: digest(&paper.content),
-            // It is filed after this is written.
-            level: ProofLevel::None,
+            level: filed.map_or(ProofLevel::None, |filed| filed.level),
             iconik: None,
-            otcs: None,
+            otcs: filed.map(|filed| otcs(filed.node, filed.version)),
+            release: None,
+            part_of: None,
             sidecars: Vec::new(),
         });
     }
+    let split_masters = facts
+        .split_masters()
+        .into_values()
+        .filter_map(|(part, files)| {
+            let segments = || files.iter().filter(|file| file.is_segment());
+            let joined_by = files.iter().find(|file| !file.is_segment());
+            let first = segments().next()?;
+            Some(SplitMaster {
+                path: part.whole.clone(),
+                size: part.size,
+                sha256: part.sha256,
+                level: segments().map(|file| file.level).min()?,
+                node: part.node.0,
+                parts: segments().map(|file| file.path.clone()).collect(),
+                joined_by: joined_by.map(|file| file.path.clone()),
+                release: first.release.clone(),
+                sidecars: about(first),
+            })
+        });
     Campaign {
         format: FORMAT,
         campaign: facts.title.clone(),
@@ -241,13 +283,41 @@ fn campaign(instance: &str, kept: &Kept, history: &[Paper]) -> Campaign {
             bytes: items.iter().map(|item| item.size).sum(),
             failed: facts.failed,
             held: facts.held,
+            gaps: facts.gaps() as u64,
+            left_out: facts.left_out.len() as u64,
         },
         items,
+        split_masters: split_masters.collect(),
         source_references: facts.references.clone(),
         approvals: facts.approvals.clone(),
         rights: rights(facts),
         exceptions: facts.exceptions.clone(),
+        left_out: facts.left_out.clone(),
     }
+}
+
+/// Paths of the documents about each version of an asset.
+fn sidecars(facts: &Facts) -> BTreeMap<(&str, &str), Vec<String>> {
+    let mut all: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for file in &facts.payload {
+        // Papers that prove rights are about licences, and named there.
+        let is_one = matches!(file.kind, Kind::Metadata | Kind::Rights)
+            && file.part.is_none()
+            && !file.path.starts_with("data/rights/");
+        if is_one {
+            let own = all.entry(file.of_version()).or_default();
+            own.push(file.path.clone());
+        }
+    }
+    all
+}
+
+/// Whether a file is what sidecars are about.
+fn is_content(file: &Payload) -> bool {
+    matches!(
+        file.kind,
+        Kind::Master | Kind::EditDecisionRecord | Kind::SupportingDocument | Kind::SourceReference
+    )
 }
 
 fn approvals(kept: &Kept) -> Vec<u8> {
@@ -267,6 +337,7 @@ fn rights(facts: &Facts) -> Vec<PackedRights> {
         .map(|licence| PackedRights {
             asset: licence.asset.clone(),
             sidecar: licence.sidecar.clone(),
+            known: licence.unknown.is_none(),
             says: licence.says.clone(),
             ends: licence.ends,
             papers: licence
@@ -284,13 +355,10 @@ fn rights(facts: &Facts) -> Vec<PackedRights> {
 /// The same for PREMIS, with the objects that each licence is about.
 fn licences(instance: &str, facts: &Facts) -> Vec<premis::Licence> {
     let masters = |asset: &str| {
-        let about = facts.payload.iter().filter(move |file| {
-            let media = matches!(
-                file.kind,
-                Kind::Master | Kind::EditDecisionRecord | Kind::SourceReference
-            );
-            file.asset == asset && media
-        });
+        let about = facts
+            .payload
+            .iter()
+            .filter(move |file| file.asset == asset && is_content(file));
         about
             .map(|file| {
                 (
@@ -311,6 +379,7 @@ fn licences(instance: &str, facts: &Facts) -> Vec<premis::Licence> {
                 .map(|paper| ("URI".to_owned(), paper.id.clone(), paper.role.clone()))
                 .collect(),
             terms: licence.says.clone(),
+            unknown: licence.unknown.clone(),
             permits: licence.permits,
             restrictions: licence.forbidden.clone(),
             days: (licence.begins, licence.ends),
@@ -391,6 +460,9 @@ mod tests {
             version: Some(VersionNumber(2)),
             digests: Some(mhl::Digests::of(b"abc")),
             at: kept.created,
+            asset_version: "v".into(),
+            release: None,
+            part: None,
         }];
         kept
     }

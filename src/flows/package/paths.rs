@@ -1,24 +1,59 @@
 //! Paths in a package's bag: one never comes to mean other content.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::facts::Payload;
-use crate::types::Sha256Digest;
+use crate::types::{NodeId, Sha256Digest, VersionNumber};
+
+/// A document's version; none for the folder of a split master.
+pub(super) type Version = (NodeId, Option<VersionNumber>);
 
 /// Which paths are taken by what content.
 pub(super) struct Paths {
     taken: BTreeMap<String, Sha256Digest>,
+    /// The path that a version has in the package already.
+    of_version: HashMap<Version, String>,
     now: HashSet<String>,
 }
 
 impl Paths {
     pub(super) fn new(known: &[Payload]) -> Self {
-        Self {
-            taken: known
-                .iter()
-                .map(|payload| (payload.path.clone(), payload.sha256))
-                .collect(),
+        let mut paths = Self {
+            taken: BTreeMap::new(),
+            of_version: HashMap::new(),
             now: HashSet::new(),
+        };
+        for payload in known {
+            let version = (payload.node, payload.version);
+            paths.taken.insert(payload.path.clone(), payload.sha256);
+            paths.of_version.insert(version, payload.path.clone());
+            // The folder of a split master's parts is taken too.
+            if let Some(part) = &payload.part {
+                paths.taken.insert(part.whole.clone(), part.sha256);
+                paths
+                    .of_version
+                    .insert((part.node, None), part.whole.clone());
+            }
+        }
+        paths
+    }
+
+    /// A path for a version: the one that it has in the package already, wherever a file of its
+    /// kind would go now; otherwise one for its content.
+    pub(super) fn take_for(
+        &mut self,
+        version: Version,
+        wanted: &str,
+        sha256: Sha256Digest,
+    ) -> String {
+        let known = self.of_version.get(&version);
+        let known = known.filter(|path| self.taken.get(*path) == Some(&sha256));
+        match known.filter(|path| !self.now.contains(*path)).cloned() {
+            Some(path) => {
+                self.now.insert(path.clone());
+                path
+            }
+            None => self.take(wanted, sha256),
         }
     }
 
@@ -120,5 +155,28 @@ mod tests {
             "data/masters/100 _.v2.mov"
         );
         assert_eq!(take(&mut paths, "data/a\nb/../c\\d "), "data/a_b/_/c_d");
+    }
+
+    #[test]
+    fn a_version_keeps_the_path_that_the_package_has_for_it() {
+        let sha256 = Sha256Digest([1; 32]);
+        let mut paths = Paths::new(&[]);
+        paths.taken.insert("data/masters/brief.pdf".into(), sha256);
+        let known = (NodeId(7), Some(VersionNumber(1)));
+        paths
+            .of_version
+            .insert(known, "data/masters/brief.pdf".into());
+        let wanted = "data/documents/brief.pdf";
+        assert_eq!(
+            paths.take_for(known, wanted, sha256),
+            "data/masters/brief.pdf"
+        );
+        // Once; another document, or other content of the same, goes where its kind goes.
+        assert_eq!(paths.take_for(known, wanted, sha256), wanted);
+        let other = (NodeId(8), Some(VersionNumber(1)));
+        assert_eq!(
+            paths.take_for(other, "data/documents/list.pdf", sha256),
+            "data/documents/list.pdf"
+        );
     }
 }

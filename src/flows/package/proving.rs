@@ -16,6 +16,7 @@ use crate::pace::Pace;
 use crate::sidecar::campaign::{Exception, Kind};
 use crate::sidecar::mhl;
 use crate::sidecar::rights::Policy;
+use crate::sidecar::rights::terms::Status;
 use crate::transfer::read_back;
 use crate::types::{Failure, NodeId, ProofLevel, Reason};
 
@@ -31,11 +32,13 @@ pub(super) fn licence(sidecar: &Payload, content: &[u8], facts: &mut Facts) {
             return;
         }
     };
+    let unknown = unknown(&policy).map(str::to_owned);
     let forbidden = policy.prohibitions.iter();
     facts.licences.push(Licence {
         asset: sidecar.asset.clone(),
         sidecar: sidecar.path.clone(),
-        says: policy.words(),
+        says: unknown.clone().unwrap_or_else(|| policy.words()),
+        unknown,
         forbidden: forbidden.map(|rule| rule.words()).collect(),
         permits: !policy.permissions.is_empty(),
         begins: policy.begins(),
@@ -51,6 +54,23 @@ pub(super) fn licence(sidecar: &Payload, content: &[u8], facts: &mut Facts) {
             .collect(),
         policy: policy.uid,
     });
+}
+
+/// Why a sidecar tells of no licence; nothing when it does. It forbids every use then, because a
+/// policy needs a rule: that is no term of anybody's.
+fn unknown(policy: &Policy) -> Option<&'static str> {
+    if !policy.permissions.is_empty() {
+        return None;
+    }
+    match policy.status {
+        None | Some(Status::Unknown) => Some(
+            "the rights are unknown: iconik says nothing of a licence, so no use is known to be permitted",
+        ),
+        Some(Status::Pending) => {
+            Some("the rights are not cleared yet (pending), so no use is permitted so far")
+        }
+        Some(Status::Cleared | Status::Restricted | Status::Expired) => None,
+    }
 }
 
 /// Makes payload of the papers that prove the licences.
@@ -158,6 +178,9 @@ async fn paper(
         version: Some(version.number),
         digests: Some(hasher.digests()),
         at: Timestamp::now(),
+        asset_version: String::new(),
+        release: None,
+        part: None,
     })
 }
 

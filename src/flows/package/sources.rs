@@ -236,6 +236,7 @@ pub(super) fn parse(from: &str, content: &[u8]) -> Result<Vec<SourceReference>, 
         last: found.last,
         iconik_asset: None,
         gap: None,
+        left_out: None,
     });
     Ok(referred.collect())
 }
@@ -283,7 +284,7 @@ impl Names {
 }
 
 /// Whether a name can be that of a medium: it has no extension, or not that of a document or edit.
-fn is_media(name: &str) -> bool {
+pub(super) fn is_media(name: &str) -> bool {
     let of_text = |mime: mime_guess::Mime| {
         let documents = ["pdf", "json", "xml", "zip", "msword", "rtf"];
         let office = [

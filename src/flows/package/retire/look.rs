@@ -180,14 +180,11 @@ impl Campaign<'_> {
     /// Why an item's content is not proved to be in Content Server and in the package; nothing when
     /// it is. Its documents are added to `nodes`.
     async fn proof(&self, item: &Item, nodes: &mut Vec<NodeId>) -> Result<Option<String>, Error> {
-        let split = item.kind == "split";
-        if split
-            && !item
+        // One that an older package lists whole has no parts in it.
+        let is_whole = item.kind == "split"
+            && item
                 .node
-                .is_some_and(|node| self.held.contains(&(node, None)))
-        {
-            return Ok(Some("it is not in the package".to_owned()));
-        }
+                .is_some_and(|node| self.held.contains(&(node, None)));
         let mut from = 0;
         loop {
             let files = self.bench.ledger.files(item.id, from, PAGE).await?;
@@ -203,7 +200,7 @@ impl Campaign<'_> {
                 if !is_content {
                     continue;
                 }
-                if let Some(why) = self.proof_of_file(file, split, nodes).await? {
+                if let Some(why) = self.proof_of_file(file, is_whole, nodes).await? {
                     return Ok(Some(format!("{} {why}", file.name)));
                 }
             }
@@ -213,7 +210,7 @@ impl Campaign<'_> {
     async fn proof_of_file(
         &self,
         file: &File,
-        split: bool,
+        is_whole: bool,
         nodes: &mut Vec<NodeId>,
     ) -> Result<Option<String>, Error> {
         let sha256: Option<[u8; 32]> = file
@@ -223,7 +220,7 @@ impl Campaign<'_> {
         let (Some(node), Some(version), Some(sha256)) = (file.node, file.version, sha256) else {
             return Ok(Some("is not filed".to_owned()));
         };
-        if !split && !self.held.contains(&(node, Some(version))) {
+        if !is_whole && !self.held.contains(&(node, Some(version))) {
             return Ok(Some(
                 "is not in the package; `longhaul archive COLLECTION --package` renews it"
                     .to_owned(),

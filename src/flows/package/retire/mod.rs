@@ -151,7 +151,12 @@ pub async fn retire(
         .facts
         .payload
         .iter()
-        .filter(|file| matches!(file.kind, Kind::Master | Kind::EditDecisionRecord))
+        .filter(|file| {
+            matches!(
+                file.kind,
+                Kind::Master | Kind::EditDecisionRecord | Kind::SupportingDocument
+            )
+        })
         .map(|file| AssetId(file.asset.clone()))
         .collect();
     assets.sort();

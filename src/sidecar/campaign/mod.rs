@@ -1,12 +1,13 @@
 //! The campaign manifest, `longhaul-campaign/1`, and the same for people: one HTML page that needs
 //! nothing else and can be printed.
 
+mod page;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
-use maud::{DOCTYPE, html};
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ByteCount, ProofLevel, Sha256Digest, display_bytes};
+use crate::types::{ByteCount, ProofLevel, Sha256Digest};
 
 /// The document's name for itself; changes when a reader would have to.
 pub const FORMAT: &str = "longhaul-campaign/1";
@@ -26,6 +27,9 @@ pub struct Campaign {
     pub totals: Totals,
     /// Every payload file apart from the manifests about them.
     pub items: Vec<PackedItem>,
+    /// Masters whose parts are items.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub split_masters: Vec<SplitMaster>,
     /// What the edits use.
     pub source_references: Vec<SourceReference>,
     /// Who released what.
@@ -33,8 +37,10 @@ pub struct Campaign {
     /// What may be done with what.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rights: Vec<PackedRights>,
-    /// What was left out on purpose or failed.
+    /// What is missing: it failed, waits, or nothing of it is filed.
     pub exceptions: Vec<Exception>,
+    /// What is no part of it: the settings leave it out, or it has nothing that could be packed.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The licence of an asset.
@@ -44,6 +50,8 @@ pub struct PackedRights {
     pub asset: String,
     /// Path of its rights sidecar.
     pub sidecar: String,
+    /// Whether anything is known of it.
+    pub known: bool,
     /// What it says, in words.
     pub says: String,
     /// The last day on which anything is permitted, if there is one.
@@ -73,6 +81,10 @@ pub struct Totals {
     pub failed: u64,
     /// Items that wait for a person.
     pub held: u64,
+    /// What is missing: exceptions, and source references that no asset matches.
+    pub gaps: u64,
+    /// What is left out and no gap.
+    pub left_out: u64,
 }
 
 /// What a file of the package is.
@@ -93,6 +105,8 @@ pub enum Kind {
     Metadata,
     /// A rights sidecar.
     Rights,
+    /// A script, a brief, a list: neither media nor an edit.
+    SupportingDocument,
     /// Fixity history.
     Fixity,
 }
@@ -106,6 +120,7 @@ impl Kind {
             Self::ReleaseApproval => "approvals",
             Self::CampaignSummary => "summary",
             Self::SourceReference => "sources",
+            Self::SupportingDocument => "documents",
             Self::Fixity => super::mhl::FOLDER,
         }
     }
@@ -119,6 +134,7 @@ impl Kind {
             Self::SourceReference => "source reference",
             Self::Metadata => "metadata",
             Self::Rights => "rights",
+            Self::SupportingDocument => "supporting document",
             Self::Fixity => "fixity",
         }
     }
@@ -143,9 +159,58 @@ pub struct PackedItem {
     /// Where it is filed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otcs: Option<OtcsIds>,
+    /// Whether it is final, and who said so; for media.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// Path of the split master that it is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
     /// Paths of the documents about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<String>,
+}
+
+/// A master that is stored in parts, because it is too large for one document: the bytes of its
+/// parts, one after the other, are its content.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitMaster {
+    /// Its path, where a program that joins the parts would write it.
+    pub path: String,
+    /// Bytes.
+    pub size: ByteCount,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+    /// How far the least proved of its parts is.
+    pub level: ProofLevel,
+    /// The folder of its parts in Content Server.
+    pub node: i64,
+    /// Paths of the parts, in order.
+    pub parts: Vec<String>,
+    /// Path of the manifest that says the same beside them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined_by: Option<String>,
+    /// Whether it is final, and who said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// Paths of the documents about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<String>,
+}
+
+/// Whether a version of an asset is final, as far as iconik says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Whether it is, by the rule of `publish.approved`; none when that cannot be known.
+    #[serde(rename = "final")]
+    pub is_final: Option<bool>,
+    /// Why, for people.
+    pub says: String,
+    /// Who approved it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+    /// When the last of them did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// Ids in iconik.
@@ -153,6 +218,9 @@ pub struct PackedItem {
 pub struct IconikIds {
     /// The asset.
     pub asset: String,
+    /// Its version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// The file.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub file: String,
@@ -190,6 +258,9 @@ pub struct SourceReference {
     /// Why it is a gap, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
+    /// Why the asset is known and not in the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 /// A release.
@@ -220,6 +291,22 @@ pub struct Exception {
     pub reason: String,
 }
 
+/// What is no part of a package, and no gap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its title.
+    pub title: String,
+    /// The asset in iconik.
+    pub asset: String,
+    /// The version, where others of the asset may be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Why, as one word: `not-final`, `no-bytes`, …
+    pub why: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
 impl Campaign {
     /// The document: indented JSON ending in a line feed.
     pub fn to_json(&self) -> Vec<u8> {
@@ -236,108 +323,11 @@ impl Campaign {
             .count()
     }
 
-    /// The page for people.
-    pub fn to_html(&self) -> String {
-        let unresolved = self.unresolved();
-        let gaps = unresolved + self.exceptions.len();
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                    title { (self.campaign) " – campaign summary" }
-                    style { (maud::PreEscaped(STYLE)) }
-                }
-                body {
-                    h1 { (self.campaign) }
-                    p { "Campaign package, made by longhaul on " (self.created.strftime("%-d %B %Y, %H:%M UTC")) ", run " (self.run) "." }
-                    dl {
-                        div { dt { "Files" } dd { (self.totals.files) } }
-                        div { dt { "Content" } dd { (display_bytes(self.totals.bytes)) } }
-                        div { dt { "Approvals" } dd { (self.approvals.len()) } }
-                        div { dt { "Gaps" } dd class=[(gaps > 0).then_some("bad")] { (gaps) } }
-                    }
-                    @if gaps == 0 { p { "Complete: every file is filed and every source reference is known." } }
-                    @if gaps > 0 {
-                        h2 { "Gaps" }
-                        table {
-                            thead { tr { th { "What" } th { "Why" } } }
-                            tbody {
-                                @for exception in &self.exceptions { tr { td { (exception.path) } td { (exception.reason) } } }
-                                @for reference in self.source_references.iter().filter(|reference| reference.iconik_asset.is_none()) {
-                                    tr { td { (reference.clip) } td { "used by " (reference.from) "; " (reference.gap.as_deref().unwrap_or("no asset of the campaign has this name")) } }
-                                }
-                            }
-                        }
-                    }
-                    h2 { "What is in it" }
-                    table {
-                        thead { tr { th { "File" } th { "Kind" } th { "Size" } th { "Proof" } th { "Node" } th { "SHA-256" } } }
-                        tbody {
-                            @for item in &self.items {
-                                tr {
-                                    td { (item.path) } td { (item.kind.words()) } td class="n" { (display_bytes(item.size)) } td { (item.level.as_str()) }
-                                    td class="n" { @if let Some(otcs) = &item.otcs { (otcs.node) " v" (otcs.version) } }
-                                    td { code { (item.sha256.to_string()) } }
-                                }
-                            }
-                        }
-                    }
-                    h2 { "Who approved" }
-                    @if self.approvals.is_empty() { p { "No approval is recorded in iconik." } } @else {
-                        table {
-                            thead { tr { th { "Subject" } th { "Outcome" } th { "By" } th { "When" } } }
-                            tbody {
-                                @for approval in &self.approvals {
-                                    tr { td { (approval.subject) } td { (approval.outcome) } td { (approval.by) } td { (approval.at.strftime("%Y-%m-%d %H:%M UTC")) } }
-                                }
-                            }
-                        }
-                    }
-                    h2 { "Rights" }
-                    @if self.rights.is_empty() { p { "No rights sidecar is in this package." } } @else {
-                        table {
-                            thead { tr { th { "Sidecar" } th { "What it says" } th { "Last day" } th { "Proved by" } } }
-                            tbody {
-                                @for rights in &self.rights {
-                                    tr {
-                                        td { (rights.sidecar) } td { (rights.says) }
-                                        td class="n" { @if let Some(day) = rights.ends { (day) } }
-                                        td { @for paper in &rights.papers { div { (paper.role) ": " (paper.path.as_deref().unwrap_or("not in the package")) } } }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    h2 { "Source references" }
-                    @if self.source_references.is_empty() { p { "No edit decision record of this campaign names its sources." } } @else {
-                        table {
-                            thead { tr { th { "Edit" } th { "Clip" } th { "In" } th { "Out" } th { "Asset" } } }
-                            tbody {
-                                @for reference in &self.source_references {
-                                    tr {
-                                        td { (reference.from) } td { (reference.clip) }
-                                        td { (reference.first.as_deref().unwrap_or("")) } td { (reference.last.as_deref().unwrap_or("")) }
-                                        td { (reference.iconik_asset.as_deref().unwrap_or("not found")) }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    footer { p { "The same for machines: campaign.json. Check the files with `sha256sum -c manifest-sha256.txt`." } }
-                }
-            }
-        }
-        .into_string()
+    /// What is missing.
+    pub fn gaps(&self) -> usize {
+        self.exceptions.len() + self.unresolved()
     }
 }
-
-const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;border-bottom:1px solid #d0d5db;overflow-wrap:anywhere}\
-td.n{white-space:nowrap}code{font-size:11px}dl{display:flex;gap:2.5rem;flex-wrap:wrap}dt{color:#59636e}dd{margin:0;font-size:1.4rem}dd.bad{color:#b3261e}\
-@media print{body{margin:0;font-size:10px}thead{display:table-header-group}tr{break-inside:avoid}}";
 
 #[cfg(test)]
 mod tests {
@@ -364,6 +354,7 @@ mod tests {
                 level: ProofLevel::ReadBack,
                 iconik: Some(IconikIds {
                     asset: "a".into(),
+                    version: "v".into(),
                     file: "f".into(),
                 }),
                 otcs: Some(OtcsIds {
@@ -371,8 +362,16 @@ mod tests {
                     node: 2_481_937,
                     version: 1,
                 }),
+                release: Some(Release {
+                    is_final: Some(true),
+                    says: "it is approved".into(),
+                    by: vec!["Rui Reviewer".into()],
+                    at: "2026-03-01T09:00:00Z".parse().ok(),
+                }),
+                part_of: None,
                 sidecars: vec![],
             }],
+            split_masters: vec![],
             source_references: vec![SourceReference {
                 from: "data/edl/TV30.edl".into(),
                 clip: "A002C006.MOV".into(),
@@ -381,10 +380,12 @@ mod tests {
                 last: None,
                 iconik_asset: None,
                 gap: None,
+                left_out: None,
             }],
             approvals: vec![],
             rights: vec![],
             exceptions: vec![],
+            left_out: vec![],
         }
     }
 
@@ -411,5 +412,27 @@ mod tests {
         assert!(page.contains("&lt;b&gt;TV30.mov") && !page.contains("<b>TV30"));
         assert!(page.contains("A002C006.MOV") && page.contains("no asset of the campaign"));
         assert!(!page.contains("http://") && !page.contains("https://"));
+    }
+
+    #[test]
+    fn the_page_never_says_complete_above_a_gap_and_says_who_released_what() {
+        let mut campaign = campaign();
+        let page = campaign.to_html();
+        assert!(page.contains("Not complete: there is a gap") && !page.contains(">Complete"));
+        assert!(page.contains("yes: it is approved, by Rui Reviewer, 2026-03-01 09:00 UTC"));
+        campaign.source_references.clear();
+        campaign.left_out.push(LeftOut {
+            title: "Rushes".into(),
+            asset: "b".into(),
+            version: None,
+            why: "not-final".into(),
+            reason: "nobody has asked for its approval".into(),
+        });
+        let page = campaign.to_html();
+        assert!(
+            page.contains(">Complete: every file") && page.contains("Rushes"),
+            "{page}"
+        );
+        assert!(page.contains("left out on purpose"));
     }
 }
