@@ -165,7 +165,7 @@ impl Comparison<'_> {
         let mut walk = assets()?
             .map(|wanted| async {
                 let wanted = wanted?;
-                looked.asset(&wanted).await
+                Box::pin(looked.asset(&wanted)).await
             })
             .buffered(AT_ONCE);
         while let Some(found) = walk.next().await {

@@ -735,6 +735,18 @@ fn a_check_finds_what_rotted_and_adds_a_generation_that_says_so() {
         bad[0]["problem"].to_string().contains("did not file"),
         "{bad}"
     );
+    // Papers are read in any case.
+    let page = systems.named("summary.html").pop().expect("a page");
+    let server = systems.simulator.content_server();
+    assert!(server.corrupt(page.node, page.version, 3));
+    let (code, lines) = systems.run(&["package", "check"]);
+    let bad = &of_type(&lines, "package_checked")["bad"];
+    assert_eq!((code, bad.as_array().map(Vec::len)), (65, Some(2)), "{bad}");
+    assert_eq!(bad[1]["path"], "summary.html");
+    assert!(
+        bad[1]["problem"].to_string().contains("other bytes"),
+        "{bad}"
+    );
     systems.stop();
 }
 
