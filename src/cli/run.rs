@@ -277,7 +277,9 @@ pub(crate) async fn drive(
         Ok(Outcome::Stopped | Outcome::Waiting) => ("stopped", false),
         Ok(Outcome::Failed(_)) | Err(_) => ("failed", false),
     };
-    drop(server);
+    if let Ok(server) = server {
+        server.close().await;
+    }
     live.note_signal().await;
     // Whoever left at once had items in hand; nobody has them now.
     let recorded = match ledger.give_back(run).await {

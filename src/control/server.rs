@@ -15,7 +15,9 @@ use super::protocol::{Answer, REQUEST, Request, VERSION};
 use super::{Error, addressable, socket_of};
 
 /// Connections at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: u32 = 16;
+/// Longest wait for answers when it is closed.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Longest silence of a connection.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -24,6 +26,7 @@ const SILENCE: Duration = Duration::from_secs(120);
 pub struct Server {
     path: PathBuf,
     inode: (u64, u64),
+    answering: Arc<Semaphore>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -31,6 +34,13 @@ impl Server {
     /// Where it listens.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Ends it once every request in hand is answered: whoever said that the run is to end learns
+    /// that it was heard.
+    pub async fn close(self) {
+        let all = self.answering.acquire_many(AT_ONCE);
+        let _answered = tokio::time::timeout(LAST_ANSWER, all).await;
     }
 }
 
@@ -66,10 +76,13 @@ pub fn serve(ledger: &Path, live: Arc<Live>) -> Result<Server, Error> {
         socket: path.clone(),
         problem: error.to_string(),
     })?;
-    let task = AbortOnDropHandle::new(tokio::spawn(accept(listener, live)));
+    let answering = Arc::new(Semaphore::new(AT_ONCE as usize));
+    let accepting = accept(listener, live, Arc::clone(&answering));
+    let task = AbortOnDropHandle::new(tokio::spawn(accepting));
     Ok(Server {
         path,
         inode,
+        answering,
         _task: task,
     })
 }
@@ -106,8 +119,8 @@ pub(super) fn may_steer(user: u32, own: u32) -> bool {
     user == own || user == 0
 }
 
-async fn accept(listener: UnixListener, live: Arc<Live>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+async fn accept(listener: UnixListener, live: Arc<Live>, answering: Arc<Semaphore>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE as usize));
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -115,10 +128,10 @@ async fn accept(listener: UnixListener, live: Arc<Live>) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let live = Arc::clone(&live);
+                let (live, answering) = (Arc::clone(&live), Arc::clone(&answering));
                 connections.spawn(async move {
                     let _place = place;
-                    if let Err(error) = converse(stream, &live).await {
+                    if let Err(error) = converse(stream, &live, &answering).await {
                         tracing::debug!(%error, "a control connection ended");
                     }
                 });
@@ -133,7 +146,11 @@ async fn accept(listener: UnixListener, live: Arc<Live>) {
     }
 }
 
-async fn converse(mut stream: UnixStream, live: &Live) -> std::io::Result<()> {
+async fn converse(
+    mut stream: UnixStream,
+    live: &Live,
+    answering: &Semaphore,
+) -> std::io::Result<()> {
     let peer = stream.peer_cred()?;
     if !may_steer(peer.uid(), rustix::process::geteuid().as_raw()) {
         tracing::warn!(uid = peer.uid(), "a user who may not steer this process");
@@ -155,6 +172,7 @@ async fn converse(mut stream: UnixStream, live: &Live) -> std::io::Result<()> {
             send(&mut write, &refusal(said)).await?;
             return Ok(());
         }
+        let _answering = answering.acquire().await;
         let answer = answer(&line, live, &peer).await;
         send(&mut write, &answer).await?;
     }

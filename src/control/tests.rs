@@ -434,6 +434,26 @@ async fn a_dead_process_s_socket_is_replaced_and_anything_else_is_left_alone() {
     assert_eq!(std::fs::read(&socket).unwrap(), b"mine");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_hand_is_answered_before_the_socket_is_gone() {
+    for _ in 0..50 {
+        let rig = Rig::new().await;
+        let path = rig.ledger.path().to_owned();
+        let live = rig.live(Bounds::default());
+        let server = serve(&path, Arc::clone(&live)).unwrap();
+        let mut client = Client::connect(&path).await.unwrap();
+        let drained = tokio::spawn(async move {
+            let ask = Ask::Drain { now: true };
+            client.ask(ask, &From::default()).await
+        });
+        while live.draining().is_none() {
+            tokio::task::yield_now().await;
+        }
+        server.close().await;
+        assert!(drained.await.unwrap().is_ok());
+    }
+}
+
 #[tokio::test]
 async fn a_ledger_deep_in_folders_has_a_socket_too() {
     let rig = Rig::new().await;
