@@ -81,6 +81,9 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
             members::groups(world, &call, number(id, "id")?)
         }
         ["members", id] if get => members::get(world, &call, number(id, "id")?),
+        ["businessworkspacetypes", id] if get => {
+            workspaces::kind(world, &call, number(id, "workspace_type_id")?)
+        }
         [
             "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
             ..,
@@ -188,6 +191,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["holds", hold] if v1 && delete => {
             holds::remove(world, &call, id, number(hold, "hold_id")?)
         }
+        ["businessworkspacetypes"] if v1 && get => workspaces::node_kinds(world, &call, id),
         ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
         _ => Err(Refusal::unmapped()),
     }
