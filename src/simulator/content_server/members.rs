@@ -172,3 +172,28 @@ pub(super) fn groups(world: &mut World, call: &Call, id: i64) -> Outcome {
         .collect();
     Ok(list(&call.href, rows, page, groups.len(), Some("asc_id")))
 }
+
+/// `GET /v2/members/{id}/members`: who is in a group.
+pub(super) fn of_group(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let page = call.page_of(PAGE.0, PAGE.1)?;
+    if find(world, id)?.password.is_some() {
+        return Err(Refusal::failed(format!("Invalid group {id}")));
+    }
+    let members = world.members.0.values();
+    let mut found: Vec<_> = members
+        .filter(|member| member.groups.contains(&id) && !member.deleted)
+        .collect();
+    let sort = call.arguments.text("sort");
+    match sort.as_deref() {
+        Some("first_name") => found.sort_by_key(|member| member.called.0.to_lowercase()),
+        Some("last_name") => found.sort_by_key(|member| member.called.1.to_lowercase()),
+        Some("name" | "mailaddress") => found.sort_by_key(|member| member.name.to_lowercase()),
+        _ => {}
+    }
+    let rows = found.iter().skip(page.skip()).take(page.limit);
+    let rows = rows
+        .map(|member| json!({"data": {"properties": call.shape.cut("properties", member.json())}}))
+        .collect();
+    let sort = sort.as_deref().or(Some("asc_id"));
+    Ok(list(&call.href, rows, page, found.len(), sort))
+}

@@ -68,12 +68,22 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["volumes", kind, "nodes"] if get => {
             nodes::volume_nodes(world, &call, number(kind, "volume_subtype")?)
         }
-        ["search"] if !v1 && post => search::search(world, &call),
+        ["search"] if !v1 && (get || post) => search::search(world, &call),
         ["members"] if !v1 && get => members::browse(world, &call),
+        ["members", "memberof"] if !v1 && get => {
+            let user = call.user;
+            members::groups(world, &call, user)
+        }
+        ["members", id, "members"] if !v1 && get => {
+            members::of_group(world, &call, number(id, "id")?)
+        }
         ["members", id, "memberof"] if !v1 && get => {
             members::groups(world, &call, number(id, "id")?)
         }
         ["members", id] if get => members::get(world, &call, number(id, "id")?),
+        ["businessworkspacetypes", id] if get => {
+            workspaces::kind(world, &call, number(id, "workspace_type_id")?)
+        }
         [
             "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
             ..,
@@ -140,6 +150,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["ancestors"] if v1 && get => nodes::ancestors(world, &call, id),
         ["addablenodetypes"] if v1 && get => nodes::addable(world, &call, id),
         ["nicknames"] if !v1 && put => nodes::set_nickname(world, &call, id),
+        ["collection"] if !v1 && put => nodes::update_collection(world, &call, id),
         ["systemattributes"] if !v1 && put => nodes::system_attributes(world, &call, id),
         ["columns"] if !v1 && get => browsing::columns(world, &call, id),
         ["securityclearances"] if v1 && (get || put) => browsing::clearances(world, &call, id, put),
@@ -180,6 +191,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["holds", hold] if v1 && delete => {
             holds::remove(world, &call, id, number(hold, "hold_id")?)
         }
+        ["businessworkspacetypes"] if v1 && get => workspaces::node_kinds(world, &call, id),
         ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
         _ => Err(Refusal::unmapped()),
     }

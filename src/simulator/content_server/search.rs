@@ -53,7 +53,7 @@ impl Query {
     }
 }
 
-/// `POST /v2/search`.
+/// `POST /v2/search`, and `GET` as older clients ask.
 pub(super) fn search(world: &mut World, call: &Call) -> Outcome {
     let text = call.arguments.text("where").unwrap_or_default();
     if text.trim().is_empty() {

@@ -59,14 +59,52 @@ pub(super) fn types(world: &mut World, call: &Call) -> Outcome {
     if world.workspaces.types.is_empty() {
         return Err(Refusal::failed("Could not process object, invalid request"));
     }
-    let row = |(id, (name, template)): (&i64, &(String, i64))| {
-        let template = json!({"id": template, "name": name, "subType": WORKSPACE, "description": "", "type": WORKSPACE});
-        json!({"data": {"properties": {
-            "rm_enabled": false, "templates": [template], "wksp_type_id": id, "wksp_type_name": name,
-            "wksp_type_names": {"en": name}, "wksp_creation": {"page_display_mode": 0, "wksp_creation_mode": 0},
-        }, "wksp_info": {"wksp_type_icon": ""}}})
-    };
-    Ok(call.results(world.workspaces.types.iter().map(row).collect()))
+    let rows = world.workspaces.types.iter();
+    Ok(call.results(
+        rows.map(|(id, (name, own))| kind_row(*id, name, *own))
+            .collect(),
+    ))
+}
+
+/// A workspace type as the lists and the single answer show it.
+fn kind_row(id: i64, name: &str, template: i64) -> Value {
+    let template = json!({"id": template, "name": name, "subType": WORKSPACE, "description": "", "type": WORKSPACE});
+    json!({"data": {"properties": {
+        "rm_enabled": false, "templates": [template], "wksp_type_id": id, "wksp_type_name": name,
+        "wksp_type_names": {"en": name}, "wksp_creation": {"page_display_mode": 0, "wksp_creation_mode": 0},
+    }, "wksp_info": {"wksp_type_icon": ""}}})
+}
+
+/// `GET /v1/businessworkspacetypes/{id}` and `/v2/businessworkspacetypes/{id}`.
+pub(super) fn kind(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let (name, template) = world.workspaces.types.get(&id).ok_or_else(|| {
+        Refusal::new(
+            404,
+            format!("Could not get a business workspace type for {id}"),
+        )
+    })?;
+    Ok(match call.v1 {
+        true => Answer::Json(json!({
+            "icon_url": "", "is_policies_enabled": false, "workspace_type": name,
+        })),
+        false => call.results(kind_row(id, name, *template)),
+    })
+}
+
+/// `GET /v1/nodes/{id}/businessworkspacetypes`: the types that can be made in a container.
+pub(super) fn node_kinds(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = world
+        .visible(call.user, id)
+        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let open = node.container() && world.rights(call.user, id).has(Rights::ADD);
+    let types = world.workspaces.types.iter().filter(|_| open);
+    let types: Vec<_> = types
+        .map(|(id, (name, template))| {
+            let template = json!({"id": template, "name": name, "subType": WORKSPACE});
+            json!({"id": id, "name": name, "rm_enabled": false, "templates": [template]})
+        })
+        .collect();
+    Ok(Answer::Json(json!({"businessworkspacetypes": types})))
 }
 
 fn reference(call: &Call, prefix: &str) -> Option<Reference> {

@@ -1,6 +1,7 @@
 //! Nodes: the tree, its names, what a node shows, and the calls that create, read and change
 //! nodes.
 
+mod collections;
 mod create;
 mod names;
 mod properties;
@@ -9,6 +10,7 @@ mod tree;
 mod types;
 mod update;
 
+pub(super) use collections::update as update_collection;
 pub(super) use create::{create, external, full_date};
 pub(super) use names::{check_names, check_nodes};
 pub(super) use properties::data as node_data;

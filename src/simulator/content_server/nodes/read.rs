@@ -75,6 +75,7 @@ pub(in super::super) fn browse(world: &mut World, call: &Call, id: i64) -> Outco
         .arguments
         .text("sort")
         .unwrap_or_else(|| "asc_name".to_owned());
+    let collected = node.collected.iter().filter_map(|id| world.tree.get(*id));
     let wanted = |node: &&Node| {
         let kind = |wanted: &i64| match wanted {
             -1 => node.container(),
@@ -87,7 +88,12 @@ pub(in super::super) fn browse(world: &mut World, call: &Call, id: i64) -> Outco
             && (hidden || !node.hidden)
             && world.rights(call.user, node.id).has(Rights::SEE)
     };
-    let mut found: Vec<&Node> = world.tree.children(id).filter(wanted).collect();
+    let mut found: Vec<&Node> = world
+        .tree
+        .children(id)
+        .chain(collected)
+        .filter(wanted)
+        .collect();
     order(world, &mut found, &sort)?;
     let rows = found.iter().skip(page.skip()).take(page.limit);
     if call.v1 {

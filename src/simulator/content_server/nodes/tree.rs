@@ -68,6 +68,8 @@ pub(in super::super) struct Node {
     pub(in super::super) original: Option<i64>,
     /// Of a generation: which version.
     pub(in super::super) original_version: Option<i64>,
+    /// Of a collection: the nodes that it lists; some may be gone.
+    pub(in super::super) collected: BTreeSet<i64>,
     /// Major and minor versions instead of a plain count.
     pub(in super::super) advanced: bool,
     pub(in super::super) versions: Vec<Version>,
@@ -121,6 +123,7 @@ impl Node {
             url: None,
             original: None,
             original_version: None,
+            collected: BTreeSet::new(),
             advanced: false,
             versions: Vec::new(),
             last_version: 0,
@@ -251,9 +254,13 @@ impl Tree {
         names.filter_map(|(_, id)| self.get(*id))
     }
 
-    /// How many children a container has.
+    /// How many children a container has, and how many nodes a collection lists.
     pub(in super::super) fn count(&self, parent: i64) -> usize {
-        self.children.get(&parent).map_or(0, BTreeMap::len)
+        let collected = self.get(parent).map_or(0, |node| {
+            let there = node.collected.iter().filter(|id| self.get(**id).is_some());
+            there.count()
+        });
+        self.children.get(&parent).map_or(0, BTreeMap::len) + collected
     }
 
     /// The ids from the volume down to the node itself.

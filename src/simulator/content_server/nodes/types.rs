@@ -10,6 +10,8 @@ pub(super) const GENERATION: i64 = 2;
 pub(super) const COMPOUND: i64 = 136;
 /// Category definition.
 pub(in super::super) const CATEGORY: i64 = 131;
+/// Collection: a list of nodes that are elsewhere.
+pub(super) const COLLECTION: i64 = 298;
 /// URL.
 pub(super) const URL: i64 = 140;
 /// Document.
@@ -74,7 +76,7 @@ const KINDS: [Kind; 23] = [
         "classification",
     ),
     kind(202, "Project", true, true, "project"),
-    kind(298, "Collection", true, true, "collection"),
+    kind(COLLECTION, "Collection", true, true, "collection"),
     kind(402, "Recycle Bin", true, false, "recyclebin"),
     kind(550, "Records Management", true, false, "recman"),
     kind(

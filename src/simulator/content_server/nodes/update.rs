@@ -8,6 +8,7 @@ use super::super::categories;
 use super::super::config::MoveAndRename;
 use super::super::permissions::{Rights, lacking};
 use super::super::world::{Deed, World};
+use super::collections;
 use super::create::{external, worded};
 use super::names;
 use super::properties;
@@ -36,10 +37,7 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
         return reserve(world, call, id);
     }
     if let Some(collection) = arguments.number("collection_id")? {
-        world
-            .visible(call.user, collection)
-            .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
-        return Ok(call.done());
+        return collections::collect(world, call, id, collection);
     }
     let (parent_before, name_before) = (node.parent, node.name.clone());
     let (name, languages) = worded(call, "name");

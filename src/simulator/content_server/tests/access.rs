@@ -429,3 +429,35 @@ async fn a_user_with_fewer_rights_is_refused_in_documented_words() {
         .await;
     assert_eq!(own.status, 200, "the creator owns it");
 }
+
+#[tokio::test]
+async fn a_group_tells_its_members_and_a_user_the_own_groups() {
+    let site = Site::new().await;
+    let user = site.cs.ensure_user("ann", "secret");
+    let names = |got: &Got| -> Vec<String> {
+        let rows = got.json()["results"].as_array().unwrap().clone();
+        let name = |row: &Value| {
+            row["data"]["properties"]["name"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        rows.iter().map(name).collect()
+    };
+    let inside = names(&site.get("/v2/members/999/members?sort=name").await);
+    assert!(inside.contains(&"ann".to_owned()), "{inside:?}");
+    let first = site.get("/v2/members/999/members?sort=name&limit=1").await;
+    assert_eq!(names(&first), inside[..1]);
+    let total = first.json()["collection"]["paging"]["total_count"].clone();
+    assert_eq!(total, inside.len());
+    let of_user = site.get(&format!("/v2/members/{user}/members")).await;
+    refused(&of_user, 500, &format!("Invalid group {user}"));
+    let nobody = site.get("/v2/members/999999/members").await;
+    refused(&nobody, 500, "Could not get a member for 999999");
+
+    let ann = site.login("ann", "secret").await;
+    let own = site.as_user(&ann, "GET", "/v2/members/memberof", "").await;
+    let by_id = format!("/v2/members/{user}/memberof");
+    assert_eq!(names(&own), names(&site.get(&by_id).await));
+    assert!(!names(&own).is_empty());
+}

@@ -891,3 +891,41 @@ async fn browsers_are_told_columns_facets_unique_names_and_clearances() {
         "EUR"
     );
 }
+
+#[tokio::test]
+async fn one_workspace_type_is_told_and_where_it_can_be_made() {
+    let site = Site::new().await;
+    let template = site.cs.add_workspace_type(7, "Production");
+    let listed = site.get("/v2/businessworkspacetypes").await.json()["results"][0].clone();
+    let one = site.get("/v2/businessworkspacetypes/7").await.json();
+    assert_eq!(one["results"], listed);
+    assert_eq!(listed["data"]["properties"]["wksp_type_id"], 7);
+    let old = site.get("/v1/businessworkspacetypes/7").await.json();
+    assert_eq!(old["workspace_type"], "Production");
+    let none = site.get("/v2/businessworkspacetypes/8").await;
+    refused(&none, 404, "Could not get a business workspace type for 8");
+
+    let kinds = |id: i64| format!("/v1/nodes/{id}/businessworkspacetypes");
+    let inside = site.get(&kinds(site.folder)).await.json();
+    let own = &inside["businessworkspacetypes"][0];
+    assert_eq!(
+        (&own["id"], &own["name"]),
+        (&json!(7), &json!("Production"))
+    );
+    assert_eq!(own["templates"][0]["id"], template);
+    let document = site.document("a.pdf", b"1").await;
+    let inside = site.get(&kinds(document)).await.json();
+    assert_eq!(inside["businessworkspacetypes"], json!([]));
+}
+
+#[tokio::test]
+async fn a_search_by_get_answers_as_one_by_post() {
+    let site = Site::with(|config| config.index_lag = std::time::Duration::ZERO).await;
+    let document = site.document("needle.pdf", b"1").await;
+    let asked = "where=needle";
+    let posted = site.form("POST", "/v2/search", asked).await.json();
+    let got = site.get(&format!("/v2/search?{asked}")).await.json();
+    let found = &got["results"][0]["data"]["properties"]["id"];
+    assert_eq!(found, document);
+    assert_eq!(got["results"], posted["results"]);
+}

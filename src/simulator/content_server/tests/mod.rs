@@ -1,6 +1,7 @@
 //! The server as its clients see it, over real sockets.
 
 mod access;
+mod collections;
 mod faults;
 mod filing;
 mod metadata;
