@@ -663,15 +663,18 @@ fn without_relocate_a_record_stays_and_nothing_is_made_for_another_place() {
     systems.stop();
 }
 
+/// The view that has a field for the record's id.
+fn archive_view(systems: &Systems) -> String {
+    let views = systems.simulator.iconik().rows(Kind::View);
+    let mut views = views.iter();
+    let view = views.find(|view| view["view_fields"].to_string().contains("archive_package"));
+    view.expect("a view")["id"].as_str().expect("an id").to_owned()
+}
+
 #[test]
 fn what_iconik_does_not_take_is_said_and_told_again_once_it_is_mended() {
     let systems = start("");
-    let views = systems.simulator.iconik().rows(Kind::View);
-    let view = views
-        .iter()
-        .find(|view| view["view_fields"].to_string().contains("archive_package"))
-        .expect("a view");
-    let id = view["id"].as_str().unwrap();
+    let id = &archive_view(&systems);
     let asset = systems.assets(&["Spot"]).remove(0);
     let told = |view: &str| {
         let write_back =
@@ -703,12 +706,7 @@ fn what_iconik_does_not_take_is_said_and_told_again_once_it_is_mended() {
 #[test]
 fn iconik_is_told_in_its_metadata_and_that_makes_no_news() {
     let systems = start("");
-    let views = systems.simulator.iconik().rows(Kind::View);
-    let view = views
-        .iter()
-        .find(|view| view["view_fields"].to_string().contains("archive_package"))
-        .expect("a view");
-    let id = view["id"].as_str().unwrap().to_owned();
+    let id = archive_view(&systems);
     let settings = format!(
         "{SETTINGS}write_back = {{ view = {id:?}, record = \"archive_package\", filed = \"archive_date\" }}\n"
     );
