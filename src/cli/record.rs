@@ -169,14 +169,21 @@ pub(crate) async fn unknown_fields(
             },
         };
         if !there {
-            unknown.push(format!(
-                "{setting} names {field:?}, and iconik has no metadata field of that name"
-            ));
+            let said =
+                format!("{setting} names {field:?}, and iconik has no metadata field of that name");
+            unknown.push((field, said));
         }
     }
-    let is_sure =
-        unknown.is_empty() || known.values().any(|there| *there) || client.lists_fields().await?;
-    Ok(is_sure.then_some(unknown))
+    if unknown.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    // What cannot be read by its name may be listed all the same.
+    let listed = client.field_names().await?;
+    if listed.is_empty() && !known.values().any(|there| *there) {
+        return Ok(None);
+    }
+    unknown.retain(|(field, _)| !listed.contains(*field));
+    Ok(Some(unknown.into_iter().map(|(_, said)| said).collect()))
 }
 
 /// Fields, found in the definitions of the categories that they name, or what does not fit.

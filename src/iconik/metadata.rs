@@ -3,7 +3,7 @@
 //! Values are asked for view by view, because only administrators may ask for all of them. A view
 //! without values answers 404, which means empty; one the token's user may not see is noted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ::http::Method;
@@ -288,27 +288,42 @@ impl Client {
         }
     }
 
-    /// Whether metadata fields can be listed at all: not every gateway in front of iconik can.
+    /// The names of all metadata fields; none where they cannot be listed, as behind some gateways.
     ///
     /// # Errors
     ///
     /// Whatever prevents a clear answer.
-    pub async fn lists_fields(&self) -> Result<bool, Error> {
+    pub async fn field_names(&self) -> Result<BTreeSet<String>, Error> {
+        const PER_PAGE: usize = 500;
         #[derive(Deserialize)]
         struct Listed {
-            #[serde(default)]
-            objects: Vec<serde::de::IgnoredAny>,
+            #[serde(default, deserialize_with = "list")]
+            objects: Vec<ViewField>,
         }
-        let call = Call::get(
-            &["metadata", "v1", "fields"],
-            "can_read_metadata_fields",
-            "listing metadata fields".to_owned(),
-        )
-        .query("per_page", 1);
-        match self.json::<Listed>(&call).await {
-            Ok(listed) => Ok(!listed.objects.is_empty()),
-            Err(error) if error.is_not_found() || error.is_forbidden() => Ok(false),
-            Err(error) => Err(error),
+        let mut names = BTreeSet::new();
+        let mut last: Option<String> = None;
+        loop {
+            let mut call = Call::get(
+                &["metadata", "v1", "fields"],
+                "can_read_metadata_fields",
+                "listing metadata fields".to_owned(),
+            )
+            .query("per_page", PER_PAGE);
+            if let Some(last) = &last {
+                call = call.query("last_field_name", last);
+            }
+            let page = match self.json::<Listed>(&call).await {
+                Ok(listed) => listed.objects,
+                Err(error) if error.is_not_found() || error.is_forbidden() => return Ok(names),
+                Err(error) => return Err(error),
+            };
+            let (rows, known) = (page.len(), names.len());
+            last = page.last().map(|field| field.name.clone());
+            names.extend(page.into_iter().map(|field| field.name));
+            // A listing that repeats itself is over too.
+            if rows < PER_PAGE || names.len() == known {
+                return Ok(names);
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Before the first run: `init` writes a file to fill in, `doctor` says whether it will work.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::content_server::{WorkflowMap, WorkflowStep};
+use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::types::KIB;
 use serde_json::Value;
 
@@ -277,5 +279,28 @@ fn what_publish_is_configured_with_is_looked_at() {
     });
     let lines = systems.must(&["doctor"]);
     assert_eq!(check(&lines, "iconik's fields")["verdict"], "ok");
+
+    // Behind a gateway that gives no field by its name the listing counts, and without one nothing
+    // is said to be missing.
+    for (path, verdict) in [
+        ("*/metadata/v1/fields/?*", "ok"),
+        ("*/metadata/v1/fields/*", "unknown"),
+    ] {
+        let absent = Action::Status {
+            code: 404,
+            headers: BTreeMap::new(),
+            body: r#"{"errors": ["Not found"]}"#.to_owned(),
+            applied: false,
+            read_body: true,
+        };
+        let rule = Rule::new(absent).on(System::Iconik).path(path);
+        systems.simulator.faults().add(rule.always());
+        let lines = systems.must(&["doctor"]);
+        assert_eq!(
+            check(&lines, "iconik's fields")["verdict"],
+            verdict,
+            "{path}"
+        );
+    }
     systems.stop();
 }

@@ -668,7 +668,10 @@ fn archive_view(systems: &Systems) -> String {
     let views = systems.simulator.iconik().rows(Kind::View);
     let mut views = views.iter();
     let view = views.find(|view| view["view_fields"].to_string().contains("archive_package"));
-    view.expect("a view")["id"].as_str().expect("an id").to_owned()
+    view.expect("a view")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
 }
 
 #[test]
