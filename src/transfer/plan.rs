@@ -411,7 +411,7 @@ impl Mover<'_> {
         Ok(None)
     }
 
-    /// Whether this ledger has filed one of these versions.
+    /// Whether this ledger has filed one of these versions, or has found it filed.
     async fn has_filed(&self, node: NodeId, versions: &[VersionNumber]) -> Result<bool, Failure> {
         const PAGE: usize = 500;
         let mut after = 0;
@@ -426,7 +426,9 @@ impl Mover<'_> {
                 return Ok(false);
             };
             after = last.seq;
-            let filed = lines.iter().filter(|line| line.event == "committed");
+            let filed = lines
+                .iter()
+                .filter(|line| matches!(line.event.as_str(), "committed" | "found"));
             for line in filed {
                 let facts: serde_json::Value = serde_json::from_str(&line.data).unwrap_or_default();
                 if facts["node"] == node.0
