@@ -187,6 +187,19 @@ impl Writer {
     }
 }
 
+/// The papers of a licence, in elements of these names: the paper, its identifier's type and value,
+/// and its role.
+fn documentation(xml: &mut Xml, names: [&'static str; 4], licence: &Licence) {
+    let [paper, of_type, of_value, of_role] = names;
+    for (kind, value, role) in &licence.papers {
+        xml.open(paper, &[]);
+        xml.leaf(of_type, kind);
+        xml.leaf(of_value, value);
+        xml.leaf(of_role, role);
+        xml.close();
+    }
+}
+
 fn write_licence(xml: &mut Xml, licence: &Licence) {
     xml.open("rightsStatement", &[]);
     xml.open("rightsStatementIdentifier", &[]);
@@ -196,26 +209,26 @@ fn write_licence(xml: &mut Xml, licence: &Licence) {
     if let Some(why) = &licence.unknown {
         xml.leaf("rightsBasis", "other");
         xml.open("otherRightsInformation", &[]);
-        for (kind, value, role) in &licence.papers {
-            xml.open("otherRightsDocumentationIdentifier", &[]);
-            xml.leaf("otherRightsDocumentationIdentifierType", kind);
-            xml.leaf("otherRightsDocumentationIdentifierValue", value);
-            xml.leaf("otherRightsDocumentationRole", role);
-            xml.close();
-        }
+        let names = [
+            "otherRightsDocumentationIdentifier",
+            "otherRightsDocumentationIdentifierType",
+            "otherRightsDocumentationIdentifierValue",
+            "otherRightsDocumentationRole",
+        ];
+        documentation(xml, names, licence);
         xml.leaf("otherRightsBasis", "unknown");
         xml.leaf("otherRightsNote", why);
         xml.close();
     } else {
         xml.leaf("rightsBasis", "license");
         xml.open("licenseInformation", &[]);
-        for (kind, value, role) in &licence.papers {
-            xml.open("licenseDocumentationIdentifier", &[]);
-            xml.leaf("licenseDocumentationIdentifierType", kind);
-            xml.leaf("licenseDocumentationIdentifierValue", value);
-            xml.leaf("licenseDocumentationRole", role);
-            xml.close();
-        }
+        let names = [
+            "licenseDocumentationIdentifier",
+            "licenseDocumentationIdentifierType",
+            "licenseDocumentationIdentifierValue",
+            "licenseDocumentationRole",
+        ];
+        documentation(xml, names, licence);
         xml.leaf("licenseTerms", &licence.terms);
         days(xml, "licenseApplicableDates", licence.days);
         xml.close();

@@ -58,17 +58,13 @@ pub(super) async fn names(
             Err(error) => findings.error(what, &error.into(), REMEDY),
         }
     }
-    let written = settings.publish.write_back.as_ref();
-    let written = written.map(|told| ("publish.write_back", &told.view, &told.fields));
-    let marked = settings.package.mark.as_ref();
-    let marked = marked.map(|mark| ("package.mark", &mark.view, &mark.values));
-    for (setting, view, fields) in written.into_iter().chain(marked) {
-        // What is written back is by fact, what marks a collection by field.
-        let names = fields.iter().map(|(fact, field)| match setting {
-            "package.mark" => fact.as_str(),
-            _ => field.as_str(),
-        });
-        look_at_view(client, setting, view, names, findings).await;
+    if let Some(told) = &settings.publish.write_back {
+        let fields = told.fields.iter().map(|(_, field)| field.as_str());
+        look_at_view(client, "publish.write_back", &told.view, fields, findings).await;
+    }
+    if let Some(mark) = &settings.package.mark {
+        let fields = mark.values.iter().map(|(field, _)| field.as_str());
+        look_at_view(client, "package.mark", &mark.view, fields, findings).await;
     }
 }
 
