@@ -69,12 +69,18 @@ impl Bench {
         Self::with(Options::with(campaign))
     }
 
-    pub(super) fn with(mut options: Options) -> Self {
+    pub(super) fn with(options: Options) -> Self {
+        Self::tuned(options, "")
+    }
+
+    /// With more sections in the settings.
+    pub(super) fn tuned(mut options: Options, sections: &str) -> Self {
         // What is measured here is not iconik's pace.
         options.quirks.calls_per_second = None;
+        let sections = format!("{SECTIONS}{sections}");
         let extra = Extra {
             iconik: "calls_per_second = 1000",
-            sections: SECTIONS,
+            sections: &sections,
             ..Extra::default()
         };
         Self {

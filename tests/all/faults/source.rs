@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, Checksum, Etag, FileSpec};
+use longhaul::simulator::Options;
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::masters::Master;
 use longhaul::types::MIB;
@@ -57,26 +58,31 @@ fn began_at(bench: &Bench, into_the_part: u64) -> bool {
 
 #[test]
 fn f01_an_address_that_ends_is_renewed_and_reading_goes_on_at_the_byte() {
-    // Every address serves 2 MiB and has then expired, as S3 says it with 403.
-    let mut bench = Bench::of(one(1, PARTS.1, |file| file.link_serves = Some(2 * MIB)));
+    // Every address serves 2 MiB and has then expired, as S3 says it with 403. What is being read
+    // by then goes on, so that with two streams none serves as much as 4 MiB: six addresses at
+    // least for 21 MiB, whatever happens first.
+    let size = 21 * MIB - 5;
+    let campaign = one(1, size, |file| file.link_serves = Some(2 * MIB));
+    let streams = "[source]\nstreams = 2\n";
+    let mut bench = Bench::tuned(Options::with(campaign), streams);
     bench.arm(read(3, Action::CutBody { after: 300_000 }));
     // And once as S3 says it of temporary credentials.
     let expired = "<Error><Code>ExpiredToken</Code></Error>";
     bench.arm(read(4, status(400, &[], expired)));
     bench.arm(read(5, Action::ExpireUrl));
-    bench.files(&[PARTS]);
+    bench.files(&[(1, size)]);
     assert!(began_at(&bench, 300_000), "{:?}", bench.reads());
     let refused = bench.requests(System::Bucket, "GET", "/masters/");
     let refused = refused
         .iter()
         .filter(|read| matches!(read.status, Some(400 | 403)))
         .count();
-    assert!(refused >= 4, "{refused} refusals");
+    assert!(refused >= 5, "{refused} refusals");
     // Chunks that are refused together cause one renewal: at most one for each refusal.
     let row = bench.row(&name(1));
     let asked = bench.requests(System::Iconik, "GET", row["id"].as_str().expect("an id"));
     assert!(
-        (3..=refused + 2).contains(&asked.len()),
+        (6..=refused + 2).contains(&asked.len()),
         "{} addresses for {refused} refusals",
         asked.len()
     );
