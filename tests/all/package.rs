@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use longhaul::sidecar::bagit;
+use longhaul::sidecar::{bagit, premis};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec, edits};
 use longhaul::simulator::faults::{Action, Rule};
@@ -599,6 +599,126 @@ fn new_content_gets_a_path_and_a_generation_and_the_old_one_stays() {
         1,
         "what has not changed is left alone"
     );
+    systems.stop();
+}
+
+/// Puts the ledger aside under a name; the one of another name is the ledger then, if it is there.
+fn change_ledger(systems: &Systems, aside: &str, back: &str) {
+    for end in ["", "-wal", "-shm"] {
+        let path = |name: &str| systems.place.path().join(format!("{name}.db{end}"));
+        let _absent = std::fs::rename(path("longhaul"), path(aside));
+        let _absent = std::fs::rename(path(back), path("longhaul"));
+    }
+}
+
+fn generations(payload: &[String]) -> Vec<String> {
+    let all = payload.iter().filter(|path| path.ends_with(".mhl"));
+    all.cloned().collect()
+}
+
+#[test]
+fn another_ledger_goes_on_with_the_package_and_its_history_and_the_first_does_after_it() {
+    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
+    let systems = start(
+        Campaign::new()
+            .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
+            .asset(AssetSpec::new("Two", vec![file("two & 2.mxf", 2)])),
+    );
+    assert_eq!(pack(&systems).0, 0);
+    let bag = export(&systems);
+    let first = is_whole(&bag);
+    let named = |bag: &Path| {
+        let info = std::fs::read_to_string(bag.join("bag-info.txt")).expect("bag-info.txt");
+        let id = bagit::info_value(&info, "External-Identifier");
+        id.expect("a name").to_owned()
+    };
+    let name = named(&bag);
+    let events = |bag: &Path| -> Vec<String> {
+        let text = std::fs::read_to_string(bag.join("premis.xml")).expect("premis.xml");
+        let events = premis::events_of(&text).expect("a record").into_iter();
+        events.map(|event| format!("{event:?}")).collect()
+    };
+    let seen = events(&bag);
+    assert!(!seen.is_empty());
+
+    // A ledger that knows nothing of it.
+    change_ledger(&systems, "first", "second");
+    systems.must(&["adopt"]);
+    replace(&systems, "one.mxf", 9, 80_000);
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["complete"]), (0, &json!(true)));
+    let lines = systems.must(&["audit"]);
+    let taken = lines
+        .iter()
+        .find(|line| line["event"] == "package-taken-over")
+        .expect("a line of the journal");
+    assert_eq!(taken["data"]["generations"], 1);
+    let bag = export(&systems);
+    let second = is_whole(&bag);
+    for path in &first {
+        assert!(second.contains(path), "{path} of {second:#?}");
+    }
+    assert!(second.contains(&"data/masters/one.v2.mxf".to_owned()));
+    assert_eq!(generations(&second).len(), 2);
+    assert_eq!(named(&bag), name, "it is the same package");
+    // What the first ledger saw is told on.
+    let later = events(&bag);
+    for event in &seen {
+        assert!(later.contains(event), "{event} of {later:#?}");
+    }
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["written"]), (0, &json!(0)));
+
+    // And back to the first, which does not know what the second did.
+    change_ledger(&systems, "second", "first");
+    replace(&systems, "one.mxf", 11, 90_000);
+    assert_eq!(pack(&systems).0, 0);
+    let bag = export(&systems);
+    let third = is_whole(&bag);
+    for path in &second {
+        assert!(third.contains(path), "{path} of {third:#?}");
+    }
+    assert!(
+        third.contains(&"data/masters/one.v3.mxf".to_owned()),
+        "{third:#?}"
+    );
+    assert_eq!(generations(&third).len(), 3);
+    let text = std::fs::read_to_string(bag.join("premis.xml")).expect("premis.xml");
+    let ids = premis::events_of(&text).expect("a record").into_iter();
+    let ids: Vec<String> = ids.map(|event| event.id.to_string()).collect();
+    let once: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(once.len(), ids.len(), "each event once");
+    let papers = systems.named("campaign.json");
+    assert!(
+        papers.iter().all(|paper| paper.node == papers[0].node),
+        "one folder"
+    );
+    systems.must(&["package", "check"]);
+    systems.stop();
+}
+
+#[test]
+fn a_package_of_another_ledger_that_cannot_be_read_is_left_as_it_is() {
+    let file = FileSpec::generated("one.mxf", 1, 70_000);
+    let systems = start(Campaign::new().asset(AssetSpec::new("One", vec![file])));
+    assert_eq!(pack(&systems).0, 0);
+    change_ledger(&systems, "first", "second");
+    systems.must(&["adopt"]);
+    let paper = systems.named("campaign.json").pop().expect("a paper");
+    let server = systems.simulator.content_server();
+    assert!(server.corrupt(paper.node, paper.version, 20));
+    let before = systems.versions();
+    let collection = systems.simulator.collection();
+    let mut archive = systems.place.longhaul();
+    let output = archive.args(["archive", &collection, "--package"]).output();
+    let output = output.expect("longhaul runs");
+    assert_eq!(output.status.code(), Some(65));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("is of another ledger and cannot be taken over: campaign.json: "),
+        "{stderr}"
+    );
+    assert_eq!(systems.versions(), before);
     systems.stop();
 }
 

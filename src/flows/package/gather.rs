@@ -89,6 +89,9 @@ pub(super) async fn gather(
     }
     facts.payload.sort_by(|a, b| a.path.cmp(&b.path));
     facts.events.extend(known.events.iter().cloned());
+    // One that was read from a package's papers has its time to the millisecond only.
+    let mut told = HashSet::new();
+    facts.events.retain(|event| told.insert(event.id));
     facts.licences.sort_by(|a, b| a.sidecar.cmp(&b.sidecar));
     facts.exceptions.sort();
     facts.exceptions.dedup();
@@ -106,7 +109,6 @@ pub(super) async fn gather(
     facts
         .events
         .sort_by(|a, b| (a.at, &a.path, a.id).cmp(&(b.at, &b.path, b.id)));
-    facts.events.dedup_by_key(|event| event.id);
     Ok(facts)
 }
 

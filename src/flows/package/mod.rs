@@ -22,6 +22,7 @@
 //! | `foresee` | what would be missing, before anything is filed |
 //! | `proving` | rights, and the papers that prove them |
 //! | `papers` | the documents made of it |
+//! | `found` | a package that another ledger left |
 //! | `place` | the folder, compound document or workspace they go to |
 //! | `mark` | telling the collection that it is packed |
 //! | `check` | looking at a package again |
@@ -31,6 +32,7 @@ mod check;
 mod facts;
 mod filed;
 mod foresee;
+mod found;
 mod gather;
 mod lacking;
 mod mark;
@@ -88,6 +90,20 @@ pub struct Order {
     pub sources: Sources,
     /// Which masters it takes.
     pub finality: Finality,
+}
+
+impl Order {
+    /// A package of these facts, as the one `before` goes on.
+    fn stamped(&self, systems: &Systems, facts: Facts, before: &Kept) -> Kept {
+        let mut now = Kept {
+            facts,
+            organization: self.organization.clone(),
+            address: self.address.clone(),
+            ..before.clone()
+        };
+        now.fingerprint = papers::fingerprint(&systems.instance, &now);
+        now
+    }
 }
 
 /// What a run works with.
@@ -164,7 +180,7 @@ pub fn read(text: &str) -> Result<Kept, Error> {
 pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packed>), Error> {
     let mut all = Vec::new();
     for collection in &order.collections {
-        let before = kept(bench.ledger, collection).await?.unwrap_or_default();
+        let mut before = kept(bench.ledger, collection).await?.unwrap_or_default();
         let facts = gather::gather(bench, order, collection, &before.facts).await?;
         if facts.payload.is_empty() {
             all.push(Packed {
@@ -181,13 +197,15 @@ pub async fn pack(bench: Bench<'_>, order: &Order) -> Result<(Outcome, Vec<Packe
             });
             continue;
         }
-        let mut now = Kept {
-            facts,
-            organization: order.organization.clone(),
-            address: order.address.clone(),
-            ..before.clone()
-        };
-        now.fingerprint = papers::fingerprint(&bench.systems.instance, &now);
+        let mut now = order.stamped(bench.systems, facts, &before);
+        if now.fingerprint != before.fingerprint
+            && let Some(there) =
+                found::unknown(bench, order, collection, &before, &now.facts.title).await?
+        {
+            before = there;
+            let facts = gather::gather(bench, order, collection, &before.facts).await?;
+            now = order.stamped(bench.systems, facts, &before);
+        }
         if now.fingerprint != before.fingerprint {
             begin(bench, collection, &mut now).await?;
             history(&mut now);
@@ -294,9 +312,8 @@ async fn file(
     }
     // Before the first effect: whoever goes on after a kill makes the same papers.
     save(bench.ledger, collection, &kept).await?;
-    let marker = marker(bench.systems, collection, papers::LAST);
     let (folders, container) =
-        place::Folders::of(bench.systems, bench.place, collection, &kept, &marker).await?;
+        place::Folders::of(bench.systems, bench.place, collection, &kept).await?;
     kept.container = container;
     kept.folder = Some(folders.top());
     packed.folder = kept.folder;

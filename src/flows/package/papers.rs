@@ -16,6 +16,12 @@ use crate::types::{NodeId, ProofLevel, Sha256Digest, VersionNumber};
 
 /// The list of the others; written last, so that a package that has it is whole.
 pub(super) const LAST: &str = "tagmanifest-sha256.txt";
+/// Path of the campaign manifest.
+pub(super) const CAMPAIGN: &str = "campaign.json";
+/// Path of what is said of the bag.
+pub(super) const INFO: &str = "bag-info.txt";
+/// Path of what happened to the files.
+pub(super) const RECORD: &str = "premis.xml";
 
 /// One document.
 #[derive(Clone, Debug)]
@@ -53,11 +59,11 @@ pub fn papers(instance: &str, kept: &Kept) -> Vec<Paper> {
         text("manifest-sha256.txt", bagit::manifest(&payload)),
         text("fetch.txt", bagit::fetch(&fetches(kept))),
         text(
-            "bag-info.txt",
+            INFO,
             bag_info(kept, bagit::oxum(bytes, files), &campaign.run),
         ),
         Paper {
-            path: "campaign.json".to_owned(),
+            path: CAMPAIGN.to_owned(),
             mime: "application/json",
             content: campaign.to_json(),
         },
@@ -67,7 +73,7 @@ pub fn papers(instance: &str, kept: &Kept) -> Vec<Paper> {
             content: approvals(kept),
         },
         Paper {
-            path: "premis.xml".to_owned(),
+            path: RECORD.to_owned(),
             mime: "application/xml",
             content: record(instance, &kept.facts).to_xml().into_bytes(),
         },
@@ -198,7 +204,7 @@ fn bag_info(kept: &Kept, oxum: String, run: &str) -> String {
     bagit::info(&fields)
 }
 
-fn urn(instance: &str, node: NodeId, version: Option<VersionNumber>) -> String {
+pub(super) fn urn(instance: &str, node: NodeId, version: Option<VersionNumber>) -> String {
     let version = version.map_or_else(String::new, |version| format!(":version:{version}"));
     format!("urn:otcs:{instance}:node:{node}{version}")
 }

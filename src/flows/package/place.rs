@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::facts::Kept;
+use super::papers;
 use crate::content_server::{self, Filing};
 use crate::flows::publish::{Workspace, values_of};
 use crate::flows::{Error, Systems};
@@ -111,14 +112,12 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// The package's containers, and what they are. `marker` is that of the paper by which one is
-    /// known as ours.
+    /// The package's containers, and what they are.
     pub(super) async fn of(
         systems: &Systems,
         place: &Place,
         collection: &CollectionId,
         kept: &Kept,
-        marker: &str,
     ) -> Result<(Self, Container), Error> {
         // One that is begun stays what it is, whatever the settings say by now.
         let (top, container) = match kept.folder {
@@ -128,7 +127,10 @@ impl Folders {
                 let base = place.base(systems, collection, title).await?;
                 let top = match place.container {
                     Container::Workspace => base,
-                    other => top(systems, base, title, marker, other.inside()).await?,
+                    other => match free(systems, base, collection, title).await? {
+                        Spot::There(node) => node,
+                        Spot::Free(name) => holder(systems, base, &name, other.inside()).await?,
+                    },
                 };
                 (top, place.container)
             }
@@ -152,21 +154,52 @@ impl Folders {
     }
 }
 
+/// The folder of a package that somebody has begun for this collection, as its papers say.
+pub(super) async fn begun(
+    systems: &Systems,
+    place: &Place,
+    collection: &CollectionId,
+    title: &str,
+) -> Result<Option<NodeId>, Error> {
+    let base = place.base(systems, collection, title).await?;
+    let top = match place.container {
+        Container::Workspace => Some(base),
+        Container::Folder | Container::Compound => {
+            match free(systems, base, collection, title).await? {
+                Spot::There(node) => Some(node),
+                Spot::Free(_) => None,
+            }
+        }
+    };
+    Ok(match top {
+        Some(top) if holds(systems, top, collection).await? == Some(true) => Some(top),
+        _ => None,
+    })
+}
+
+/// Where a package can go.
+enum Spot {
+    /// To a container that is there.
+    There(NodeId),
+    /// To a new one of that name.
+    Free(String),
+}
+
 /// A container under the campaign's name that is ours or free; under that name and a suffix when
 /// somebody else has it.
-async fn top(
+async fn free(
     systems: &Systems,
     base: NodeId,
+    collection: &CollectionId,
     title: &str,
-    marker: &str,
-    kind: content_server::Container,
-) -> Result<NodeId, Error> {
+) -> Result<Spot, Error> {
     let map = |name: &str| systems.destination.map_name(name);
-    for name in [map(title), suffixed(title, marker, map)] {
+    let marker = super::marker(systems, collection, papers::LAST);
+    for name in [map(title), suffixed(title, &marker, map)] {
         match again(|| systems.destination.child(base, &name)).await? {
-            None => return holder(systems, base, &name, kind).await,
-            Some(node) if node.container && is_ours(systems, node.id, marker).await? => {
-                return Ok(node.id);
+            None => return Ok(Spot::Free(name)),
+            Some(node) if node.container && is_ours(systems, node.id, collection).await? => {
+                return Ok(Spot::There(node.id));
             }
             Some(_) => {}
         }
@@ -179,20 +212,43 @@ async fn top(
 }
 
 /// Whether a folder is a package of ours: empty but for its own folders, or with our paper in it.
-async fn is_ours(systems: &Systems, folder: NodeId, marker: &str) -> Result<bool, Error> {
-    let destination = &systems.destination;
-    if let Some(paper) = again(|| destination.child(folder, super::papers::LAST)).await? {
-        let versions = again(|| destination.versions(paper.id)).await?;
-        return Ok(versions.iter().any(|version| {
-            VersionNote::parse(&version.description)
-                .is_some_and(|note| note.marker.as_str() == marker)
-        }));
+async fn is_ours(
+    systems: &Systems,
+    folder: NodeId,
+    collection: &CollectionId,
+) -> Result<bool, Error> {
+    if let Some(ours) = holds(systems, folder, collection).await? {
+        return Ok(ours);
     }
+    let destination = &systems.destination;
     let (children, more) = again(|| destination.children(folder, 1)).await?;
     Ok(!more
         && children
             .iter()
             .all(|child| child.container && child.name == "data"))
+}
+
+/// Whether the papers by which a package is known in a folder are ours; none where there are none.
+async fn holds(
+    systems: &Systems,
+    folder: NodeId,
+    collection: &CollectionId,
+) -> Result<Option<bool>, Error> {
+    let destination = &systems.destination;
+    // Any of them may be the only one that somebody came to.
+    for path in [papers::LAST, papers::CAMPAIGN, papers::INFO] {
+        let Some(paper) = again(|| destination.child(folder, path)).await? else {
+            continue;
+        };
+        let marker = super::marker(systems, collection, path);
+        let versions = again(|| destination.versions(paper.id)).await?;
+        let ours = versions.iter().any(|version| {
+            VersionNote::parse(&version.description)
+                .is_some_and(|note| note.marker.as_str() == marker)
+        });
+        return Ok(Some(ours));
+    }
+    Ok(None)
 }
 
 /// The container of that name, made when it is not there.

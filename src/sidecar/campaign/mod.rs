@@ -2,6 +2,9 @@
 //! nothing else and can be printed.
 
 mod page;
+mod read;
+
+pub use read::{Listing, Unreadable};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -141,7 +144,7 @@ impl Kind {
 }
 
 /// A file of the package.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PackedItem {
     /// Its path in the bag.
     pub path: String,
@@ -154,25 +157,25 @@ pub struct PackedItem {
     /// How far it is proved.
     pub level: ProofLevel,
     /// Where it came from.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iconik: Option<IconikIds>,
     /// Where it is filed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otcs: Option<OtcsIds>,
     /// Whether it is final, and who said so; for media.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
     /// Path of the split master that it is a part of.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
     /// Paths of the documents about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<String>,
 }
 
 /// A master that is stored in parts, because it is too large for one document: the bytes of its
 /// parts, one after the other, are its content.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SplitMaster {
     /// Its path, where a program that joins the parts would write it.
     pub path: String,
@@ -187,13 +190,13 @@ pub struct SplitMaster {
     /// Paths of the parts, in order.
     pub parts: Vec<String>,
     /// Path of the manifest that says the same beside them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined_by: Option<String>,
     /// Whether it is final, and who said so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
     /// Paths of the documents about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sidecars: Vec<String>,
 }
 
@@ -214,20 +217,20 @@ pub struct Release {
 }
 
 /// Ids in iconik.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IconikIds {
     /// The asset.
     pub asset: String,
     /// Its version.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// The file.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
 }
 
 /// Ids in Content Server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtcsIds {
     /// The configured name of the server.
     pub instance: String,
@@ -335,7 +338,7 @@ mod tests {
 
     use super::*;
 
-    fn campaign() -> Campaign {
+    pub(super) fn campaign() -> Campaign {
         Campaign {
             format: FORMAT,
             campaign: "BRANDX-Q1".into(),

@@ -1,7 +1,12 @@
-//! PREMIS 3.0: what was preserved and what happened to it, from facts like a journal's.
+//! PREMIS 3.0: what was preserved and what happened to it, from facts like a journal's. Events are
+//! read again where somebody else goes on with a record.
+
+mod read;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+
+pub use read::{Unreadable, events_of};
 
 use super::xml::Xml;
 use crate::types::{ByteCount, Sha256Digest};
@@ -39,7 +44,19 @@ pub enum EventKind {
     Approved,
 }
 
+/// The word of an outcome that is no success.
+const FAIL: &str = "fail";
+
 impl EventKind {
+    const ALL: [Self; 6] = [
+        Self::Digested,
+        Self::Checked,
+        Self::Ingested,
+        Self::Packed,
+        Self::Transferred,
+        Self::Approved,
+    ];
+
     fn word(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Digested => ("message digest calculation", Some("mes")),
@@ -53,7 +70,7 @@ impl EventKind {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its UUID: derived, so that the same event is the same one in every version of the record.
     pub id: uuid::Uuid,
@@ -310,7 +327,7 @@ fn write_event(xml: &mut Xml, event: &Event, agent: &str) {
     let (code, word) = if event.success {
         ("suc", "success")
     } else {
-        ("fai", "fail")
+        ("fai", FAIL)
     };
     let outcome = format!("http://id.loc.gov/vocabulary/preservation/eventOutcome/{code}");
     xml.leaf_with("eventOutcome", &[("valueURI", &outcome)], word);
@@ -332,10 +349,9 @@ fn write_event(xml: &mut Xml, event: &Event, agent: &str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_record_keeps_the_order_that_the_schema_wants() {
+    pub(super) fn record() -> Record {
         let file = ("iconik-file".to_owned(), "7d1f <&>".to_owned());
-        let record = Record {
+        Record {
             objects: vec![Object {
                 identifiers: vec![file.clone()],
                 sha256: Sha256Digest([7; 32]),
@@ -376,8 +392,12 @@ mod tests {
                 objects: vec![("otcs-node".into(), "urn:otcs:prod:node:3:version:1".into())],
             }],
             version: "1.0.0".into(),
-        };
-        let text = record.to_xml();
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_the_order_that_the_schema_wants() {
+        let text = record().to_xml();
         let order = [
             "<objectIdentifierType>iconik-file",
             "7d1f &lt;&amp;&gt;</objectIdentifierValue>",

@@ -3,12 +3,16 @@
 //! A history is a row of manifests that never change and a chain that lists them, each with the C4
 //! digest of its exact bytes. What was measured and when it was filed is the caller's to say;
 //! nothing here invents a digest: a file without one of the two kinds is left out, and the caller
-//! says so in the comment.
+//! says so in the comment. What was written is read again where somebody else goes on with it.
+
+mod read;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha512};
+
+pub use read::{Unreadable, chain_of, digests_of};
 
 use super::xml::Xml;
 use crate::types::ByteCount;
