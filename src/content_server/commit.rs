@@ -81,9 +81,7 @@ impl Client {
         self.post_document(parent, name, content, categories)
             .await
             .map_err(|error| {
-                error
-                    .into_failure(Effect::Commit)
-                    .context(format!("creating document {name:?} in node {parent}"))
+                error.of_content(format!("creating document {name:?} in node {parent}"))
             })
     }
 

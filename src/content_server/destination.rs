@@ -135,11 +135,9 @@ impl Destination for Client {
     ) -> Answer<'a, Committed> {
         let answer: BoxFuture<'a, _> = self.post_version(node, note, content).boxed();
         async move {
-            answer.await.map_err(|error| {
-                error
-                    .into_failure(Effect::Commit)
-                    .context(format!("adding a version to node {node}"))
-            })
+            answer
+                .await
+                .map_err(|error| error.of_content(format!("adding a version to node {node}")))
         }
         .boxed()
     }

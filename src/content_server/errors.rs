@@ -170,6 +170,14 @@ impl Error {
             Self::SignIn(failure) => settle(failure, effect, true),
         }
     }
+
+    /// As [`into_failure`](Self::into_failure) for a commit that carries content. What is wrong with
+    /// the content itself is said as it is: it has nothing to do with where it was sent.
+    pub(super) fn of_content(self, doing: String) -> Failure {
+        let own = matches!(&self, Self::Broken { failure, .. } if failure.class == FailureClass::ItemIsWrong);
+        let failure = self.into_failure(Effect::Commit);
+        if own { failure } else { failure.context(doing) }
+    }
 }
 
 /// Gives a commit's failure the reason that says whether the commit may have happened; other calls

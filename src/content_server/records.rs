@@ -27,6 +27,9 @@ const FINAL_WITHIN: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// How long after that.
+const FINAL_AGAIN: Duration = Duration::from_secs(300);
+
 /// A classification on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Classification {
@@ -449,8 +452,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound` when the node is no record; `Inaccessible` when we may not; `RetryLater` while
-    /// the server took it and still says that it can be finalised. Where the server does not say
+    /// `NotFound` when the node is no record; `Inaccessible` when we may not; `RetryNow`, in five
+    /// minutes, while the server took it and still says that it can be finalised. Where the server does not say
     /// whether it can be, its answer to the call is all there is.
     pub async fn finalise_record(&self, node: NodeId) -> Result<(), Failure> {
         let doing = || format!("finalising the record of node {node}");
@@ -497,14 +500,13 @@ impl Client {
                 return Ok(());
             }
         }
-        Err(Failure::new(
-            FailureClass::RetryLater,
-            Reason::Other,
-            format!(
-                "{}: the server took it and says that it is not final yet",
-                doing()
-            ),
-        ))
+        // Its queue may be slow. One that never does it counts as a disturbance that did not pass.
+        let mut failure = Failure::transient(format!(
+            "{}: the server took it and says that it is not final yet; see what its records queue does",
+            doing()
+        ));
+        failure.retry_after = Some(FINAL_AGAIN);
+        Err(failure)
     }
 
     /// Sends a change of a record, once more when somebody else was quicker, and reads the state

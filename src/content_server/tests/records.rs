@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::super::{ExternalFacts, RecordFields};
 use super::*;
@@ -310,7 +311,9 @@ async fn a_record_that_is_not_final_is_not_said_to_be() {
         .finalise_record(NodeId(5))
         .await
         .unwrap_err();
-    assert_eq!(failure.class, FailureClass::RetryLater);
+    // Waited for, and not without end.
+    assert_eq!(failure.class, FailureClass::RetryNow);
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(300)));
     assert!(failure.message.contains("not final yet"), "{failure}");
     // It cannot be finalised because we may not.
     let server = Server::start(move |seen| match seen.method {
