@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::exit::{Ended, Exit};
 use super::output::{BAD, DIM, GOOD, styled};
-use super::run::Moving;
+use super::run::{Moving, finality};
 use super::select::{Filters, Selection};
 use super::words::brief;
 use super::{Context, archive, connect, migrate, publish, signals};
@@ -248,7 +248,8 @@ async fn go(
     let mut totals = Totals::default();
     let mut chosen = Chosen::default();
     let package = package || (selection.command == "archive" && settings.package.enabled);
-    let mut foresight = (package && depth == Depth::Full).then(Foresight::default);
+    let foresees = package && depth == Depth::Full;
+    let mut foresight = foresees.then(|| Foresight::of(settings.package.only));
     let mut tick = tokio::time::interval_at(begun + TOLD_EVERY, TOLD_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -299,7 +300,8 @@ async fn go(
     let foreseen = match foresight {
         Some(foresight) => {
             let pace = connect::pace(&settings);
-            let looked = foresight.look(&systems, &intake, &pace, settings.package.sources);
+            let (policy, finality) = (settings.package.sources, finality(&settings)?);
+            let looked = foresight.look(&systems, &intake, &pace, policy, &finality);
             tokio::select! {
                 biased;
                 () = stop.drain.cancelled() => None,

@@ -189,11 +189,16 @@ pub(crate) async fn ordered(
         most_files: settings.package.files,
         mark: record::package_mark(settings)?,
         sources: settings.package.sources,
-        finality: Finality {
-            only: settings.package.only,
-            approved: settings.publish.approved.clone(),
-            rejections: Rejections::in_ledger(&settings.ledger.path)?,
-        },
+        finality: finality(settings)?,
+    })
+}
+
+/// Which masters a package takes.
+pub(crate) fn finality(settings: &Resolved) -> anyhow::Result<Finality> {
+    Ok(Finality {
+        only: settings.package.only,
+        approved: settings.publish.approved.clone(),
+        rejections: Rejections::in_ledger(&settings.ledger.path)?,
     })
 }
 

@@ -249,6 +249,21 @@ fn a_package_of_final_masters_alone_lists_the_others_as_left_out_and_not_as_gaps
         sections: only,
         ..Extra::default()
     });
+    let foreseen = || {
+        let collection = systems.simulator.collection();
+        let lines = systems.must(&["plan", "archive", &collection, "--package", "--summary"]);
+        let package = of_type(&lines, "summary")["package"].clone();
+        (package["gaps"].clone(), package["left_out"].clone())
+    };
+    let (gaps, out) = foreseen();
+    assert_eq!(gaps.as_array().map(Vec::len), Some(2), "{gaps:#?}");
+    let out: Vec<&Value> = out.as_array().expect("a list").iter().collect();
+    assert_eq!(out.len(), 3, "{out:#?}");
+    let says = |one: &&&Value| {
+        one["path"] == "Jingle" && one["reason"].to_string().contains("nobody has asked")
+    };
+    assert!(out.iter().any(|one| says(&one)), "{out:#?}");
+
     let (code, packed) = pack(&systems);
     // The gaps are the edits' lost clips, as before.
     assert_eq!(
@@ -294,6 +309,7 @@ fn a_package_of_final_masters_alone_lists_the_others_as_left_out_and_not_as_gaps
         sections: &format!("{only}sources = \"include\"\n"),
         ..Extra::default()
     });
+    assert_eq!(foreseen().1, json!([]));
     let (_, packed) = pack(&systems);
     assert_eq!(packed["left_out"], 0);
     assert!(is_whole(&export(&systems)).contains(&"data/sources/tone-440.wav".to_owned()));

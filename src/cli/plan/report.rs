@@ -196,30 +196,36 @@ fn reasons(lines: &mut Vec<String>, word: &str, assets: u64, reasons: &BTreeMap<
     }
 }
 
-/// What a package would miss, apart from what stays out or is blocked.
+/// What a package would miss or leave out, apart from what stays out or is blocked.
 fn package(lines: &mut Vec<String>, foreseen: &Foreseen) {
     let gaps = match foreseen.gaps.len() {
         0 => styled(GOOD, "no gap"),
         gaps => styled(BAD, counted(gaps as u64, "gap")),
     };
+    let left_out = match foreseen.left_out.len() {
+        0 => String::new(),
+        out => format!("; {} left out as not final", counted(out as u64, "master")),
+    };
     lines.push(format!(
-        "  a package: {} with {}, {} outside the campaign; {gaps}",
+        "  a package: {} with {}, {} outside the campaign; {gaps}{left_out}",
         counted(foreseen.edits, "edit"),
         counted(foreseen.references, "source reference"),
         counted(foreseen.sources, "asset"),
     ));
-    for gap in foreseen.gaps.iter().take(SHOWN) {
-        lines.push(styled(
-            DIM,
-            format!("           {}: {}", gap.path, gap.reason),
-        ));
-    }
-    if foreseen.gaps.len() > SHOWN {
-        let more = foreseen.gaps.len() - SHOWN;
-        lines.push(styled(
-            DIM,
-            format!("           and {more} more; --json has them all"),
-        ));
+    for list in [&foreseen.gaps, &foreseen.left_out] {
+        for one in list.iter().take(SHOWN) {
+            lines.push(styled(
+                DIM,
+                format!("           {}: {}", one.path, one.reason),
+            ));
+        }
+        if list.len() > SHOWN {
+            let more = list.len() - SHOWN;
+            lines.push(styled(
+                DIM,
+                format!("           and {more} more; --json has them all"),
+            ));
+        }
     }
 }
 

@@ -21,15 +21,18 @@ const TELLING: [&str; 3] = ["proved", "committed", "done"];
 
 /// What an item's master is.
 pub(super) fn kind_of(item: &Item, outside: bool) -> Kind {
-    if outside {
-        return Kind::SourceReference;
+    match outside {
+        true => Kind::SourceReference,
+        false => kind_of_name(&item.name, item.kind == "document"),
     }
-    match EditKind::of_name(&item.name) {
+}
+
+/// What a version of the campaign's own is, which is `alone` unless it is a folder or was split.
+pub(super) fn kind_of_name(name: &str, alone: bool) -> Kind {
+    match EditKind::of_name(name) {
         Some(_) => Kind::EditDecisionRecord,
         // Files of a folder belong together, whatever they are.
-        None if item.kind == "document" && !is_media(&item.name.to_lowercase()) => {
-            Kind::SupportingDocument
-        }
+        None if alone && !is_media(&name.to_lowercase()) => Kind::SupportingDocument,
         None => Kind::Master,
     }
 }
@@ -149,7 +152,7 @@ impl Filed<'_> {
             level: level_of(&file.proof),
             mime: file.mime.clone(),
             asset: self.asset.to_owned(),
-            asset_version: version_of(item),
+            asset_version: version_of(&item.key),
             file: source_of(file),
             node,
             version: Some(version),
@@ -161,9 +164,9 @@ impl Filed<'_> {
     }
 }
 
-/// The version of the asset that an item is of.
-pub(super) fn version_of(item: &Item) -> String {
-    let version = item.key.split('/').nth(1).unwrap_or_default();
+/// The version of the asset that an item of that key is of.
+pub(super) fn version_of(key: &str) -> String {
+    let version = key.split('/').nth(1).unwrap_or_default();
     version.to_owned()
 }
 

@@ -1,21 +1,23 @@
-//! What a package would miss, before anything is filed: the edits' references, read from iconik
-//! and matched with the names that a plan met.
+//! What a package would miss or leave out, before anything is filed: the edits' references, read
+//! from iconik and matched with the names that a plan met, and the masters that are not final.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt as _;
 use serde::Serialize;
 
+use super::filed::{kind_of_name, version_of};
+use super::release::{Finality, Only};
 use super::sources::{EDIT_MAX, Match, Names, Search, Sources, parse};
 use crate::flows::intake::{self, Intake};
 use crate::flows::plan::{Decision, Version};
 use crate::flows::{Error, Systems, Wanted};
 use crate::iconik::MasterFile;
 use crate::pace::Pace;
-use crate::sidecar::campaign::{Exception, SourceReference};
+use crate::sidecar::campaign::{Exception, Kind, SourceReference};
 use crate::sidecar::edit::EditKind;
 use crate::transfer::{Source, SourceFile};
-use crate::types::{AssetId, ByteRange, Failure, FailureClass};
+use crate::types::{AssetId, ByteRange, Failure, FailureClass, VersionId};
 
 /// Disturbances that one edit decision record waits out.
 const WAITS: u32 = 4;
@@ -25,6 +27,9 @@ const WAITS: u32 = 4;
 pub struct Foresight {
     names: Names,
     edits: Vec<(AssetId, String, String)>,
+    /// Masters, by title, in order of their assets; gathered where only final ones are taken.
+    masters: BTreeMap<AssetId, Vec<(VersionId, String)>>,
+    only: Only,
 }
 
 /// What a package would miss.
@@ -36,11 +41,22 @@ pub struct Foreseen {
     pub references: u64,
     /// Assets outside the campaign that they use, each once.
     pub sources: u64,
-    /// Source references that would be gaps, and edit decision records that cannot be read.
+    /// Source references that would be gaps, edit decision records that cannot be read, and masters
+    /// of which it cannot be known whether they are final.
     pub gaps: Vec<Exception>,
+    /// Masters that are not final, where only final ones are taken.
+    pub left_out: Vec<Exception>,
 }
 
 impl Foresight {
+    /// Of a package that takes these masters.
+    pub fn of(only: Only) -> Self {
+        Self {
+            only,
+            ..Self::default()
+        }
+    }
+
     /// Takes an asset into account.
     pub fn offer(&mut self, decision: &Decision) {
         self.names.belongs(decision.asset.as_str());
@@ -54,27 +70,34 @@ impl Foresight {
             }
             self.names.add(&decision.title, asset.as_str());
             self.names.add(&version.name, asset.as_str());
+            let alone = version.files <= 1 && version.segments == 0;
+            if self.only == Only::Final && kind_of_name(&version.name, alone) == Kind::Master {
+                let id = VersionId(version_of(&version.key));
+                let own = self.masters.entry(asset.clone()).or_default();
+                own.push((id, decision.title.clone()));
+            }
         }
     }
 
-    /// Reads the edits and looks for what they use.
+    /// Reads the edits and looks for what they use, and at what is final.
     ///
     /// # Errors
     ///
     /// iconik's, when it stays away.
     pub async fn look(
-        self,
+        &self,
         systems: &Systems,
         intake: &Intake,
         pace: &Pace,
         policy: Sources,
+        finality: &Finality,
     ) -> Result<Foreseen, Error> {
         let mut foreseen = Foreseen {
             edits: self.edits.len() as u64,
             ..Foreseen::default()
         };
         let mut search = Search::new(systems, &self.names);
-        let mut sources = BTreeSet::new();
+        let (mut sources, mut used) = (BTreeSet::new(), BTreeSet::new());
         for (asset, key, name) in &self.edits {
             if EditKind::of_name(name) == Some(EditKind::Opaque) {
                 continue;
@@ -92,7 +115,10 @@ impl Foresight {
             foreseen.references += references.len() as u64;
             for reference in references {
                 let why = match search.find(&reference).await? {
-                    Match::Inside(_) => continue,
+                    Match::Inside(asset) => {
+                        used.insert(asset);
+                        continue;
+                    }
                     Match::Outside(asset) => {
                         let why = policy.gap(&asset);
                         sources.insert(asset);
@@ -107,9 +133,52 @@ impl Foresight {
             }
         }
         foreseen.sources = sources.len() as u64;
+        let left_out = self
+            .look_at_masters(systems, finality, &mut foreseen.gaps)
+            .await?;
+        // What an edit uses is taken as its source.
+        let stays_out = |asset: &AssetId| policy == Sources::List || !used.contains(asset.as_str());
+        foreseen.left_out = left_out
+            .into_iter()
+            .filter_map(|(asset, out)| stays_out(&asset).then_some(out))
+            .collect();
         foreseen.gaps.sort();
         foreseen.gaps.dedup();
+        foreseen.left_out.sort();
         Ok(foreseen)
+    }
+
+    /// Which masters would be left out because they are not final.
+    async fn look_at_masters(
+        &self,
+        systems: &Systems,
+        finality: &Finality,
+        gaps: &mut Vec<Exception>,
+    ) -> Result<Vec<(AssetId, Exception)>, Error> {
+        let mut left_out = Vec::new();
+        for (id, versions) in &self.masters {
+            let asset = match systems.iconik.asset(id).await {
+                Ok(asset) => Some(asset),
+                Err(error) if error.is_not_found() || error.is_forbidden() => None,
+                Err(error) => return Err(error.into()),
+            };
+            for (version, title) in versions {
+                let (is_final, reason) = match &asset {
+                    Some(asset) => finality.standing(systems, asset, version).await?,
+                    None => (None, "iconik does not show it".to_owned()),
+                };
+                let path = title.clone();
+                match is_final {
+                    Some(true) => {}
+                    Some(false) => left_out.push((id.clone(), Exception { path, reason })),
+                    None => gaps.push(Exception {
+                        path,
+                        reason: format!("whether it is final cannot be known: {reason}"),
+                    }),
+                }
+            }
+        }
+        Ok(left_out)
     }
 }
 

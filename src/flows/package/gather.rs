@@ -276,7 +276,7 @@ impl Gathering<'_> {
         let only_final = self.order.finality.only == Only::Final && kind == Kind::Master;
         let released = match asset {
             Some(asset) if is_done || only_final => {
-                let version = VersionId(filed::version_of(item));
+                let version = VersionId(filed::version_of(&item.key));
                 let finality = &self.order.finality;
                 let systems = self.bench.systems;
                 finality
@@ -284,7 +284,7 @@ impl Gathering<'_> {
                     .await?
             }
             _ if is_done => {
-                let version = VersionId(filed::version_of(item));
+                let version = VersionId(filed::version_of(&item.key));
                 Released::known(self.known, &id, &version)
             }
             _ => Released::default(),
@@ -394,7 +394,7 @@ impl Gathering<'_> {
     /// Whether a master is no part of a package that takes only final ones. What is in the package
     /// stays in it.
     fn is_left_out(&mut self, item: &Item, asset: &str, released: &Released) -> bool {
-        let version = filed::version_of(item);
+        let version = filed::version_of(&item.key);
         let is_in = (asset.to_owned(), version.clone());
         if self.packed.masters.contains(&is_in) {
             return false;

@@ -8,7 +8,7 @@ use super::facts::{Comment, Facts};
 use crate::flows::approval::Rejections;
 use crate::flows::publish::Approved;
 use crate::flows::{Error, Systems};
-use crate::iconik::{self, Asset, Segment, SegmentKind, Vote};
+use crate::iconik::{self, Asset, Review, Segment, SegmentKind, Vote};
 use crate::sidecar::campaign::{Approval, Exception, Release};
 use crate::types::VersionId;
 
@@ -95,13 +95,12 @@ impl Finality {
         let is_current = asset
             .current_version()
             .is_some_and(|now| now.id == *version);
-        let review = match systems.iconik.review_of_version(asset, version).await {
+        let review = match review(systems, asset, version).await? {
             Ok(review) => Some(review),
-            Err(error) if error.is_forbidden() => {
+            Err(error) => {
                 unreadable(asset, "approvals", &error, facts);
                 None
             }
-            Err(error) => return Err(error.into()),
         };
         let votes = systems.iconik.votes(&asset.id, Some(version));
         let votes: Vec<Vote> = readable(votes.try_collect().await, asset, "approvals", facts)?;
@@ -148,13 +147,24 @@ impl Finality {
         })
     }
 
+    /// Whether a version is final, when that can be known, and why.
+    pub(super) async fn standing(
+        &self,
+        systems: &Systems,
+        asset: &Asset,
+        version: &VersionId,
+    ) -> Result<(Option<bool>, String), Error> {
+        let review = review(systems, asset, version).await?.ok();
+        self.rule(systems, asset, version, review.as_ref()).await
+    }
+
     /// What the rule says of a version, and why.
     async fn rule(
         &self,
         systems: &Systems,
         asset: &Asset,
         version: &VersionId,
-        review: Option<&iconik::Review>,
+        review: Option<&Review>,
     ) -> Result<(Option<bool>, String), Error> {
         if let Some(rejections) = &self.rejections
             && let Some(why) = rejections.of(&asset.id, version)?
@@ -166,7 +176,7 @@ impl Finality {
             None => "its approval may not be read".to_owned(),
         };
         Ok(match &self.approved {
-            Approved::Review => (review.map(iconik::Review::is_approved), said),
+            Approved::Review => (review.map(Review::is_approved), said),
             Approved::Any => (
                 Some(true),
                 format!("every version is (`publish.approved`); {said}"),
@@ -179,6 +189,18 @@ impl Finality {
                 }
             }
         })
+    }
+}
+
+/// The review of a version, unless it may not be read.
+async fn review(
+    systems: &Systems,
+    asset: &Asset,
+    version: &VersionId,
+) -> Result<Result<Review, iconik::Error>, Error> {
+    match systems.iconik.review_of_version(asset, version).await {
+        Err(error) if !error.is_forbidden() => Err(error.into()),
+        read => Ok(read),
     }
 }
 
