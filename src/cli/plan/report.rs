@@ -392,10 +392,7 @@ fn records(lines: &mut Vec<String>, records: &Records) {
             records.papers_filed,
             "are documents already, counted with each version that they prove",
         ),
-        (
-            records.papers_to_file,
-            "are filed first, counted with each master that needs them",
-        ),
+        (records.papers_to_file, "are filed first"),
     ];
     for (count, text) in papers.into_iter().filter(|(count, _)| *count > 0) {
         lines.push(format!("    {count:>8} papers {text}"));

@@ -72,7 +72,7 @@ pub struct Records {
     pub rights: Tally,
     /// Papers that are documents already, counted with each version that they prove.
     pub papers_filed: u64,
-    /// Papers that are filed first, counted with each master that needs them.
+    /// Papers that are filed first.
     pub papers_to_file: u64,
     /// Versions that are held because a required paper is missing.
     pub papers_missing: u64,

@@ -34,14 +34,26 @@ pub(super) struct Taken {
     names: HashSet<u64>,
     /// The key of the first version with each content.
     contents: HashMap<u128, Box<str>>,
+    /// Papers, which are filed once however many assets need them.
+    papers: HashSet<u128>,
 }
 
 /// Two assets of one plan may want the same name; the later one gets another. Two may have the same
-/// content; the policy says what becomes of the later one.
+/// content; the policy says what becomes of the later one. A paper that an earlier one needs too is
+/// with that one.
 pub(super) fn settle(decision: &mut Decision, claims: Vec<Claims>, taken: &mut Taken, hold: bool) {
     let mut held = false;
-    let versions = decision.versions.iter_mut().flatten();
-    for (version, claims) in versions.zip(claims) {
+    let mut is_new =
+        |key: &str| !intake::is_paper(key) || taken.papers.insert(xxh3_128(key.as_bytes()));
+    let Some(versions) = decision.versions.take() else {
+        return;
+    };
+    let (mut versions, claims): (Vec<Version>, Vec<Claims>) = versions
+        .into_iter()
+        .zip(claims)
+        .filter(|(version, _)| is_new(&version.key))
+        .unzip();
+    for (version, claims) in versions.iter_mut().zip(claims) {
         if let Some(content) = claims.content {
             let first = taken
                 .contents
@@ -74,6 +86,7 @@ pub(super) fn settle(decision: &mut Decision, claims: Vec<Claims>, taken: &mut T
             version.filed_as = Some(other);
         }
     }
+    decision.versions = Some(versions);
     if held {
         judge(decision);
     }
