@@ -278,13 +278,14 @@ impl Drive {
         Ok(())
     }
 
-    /// The job that shows the run inside iconik; none before there is anything to show.
+    /// The job that shows the run inside iconik; none before there is anything to show. What waits
+    /// for a person is looked at by every run from a timer, and is nothing to show by itself.
     async fn shown<'a>(&self, job: &'a Job) -> Result<Option<&'a JobReport>, Error> {
-        if !job.initialized()
-            && self.ledger.meta(&self.job_key()).await?.is_none()
-            && self.ledger.summary(self.run).await?.is_empty()
-        {
-            return Ok(None);
+        if !job.initialized() && self.ledger.meta(&self.job_key()).await?.is_none() {
+            let items = self.ledger.summary(self.run).await?;
+            if items.iter().all(|count| count.state == "held") {
+                return Ok(None);
+            }
         }
         Ok(job.get_or_init(|| self.job()).await.as_ref())
     }
