@@ -179,6 +179,8 @@ pub struct Parts {
     pub links: Links,
     /// Name of the campaign.
     pub campaign: String,
+    /// Sections of a settings file that the campaign brings.
+    pub settings: String,
     /// Folder that masters are published in.
     pub target: i64,
     /// Folder for unfinished ones.
@@ -243,6 +245,11 @@ impl Simulator {
             }
             content_server.add_workflow_map(map.clone());
         }
+        let mut settings = options.campaign.settings.clone();
+        for name in &options.campaign.records_classes {
+            let class = content_server.add_records_class(name);
+            settings = settings.replace(&format!("<{name}>"), &class.to_string());
+        }
         for master in masters(&options.campaign) {
             content_server.register(master);
         }
@@ -261,6 +268,7 @@ impl Simulator {
             clock,
             links,
             campaign: options.campaign.name.clone(),
+            settings,
             target,
             staging,
         });
@@ -364,7 +372,7 @@ impl Simulator {
         // A margin beyond the limit for a machine that is busy with other things.
         let quiet_ms = limit_ms + 1_000;
         format!(
-            "[iconik]\n\
+            "{settings}[iconik]\n\
              url = \"{iconik}\"\n\
              app_id = \"{app_id}\"\n\
              token = \"{token}\"\n\
@@ -381,6 +389,7 @@ impl Simulator {
             content_server = self.content_server_url(),
             target = self.parts.target,
             staging = self.parts.staging,
+            settings = self.parts.settings,
         )
     }
 

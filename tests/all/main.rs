@@ -31,6 +31,7 @@ mod retention;
 mod retire;
 mod rights;
 mod rights_links;
+mod season;
 mod secrets;
 mod settings_command;
 mod steering;

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     /// next three. 0 takes free ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     port: u16,
-    /// What lies in iconik: small, faulty, names, edits, one[:SIZE] or library[:ASSETS[:SIZE]], such
+    /// What lies in iconik: small, faulty, names, edits, season, one[:SIZE] or library[:ASSETS[:SIZE]], such
     /// as `one:10 GiB` or `library:1000:64 KiB`
     #[arg(long, value_name = "NAME", default_value = "small")]
     campaign: String,
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<Exit> {
     let campaign = campaign::named(&arguments.campaign).ok_or_else(|| {
         Ended::usage(format!(
-            "there is no campaign {:?}; there are small, faulty, names, edits, one[:SIZE] and library[:ASSETS[:SIZE]]",
+            "there is no campaign {:?}; there are small, faulty, names, edits, season, one[:SIZE] and library[:ASSETS[:SIZE]]",
             arguments.campaign
         ))
     })?;

@@ -2,12 +2,15 @@
 //!
 //! A [`Campaign`] is a description; `iconik` turns it into rows and `bucket` into objects. The
 //! named ones hold every shape the migration has to cope with ([`small`]), content that does not
-//! match what is said about it ([`faulty`]), edits with their sources ([`edits`]), awkward names ([`names`]), one big master ([`one`]) or a library of any size
+//! match what is said about it ([`faulty`]), edits with their sources ([`edits`]), a
+//! whole campaign at its end ([`season`]), awkward names ([`names`]), one big master ([`one`]) or a library of any size
 //! whose rows are worked out when asked for ([`library`]).
 
 mod named;
+mod season;
 
 pub use named::{edits, faulty, library, named, names, one, small};
+pub use season::season;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -249,6 +252,8 @@ pub struct AssetSpec {
     pub metadata: Vec<(String, Vec<String>)>,
     /// Further fields of the asset row.
     pub fields: Value,
+    /// Relations to other assets: their kind, and the other's position.
+    pub relations: Vec<(&'static str, usize)>,
     /// For a subclip: position of the parent and range in milliseconds.
     pub subclip: Option<(usize, u64, u64)>,
     /// Approval: status of the request and the votes.
@@ -278,6 +283,7 @@ impl AssetSpec {
             collections: vec![0],
             metadata: Vec::new(),
             fields: json!({}),
+            relations: Vec::new(),
             subclip: None,
             approval: None,
             comments: Vec::new(),
@@ -332,6 +338,11 @@ pub struct Campaign {
     pub library: Option<LibrarySpec>,
     /// Workflow maps in Content Server; who has their steps is there too.
     pub workflows: Vec<WorkflowMap>,
+    /// Records classes in Content Server, by name.
+    pub records_classes: Vec<String>,
+    /// Sections for the settings file that publish and pack it; `<NAME>` stands for the id of that
+    /// records class.
+    pub settings: String,
 }
 
 impl Default for Campaign {
@@ -356,6 +367,8 @@ impl Campaign {
             assets: Vec::new(),
             library: None,
             workflows: Vec::new(),
+            records_classes: Vec::new(),
+            settings: String::new(),
         }
     }
 

@@ -48,7 +48,7 @@ const FRAMES: &[Clip] = &[
     ),
 ];
 
-/// A campaign by name: `small`, `faulty`, `names`, `edits`, `one`, `one:10 GiB`, `library:1000000` or
+/// A campaign by name: `small`, `faulty`, `names`, `edits`, `season`, `one`, `one:10 GiB`, `library:1000000` or
 /// `library:1000:64 KiB`. None when there is no such campaign.
 pub fn named(name: &str) -> Option<Campaign> {
     let mut parts = name.split(':');
@@ -62,6 +62,7 @@ pub fn named(name: &str) -> Option<Campaign> {
         ("faulty", None, None) => Some(faulty()),
         ("names", None, None) => Some(names()),
         ("edits", None, None) => Some(edits()),
+        ("season", None, None) => Some(super::season()),
         ("one", size, None) => Some(one(parse_size(size.unwrap_or("1 GiB")).ok()?)),
         ("library", assets, size) => Some(library(
             assets.unwrap_or("10000").parse().ok()?,

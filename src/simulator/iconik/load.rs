@@ -159,6 +159,14 @@ impl World {
             .collect();
         for (spec, own) in campaign.assets.iter().zip(&assets) {
             self.load_asset(spec, own, &assets, &collections);
+            let others = spec.relations.iter();
+            let there = others.filter_map(|(kind, other)| Some((kind, assets.get(*other)?)));
+            self.relations.extend(there.map(|(kind, other)| {
+                row(json!({
+                    "related_from_asset_id": own, "related_to_asset_id": other,
+                    "relation_type": kind,
+                }))
+            }));
         }
         // What was there from the start is in the index.
         self.members.backdate();
