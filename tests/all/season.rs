@@ -114,6 +114,8 @@ fn a_campaign_is_published_by_its_regimes_and_regions_whatever_kills_the_run() {
     // Each of the frames' four files; each master has a metadata and a rights sidecar.
     assert_eq!(seen(".mxf") + seen(".wav") + seen(".dpx"), PUBLISHED + 3);
     assert_eq!(seen(".pdf"), PAPERS);
+    assert_eq!(seen(".metadata.json"), PUBLISHED);
+    assert_eq!(seen(".rights.jsonld"), PUBLISHED);
 
     assert_eq!(
         path(&systems, "NORTH_01.mxf"),

@@ -243,7 +243,10 @@ fn full(lines: &mut Vec<String>, command: &str, facts: &Facts<'_>) {
             counted(totals.new_folders, "new folder")
         )
     });
-    let sidecars = totals.versions();
+    // Papers have none.
+    let sidecars = totals
+        .versions()
+        .saturating_sub(totals.records.papers_to_file);
     if facts.settings.transfer.sidecar && sidecars > 0 {
         lines.push(format!(
             "  {sidecars:>8} metadata sidecars are filed beside them"

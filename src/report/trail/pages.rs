@@ -207,7 +207,7 @@ fn html_row(cells: &[&str]) -> String {
 const HEAD: &str = "<!doctype html>
 <html lang=\"en\"><meta charset=\"utf-8\"><title>Audit trail</title>
 <style>body{font:15px/1.5 system-ui,sans-serif;margin:2em;color:#222}table{border-collapse:collapse}
-td,th{text-align:left;vertical-align:top;padding:.3em .8em;border-bottom:1px solid #ddd;overflow-wrap:anywhere}</style>
+th{white-space:nowrap}td,th{text-align:left;vertical-align:top;padding:.3em .8em;border-bottom:1px solid #ddd;overflow-wrap:anywhere}</style>
 <h1>Audit trail</h1>
 <h2>What is filed</h2>
 <table><tr><th>Title<th>File<th>Asset<th>Node<th>Version<th>Proof<th>SHA-256</tr>

@@ -158,6 +158,6 @@ fn released(release: &Release) -> Markup {
 }
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;border-bottom:1px solid #d0d5db;overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th{white-space:nowrap}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;border-bottom:1px solid #d0d5db;overflow-wrap:anywhere}\
 td.n{white-space:nowrap}code{font-size:11px}dl{display:flex;gap:2.5rem;flex-wrap:wrap}dt{color:#59636e}dd{margin:0;font-size:1.4rem}dd.bad{color:#b3261e}\
 @media print{body{margin:0;font-size:10px}thead{display:table-header-group}tr{break-inside:avoid}}";
