@@ -14,7 +14,7 @@ use crate::flows::publish::{Approved, EVERY_ASSET_HAS, Policy, Template, Workspa
 use crate::flows::rights::{Filed, Licensing};
 use crate::flows::write_back::{Fact, Told};
 use crate::iconik;
-use crate::settings::{ContentServerSettings, Locked, Resolved, WorkspaceSettings};
+use crate::settings::{ContentServerSettings, Locked, Resolved, RightsSidecar, WorkspaceSettings};
 use crate::sidecar::mapping::{self, Binding, FieldMap, Mismatch};
 use crate::types::{NodeId, ViewId};
 
@@ -63,6 +63,7 @@ pub(crate) async fn policy(
             finalise: publish.finalise,
             cross_reference: settings.rights.cross_reference.clone(),
             shortcuts: settings.rights.shortcuts,
+            relates_rights: settings.rights.sidecar == RightsSidecar::Related,
             external: ExternalFacts {
                 source: Some("cloud_storage".to_owned()),
                 ..ExternalFacts::default()
@@ -87,6 +88,10 @@ pub(crate) fn licensing(settings: &Resolved) -> Option<Arc<Licensing>> {
         fields: rights.fields.clone(),
         papers: rights.papers.clone(),
         place: rights.papers_place.clone(),
+        rendition: match &rights.sidecar {
+            RightsSidecar::Rendition(kind) => Some(kind.clone()),
+            RightsSidecar::Document | RightsSidecar::Related => None,
+        },
         filed: Filed::new(settings.ledger.path.clone()),
     }))
 }

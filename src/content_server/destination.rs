@@ -259,8 +259,11 @@ impl Destination for Client {
 
     fn seal<'a>(&'a self, node: NodeId, filing: &'a Value, first: bool) -> Answer<'a, ()> {
         async move {
-            let marks = filing::read(filing)?.marks;
-            self.seal_node(node, &marks, first).await
+            let filing = filing::read(filing)?;
+            if let Some(rendition) = &filing.rendition {
+                self.keep_rendition(node, rendition).await?;
+            }
+            self.seal_node(node, &filing.marks, first).await
         }
         .boxed()
     }
@@ -285,6 +288,7 @@ impl Destination for Client {
     ) -> Answer<'a, Vec<Link>> {
         async move {
             let filing = filing::read(filing)?;
+            self.relate_rights(node, companions, &filing.marks).await?;
             self.link_papers(node, companions, known_as, &filing, staging)
                 .await
         }

@@ -55,6 +55,7 @@ mod permissions;
 mod probe;
 mod profile;
 mod records;
+mod renditions;
 mod retention;
 mod server;
 mod shortcuts;
@@ -87,6 +88,7 @@ pub use permissions::{ApplyTo, Grant, Holder, Right};
 pub use probe::{Announced, Marked, RangeSeen, ScratchNode};
 pub use profile::Profile;
 pub use records::{Classification, Record, RecordFields, RecordState};
+pub use renditions::Rendition;
 pub use retention::{DispositionEntry, RetentionStage};
 pub use server::{CurrentUser, ServerInfo};
 pub use workflow::{

@@ -430,6 +430,15 @@ pub const KEYS: &[Key] = &[
     ),
     Key {
         kind: Kind::Structured,
+        default: Some("document"),
+        ..structured(
+            "rights.sidecar",
+            "{ rendition = \"rights\" }",
+            "what a published master's rights sidecar is, which is a document beside it in any case: document, related (a related item of the record too, by `rights.cross_reference`), or { rendition = \"TYPE\" } (a rendition of the master too)",
+        )
+    },
+    Key {
+        kind: Kind::Structured,
         default: Some("review"),
         ..structured(
             "approval.when",

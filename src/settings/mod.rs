@@ -49,7 +49,7 @@ pub use record::{FACTS, Locked, PublishSettings, WorkspaceSettings, WriteBackSet
 pub use references::{
     ReferenceCopy, ReferenceOrigin, ReferenceRule, ReferenceSettings, ReferenceShow,
 };
-pub use rights::RightsSettings;
+pub use rights::{RightsSettings, RightsSidecar};
 pub use secret::{Place, SecretError, SecretRef};
 pub use sections::{
     ContentServerAuth, ContentServerSettings, IconikSettings, LedgerSettings, MigrateSettings,

@@ -25,6 +25,20 @@ pub struct RightsSettings {
     pub cross_reference: Option<String>,
     /// Whether shortcuts to its papers are kept beside a record.
     pub shortcuts: bool,
+    /// What a record's rights sidecar is beyond a document beside it.
+    pub sidecar: RightsSidecar,
+}
+
+/// What a record's rights sidecar is. It is a document beside the master in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RightsSidecar {
+    /// Nothing more.
+    #[default]
+    Document,
+    /// A related item of the record, by `rights.cross_reference`.
+    Related,
+    /// A rendition of the master of this type too.
+    Rendition(String),
 }
 
 pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
@@ -53,6 +67,14 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
     });
     let cross_reference = reader.optional("rights.cross_reference", text);
     let shortcuts = reader.get("rights.shortcuts", yes_or_no);
+    let sidecar = reader.get("rights.sidecar", sidecar);
+    let (cross_reference, sidecar) = (cross_reference?, sidecar?);
+    if sidecar == RightsSidecar::Related && cross_reference.is_none() {
+        return Err(reader.problem(
+            "rights.sidecar",
+            "is \"related\" and `rights.cross_reference` does not say by which kind; add it, as records management defines it",
+        ));
+    }
     Ok(RightsSettings {
         fields: RightsFields {
             fields: fields?.unwrap_or_default(),
@@ -69,9 +91,27 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
             .map(|(_, paper)| paper)
             .collect(),
         papers_place: place?,
-        cross_reference: cross_reference?,
+        cross_reference,
         shortcuts: shortcuts?,
+        sidecar,
     })
+}
+
+fn sidecar(raw: &Raw) -> Parsed<RightsSidecar> {
+    let wanted = "document, related, or a table { rendition = \"TYPE\" }";
+    if let Raw::Table(_) = raw {
+        let mut entries = Entries::of(raw, wanted)?;
+        let kind = entries.needed("rendition", |raw| match text(raw)? {
+            kind if kind.trim().is_empty() => wrong("a type of renditions", raw),
+            kind => Ok(kind),
+        });
+        return entries.finish(|| Some(RightsSidecar::Rendition(kind?)));
+    }
+    match text(raw)?.as_str() {
+        "document" => Ok(RightsSidecar::Document),
+        "related" => Ok(RightsSidecar::Related),
+        _ => wrong(wanted, raw),
+    }
 }
 
 /// A table whose entries are about facets of a licence.

@@ -27,6 +27,8 @@ pub enum Area {
     CrossReferences,
     /// The shortcuts to papers beside it.
     Shortcuts,
+    /// Its rights as a rendition.
+    Renditions,
     /// Its records classification, whether it is official and final.
     Records,
     /// Its security clearance and supplemental markings.
@@ -43,6 +45,7 @@ impl Area {
             Self::Classifications => "classifications",
             Self::CrossReferences => "cross-references",
             Self::Shortcuts => "shortcuts to papers",
+            Self::Renditions => "renditions",
             Self::Records => "records management",
             Self::Security => "security clearances",
         }
@@ -125,7 +128,7 @@ impl Client {
         if let Some(kind) = &marks.cross_reference
             && !marks.papers.is_empty()
         {
-            let look = self.missing_cross_references(node, kind, marks);
+            let look = self.missing_cross_references(node, kind, &marks.papers);
             compared.look(Area::CrossReferences, look).await?;
         }
         let mut links = Vec::new();
@@ -146,6 +149,19 @@ impl Client {
                 Ok(lacks.chain(gone).collect())
             };
             compared.look(Area::Shortcuts, look).await?;
+        }
+        if let Some(rendition) = &filing.rendition {
+            let look = self.other_rendition(node, rendition);
+            compared.look(Area::Renditions, look).await?;
+        }
+        if marks.relates_rights
+            && let Some(kind) = &marks.cross_reference
+        {
+            let look = async {
+                let sidecars = self.rights_sidecars(companions).await?;
+                self.missing_cross_references(node, kind, &sidecars).await
+            };
+            compared.look(Area::CrossReferences, look).await?;
         }
         if let Some(class) = marks.records_class {
             let look = self.other_record(node, class, marks);
@@ -243,15 +259,14 @@ impl Client {
         &self,
         node: NodeId,
         kind: &str,
-        marks: &Marks,
+        others: &[NodeId],
     ) -> Result<Vec<String>, Failure> {
         let there = self.cross_references(node).await?;
-        let missing = marks
-            .papers
+        let missing = others
             .iter()
-            .filter(|paper| there.iter().all(|there| !there.is(kind, **paper)));
+            .filter(|other| there.iter().all(|there| !there.is(kind, **other)));
         Ok(missing
-            .map(|paper| format!("it lacks the cross-reference {kind:?} to node {paper}"))
+            .map(|other| format!("it lacks the cross-reference {kind:?} to node {other}"))
             .collect())
     }
 

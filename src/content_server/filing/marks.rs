@@ -11,6 +11,9 @@ use super::super::{Client, ExternalFacts};
 use super::Filing;
 use crate::types::{Failure, NodeId, Reason};
 
+/// How the names of rights sidecars end.
+const RIGHTS: &str = ".rights.jsonld";
+
 /// Marks of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -39,6 +42,9 @@ pub struct Marks {
     /// The kind of cross-reference to them; without one they are not cross-referenced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cross_reference: Option<String>,
+    /// Whether its rights sidecar is a related item of it: cross-referenced by that kind too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub relates_rights: bool,
     /// Whether shortcuts to them are kept beside it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shortcuts: bool,
@@ -80,6 +86,37 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Makes a record's rights sidecar a related item of it, where that is wanted. `companions` are
+    /// the documents beside it.
+    pub(in super::super) async fn relate_rights(
+        &self,
+        node: NodeId,
+        companions: &[NodeId],
+        marks: &Marks,
+    ) -> Result<(), Failure> {
+        let Some(kind) = marks
+            .cross_reference
+            .as_ref()
+            .filter(|_| marks.relates_rights)
+        else {
+            return Ok(());
+        };
+        let sidecars = self.rights_sidecars(companions).await?;
+        let comment = "says the rights of this record";
+        self.add_cross_references(node, kind, &sidecars, comment)
+            .await
+    }
+
+    /// Which of the documents beside a record are its rights.
+    pub(super) async fn rights_sidecars(
+        &self,
+        companions: &[NodeId],
+    ) -> Result<Vec<NodeId>, Failure> {
+        let nodes = self.nodes(companions).await?;
+        let own = nodes.into_iter().filter(|node| node.name.ends_with(RIGHTS));
+        Ok(own.map(|node| node.id).collect())
     }
 
     /// Sets the marks, as far as they are not so already. `first` says that this was never done to

@@ -33,6 +33,7 @@ use serde_json::Value;
 
 use super::Client;
 use super::categories::CategoryValues;
+use super::renditions::Rendition;
 use crate::transfer::Part;
 use crate::types::{Failure, NodeId, Reason};
 
@@ -53,6 +54,9 @@ pub struct Filing {
     /// Who may do what with it; the server's own rules when there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rights: Option<Rights>,
+    /// The rendition that its newest version has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendition: Option<Rendition>,
     /// What makes it a record, last of all.
     #[serde(default)]
     pub marks: Marks,
@@ -67,6 +71,7 @@ impl Filing {
             folders: Vec::new(),
             categories: BTreeMap::new(),
             rights: None,
+            rendition: None,
             marks: Marks::default(),
         }
     }

@@ -8,6 +8,7 @@ mod cross_references;
 mod dress;
 mod reading;
 mod records;
+mod renditions;
 mod retention;
 mod session;
 mod shortcuts;

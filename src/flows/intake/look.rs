@@ -3,6 +3,7 @@
 use super::item::{incomplete, item, marker, master_bytes, missing, refused, without_papers};
 use super::papers::{self, Gathered};
 use super::{Intake, MISSING};
+use crate::content_server::Rendition;
 use crate::flows::plan::Decision;
 use crate::flows::publish::{values_of, word_of};
 use crate::flows::rights;
@@ -11,8 +12,13 @@ use crate::iconik::{Asset, Master, Metadata, Versions, Why};
 use crate::ledger::{NewFile, NewItem};
 use crate::sidecar::rights::rights_name;
 use crate::sidecar::{FilingFacts, MetadataSidecar, metadata_name};
+use crate::transfer::Record;
 use crate::types::{AssetId, CollectionId, NodeId, Role, display_bytes};
 use jiff::civil::Date;
+use serde_json::json;
+
+/// The media type of a rights sidecar.
+const ODRL: &str = "application/ld+json";
 
 /// What a look at one asset found.
 pub(in crate::flows) struct Looked {
@@ -214,15 +220,13 @@ async fn examine(
             filing.policy = Some(policy.uid.clone());
             filing.documents.clone_from(&policy.documents);
             filing.status = policy.status;
+            let (name, content) = (rights_name(&item.name), policy.to_json());
+            if let Some(kind) = &licensing.rendition {
+                as_rendition(&mut item, kind, &name, &content);
+            }
             item.files.push(NewFile {
-                mime: "application/ld+json".into(),
-                ..document(
-                    systems,
-                    &master,
-                    Role::Rights,
-                    rights_name(&item.name),
-                    policy.to_json(),
-                )
+                mime: ODRL.into(),
+                ..document(systems, &master, Role::Rights, name, content)
             });
         }
         if let (true, Some(mut metadata)) = (intake.sidecar, metadata) {
@@ -366,4 +370,21 @@ fn compare(intake: &Intake, planned: &Decision, looked: &mut Looked) {
         }
         before = Some(item.key.clone());
     }
+}
+
+/// Makes the rights sidecar a rendition of the document too, where the item becomes a record. What
+/// is a folder, or is split, has no versions that could have one.
+fn as_rendition(item: &mut NewItem, kind: &str, name: &str, content: &[u8]) {
+    let record = item.record.as_deref().filter(|_| item.kind == "document");
+    let record = record.and_then(|record| serde_json::from_str::<Record>(record).ok());
+    let Some(mut record) = record else {
+        return;
+    };
+    record.filing["rendition"] = json!(Rendition {
+        kind: kind.to_owned(),
+        file_name: name.to_owned(),
+        mime: ODRL.to_owned(),
+        content: String::from_utf8_lossy(content).into_owned(),
+    });
+    item.record = serde_json::to_string(&record).ok();
 }

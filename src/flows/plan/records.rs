@@ -64,7 +64,8 @@ pub struct Records {
     pub classifications: Tally,
     /// By workspace and folders.
     pub places: Tally,
-    /// By `official`, `final`, `clearance N`, `marking X` and `shortcuts to papers`.
+    /// By `official`, `final`, `clearance N`, `marking X`, `shortcuts to papers`
+    /// and what rights sidecars are.
     pub marks: Tally,
     /// By who has rights of their own.
     pub access: Tally,
@@ -189,6 +190,12 @@ impl Words {
         let papers = marks["papers"].as_array().map_or(0, Vec::len) as u64;
         if marks["shortcuts"] == true && papers > 0 {
             said.push("shortcuts to papers".to_owned());
+        }
+        if marks["relates_rights"] == true {
+            said.push("rights as a related item".to_owned());
+        }
+        if filing["rendition"].is_object() {
+            said.push("rights as a rendition".to_owned());
         }
         let values = filing["categories"].as_object().into_iter().flatten();
         let values = values.filter_map(|(_, values)| values.as_object());

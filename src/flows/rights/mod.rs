@@ -33,6 +33,8 @@ pub struct Licensing {
     pub papers: Vec<PaperRule>,
     /// Folders below the target that papers from iconik are filed in.
     pub place: Vec<String>,
+    /// The type of the rendition that a published master has of its rights sidecar, if any.
+    pub rendition: Option<String>,
     /// What is filed already.
     pub filed: Filed,
 }
