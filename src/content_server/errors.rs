@@ -316,7 +316,11 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("could not get node", Meaning::Inaccessible),
     ("could not get a member", Meaning::Inaccessible),
     ("could not locate node", Meaning::Inaccessible),
+    // Records management says so of what is missing, too.
+    ("accessibility error", Meaning::Inaccessible),
     ("insufficient permissions", Meaning::Forbidden),
+    ("insufficient privileges", Meaning::Forbidden),
+    ("insufficient view permissions", Meaning::Forbidden),
     ("no permissions to access", Meaning::Forbidden),
     ("authentication required", Meaning::SignedOut),
     ("edit conflict", Meaning::EditConflict),

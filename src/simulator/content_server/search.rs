@@ -8,6 +8,27 @@ use super::call::Call;
 use super::nodes::{Node, node_data};
 use super::world::World;
 
+/// The index that is searched.
+const SLICE: i64 = 1100;
+
+/// Regions of the index: name, name for people, whether results are sorted by it.
+const REGIONS: [(&str, &str, bool); 14] = [
+    ("OTCreateDate", "Created", true),
+    ("OTCreatedBy", "Created By", false),
+    ("OTDataID", "ID", true),
+    ("OTFileName", "File Name", false),
+    ("OTLocation", "Location", false),
+    ("OTMIMEType", "MIME Type", true),
+    ("OTModifyDate", "Modified", true),
+    ("OTName", "Name", true),
+    ("OTDComment", "Description", false),
+    ("OTObjectDate", "Date", true),
+    ("OTObjectSize", "Size", true),
+    ("OTOwnerID", "Volume", false),
+    ("OTParentID", "Parent ID", false),
+    ("OTSubType", "Type", true),
+];
+
 /// What a search text asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Query {
@@ -102,6 +123,55 @@ pub(super) fn search(world: &mut World, call: &Call) -> Outcome {
         "result_title": "Search Results",
     });
     Ok(Answer::Json(answer))
+}
+
+/// `GET /v1/regions`: what can be asked for, narrowed by the settings named.
+pub(super) fn regions(world: &mut World, call: &Call) -> Outcome {
+    impersonation(world, call)?;
+    let mut rows = Vec::new();
+    for (name, display, sortable) in REGIONS {
+        let row = json!({
+            "displayable": true, "display_name": display, "facet": false, "name": name,
+            "queryable": true, "search_by_default": name == "OTName", "sortable": sortable,
+        });
+        let mut fits = true;
+        for key in [
+            "queryable",
+            "displayable",
+            "search_by_default",
+            "facet",
+            "sortable",
+        ] {
+            let asked = call.arguments.flag(key)?;
+            fits &= asked.is_none_or(|asked| row[key] == asked);
+        }
+        if fits {
+            rows.push(row);
+        }
+    }
+    Ok(Answer::Json(json!({"data": rows})))
+}
+
+/// `GET /v1/slices`: the one index there is.
+pub(super) fn slices(world: &mut World, call: &Call) -> Outcome {
+    impersonation(world, call)?;
+    let all = json!({"default_slice": true, "id": SLICE, "name": "Enterprise"});
+    Ok(Answer::Json(json!({"data": [all]})))
+}
+
+/// Only system administrators search as somebody else.
+fn impersonation(world: &World, call: &Call) -> Result<i64, Refusal> {
+    let Some(login) = call.arguments.text("user_login") else {
+        return Ok(call.user);
+    };
+    let asks = world.members.get(call.user);
+    if !asks.is_some_and(|own| own.administrator) {
+        return Err(Refusal::bad(
+            "You don't have the system administration rights to use user_login or user_domain",
+        ));
+    }
+    let meant = world.members.login(&login).map(|own| own.id);
+    meant.ok_or_else(|| Refusal::failed("Internal Server Error"))
 }
 
 #[cfg(test)]

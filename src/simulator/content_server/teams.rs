@@ -62,6 +62,21 @@ impl Teams {
         };
         self.roles.insert(id, role);
     }
+
+    /// Whether there is that role.
+    pub(super) fn is_role(&self, id: i64) -> bool {
+        self.roles.contains_key(&id)
+    }
+
+    /// The roles that a user has, in person or through groups.
+    pub(super) fn roles_of(&self, user: i64, groups: &[i64]) -> Vec<i64> {
+        let has = |role: &Role| {
+            let mut all = role.members.iter();
+            all.any(|id| *id == user || groups.contains(id))
+        };
+        let own = self.roles.iter().filter(|(_, role)| has(role));
+        own.map(|(id, _)| *id).collect()
+    }
 }
 
 /// Gives a new workspace its two roles; its maker leads it.

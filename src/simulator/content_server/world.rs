@@ -22,6 +22,7 @@ use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
 use super::queue::Queue;
 use super::retention::Retention;
+use super::security::Clearances;
 use super::workflow::Workflows;
 use super::workspaces::Workspaces;
 
@@ -42,8 +43,7 @@ pub(super) struct World {
     pub(super) queue: Queue,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
-    /// Security clearance level and supplemental markings of nodes that have any.
-    pub(super) clearances: BTreeMap<i64, (i64, Vec<String>)>,
+    pub(super) clearances: Clearances,
     pub(super) history: Vec<Event>,
     /// Bytes held in the store, as of the call at work.
     pub(super) held: u64,
@@ -67,11 +67,7 @@ impl World {
         members.insert(Member {
             id: DEFAULT_GROUP,
             name: "DefaultGroup".to_owned(),
-            password: None,
-            administrator: false,
-            groups: Vec::new(),
-            called: Default::default(),
-            deleted: false,
+            ..Member::default()
         });
         let mut world = Self {
             tree: Tree::new(config.collation),
@@ -87,7 +83,7 @@ impl World {
             queue: Queue::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
-            clearances: BTreeMap::new(),
+            clearances: Clearances::default(),
             history: Vec::new(),
             held: 0,
             last_id: 2999,
@@ -167,7 +163,12 @@ impl World {
         match self.members.get(user) {
             _ if user == ADMIN => Rights::ALL,
             Some(member) if member.administrator => Rights::ALL,
-            Some(member) => node.access.of(user, &member.groups),
+            Some(_) => {
+                let mut all = self.members.groups_of(user);
+                let teams = &self.workspaces.teams;
+                all.extend(teams.roles_of(user, &all));
+                node.access.of(user, &all)
+            }
             None => Rights::NONE,
         }
     }

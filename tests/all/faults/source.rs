@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use longhaul::simulator::Options;
 use longhaul::simulator::bucket::Object;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, Checksum, Etag, FileSpec};
-use longhaul::simulator::Options;
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::masters::Master;
 use longhaul::types::MIB;

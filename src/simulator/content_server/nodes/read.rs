@@ -10,7 +10,7 @@ use super::super::permissions::Rights;
 use super::super::world::{Deed, World};
 use super::properties::{data, properties};
 use super::tree::Node;
-use super::types::Kind;
+use super::types::{COLLECTION, Kind};
 
 /// Most ids that one list call takes.
 const LIST_LIMIT: usize = 250;
@@ -200,7 +200,9 @@ pub(in super::super) fn ancestors(world: &mut World, call: &Call, id: i64) -> Ou
 /// `GET /v1/nodes/{id}/addablenodetypes`.
 pub(in super::super) fn addable(world: &mut World, call: &Call, id: i64) -> Outcome {
     let node = visible(world, call, id, 500)?;
-    let may = node.container() && world.rights(call.user, id).has(Rights::ADD);
+    let may = node.container()
+        && node.subtype != COLLECTION
+        && world.rights(call.user, id).has(Rights::ADD);
     let row = |kind: &Kind| {
         let href = format!(
             "api/v1/forms/nodes/create?type={}&parent_id={id}",

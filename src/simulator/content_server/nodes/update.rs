@@ -13,6 +13,7 @@ use super::create::{external, worded};
 use super::names;
 use super::properties;
 use super::tree::{Binned, Taken};
+use super::types::COLLECTION;
 
 /// `PUT /v1/nodes/{id}` and `/v2/nodes/{id}`: everything is checked before anything changes.
 pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outcome {
@@ -33,10 +34,11 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
             "Could not update metadata (edit conflict).",
         ));
     }
-    if arguments.has("reserved_user_id") {
+    // The older interface neither reserves nor collects.
+    if arguments.has("reserved_user_id") && !call.v1 {
         return reserve(world, call, id);
     }
-    if let Some(collection) = arguments.number("collection_id")? {
+    if let Some(collection) = arguments.number("collection_id")?.filter(|_| !call.v1) {
         return collections::collect(world, call, id, collection);
     }
     let (parent_before, name_before) = (node.parent, node.name.clone());
@@ -66,7 +68,8 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
         let target = world
             .visible(call.user, parent)
             .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
-        if !target.container() || world.tree.inside(parent, id) {
+        let closed = !target.container() || target.subtype == COLLECTION;
+        if closed || world.tree.inside(parent, id) {
             return Err(Refusal::action("move"));
         }
         lacking(world, call.user, parent, Rights::ADD, "move")?;
