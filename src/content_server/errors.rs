@@ -628,6 +628,14 @@ mod tests {
             (500, "There is not enough space on the disk", Full),
             (404, "Nickname not found", Invalid),
             (403, "not for you", Forbidden),
+            (403, "Insufficient View Permissions", Forbidden),
+            (500, "Insufficient privileges", Forbidden),
+            (400, "Could not get a member for 5", Inaccessible),
+            (
+                400,
+                "Accessibility error. Not enough permissions.",
+                Inaccessible,
+            ),
             (500, "Something nobody described", Unknown),
         ] {
             check(status, text, meaning);

@@ -8,7 +8,7 @@ use super::answer::{Answer, Outcome, Refusal, records_done};
 use super::call::Call;
 use super::nodes::properties;
 use super::permissions::{Rights, lacking};
-use super::security::CLOSED;
+use super::security::{CLOSED, reached};
 use super::world::World;
 
 /// Text for a call on many nodes that does not say enough.
@@ -125,7 +125,7 @@ pub(super) fn delete_kind(world: &mut World, call: &Call, code: &str) -> Outcome
 
 /// `GET /v1/nodes/{id}/xrefs`.
 pub(super) fn browse(world: &World, call: &Call, id: i64) -> Outcome {
-    seen(world, call, id)?;
+    reached(world, call, id)?;
     let own = world.cross_references.all.iter();
     let rows: Vec<Value> = own
         .filter(|((node, ..), _)| *node == id)
@@ -186,7 +186,7 @@ pub(super) fn add(world: &mut World, call: &Call, id: i64) -> Outcome {
     let comment = call.arguments.text("comment");
     let comment = comment.ok_or_else(|| missing("comment"))?;
     known(world, &kind)?;
-    seen(world, call, other)?;
+    reached(world, call, other)?;
     put(world, call, id, (&kind, other), comment);
     Ok(Answer::Json(json!({"results": {"ok": true}})))
 }
@@ -240,7 +240,7 @@ pub(super) fn bulk(world: &mut World, call: &Call, on: bool) -> Outcome {
     match (on, kind, other) {
         (true, Some(kind), Some(other)) => {
             known(world, &kind)?;
-            seen(world, call, other)?;
+            reached(world, call, other)?;
             let comment = call.arguments.text("comment").unwrap_or_default();
             for id in ids {
                 put(world, call, id, (&kind, other), comment.clone());
@@ -263,14 +263,9 @@ pub(super) fn bulk(world: &mut World, call: &Call, on: bool) -> Outcome {
     Ok(records_done(0))
 }
 
-fn seen(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
-    let node = world.visible(call.user, id);
-    node.map(|_| ()).ok_or_else(|| Refusal::bad(CLOSED))
-}
-
 /// Whether the caller may change a node's references.
 fn changeable(world: &World, call: &Call, id: i64) -> Result<(), Refusal> {
-    seen(world, call, id)?;
+    reached(world, call, id)?;
     lacking(world, call.user, id, Rights::ATTRIBUTES, "cross-reference")
         .map_err(|_| Refusal::bad(CLOSED))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Outcome, Refusal, named_list, records_done};
 use super::call::Call;
 use super::nodes::{full_date, listing};
-use super::security::CLOSED;
+use super::security::reached;
 use super::world::World;
 
 /// Rows of a page, unasked.
@@ -247,8 +247,7 @@ pub(super) fn hold(world: &mut World, call: &Call, id: Option<i64>) -> Outcome {
 
 /// `GET /v1/nodes/{id}/holds`.
 pub(super) fn node_holds(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let closed = || Refusal::bad(CLOSED);
-    let node = world.visible(call.user, id).ok_or_else(closed)?;
+    let node = reached(world, call, id)?;
     let on = world.holds.all.iter();
     let on = on.filter(|(_, hold)| hold.items.contains(&id));
     let row = |(hold_id, hold): (&i64, &Hold)| {

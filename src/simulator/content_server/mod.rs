@@ -56,6 +56,7 @@ mod nodes;
 mod permissions;
 mod queue;
 mod records;
+mod relations;
 mod renditions;
 mod reply;
 mod retention;

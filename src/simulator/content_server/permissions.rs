@@ -50,7 +50,7 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
-    fn with(self, other: Self) -> Self {
+    pub(super) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

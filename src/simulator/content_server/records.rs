@@ -418,8 +418,10 @@ pub(super) fn edit_all(world: &mut World, call: &Call) -> Outcome {
 
 /// `PUT /v1/rmclassifications/finalizerecords`.
 pub(super) fn finalise(world: &mut World, call: &Call) -> Outcome {
-    if !call.arguments.has("ids") {
-        return Err(Refusal::new(404, "Missing required parameter 'ids'"));
+    let missing = || Refusal::new(404, "ID is not an integer or is missing");
+    let ids = call.arguments.numbers("ids").map_err(|_| missing())?;
+    if ids.is_none_or(|ids| ids.is_empty()) {
+        return Err(missing());
     }
     for id in many(world, call)? {
         make_final(world, id);
@@ -444,10 +446,11 @@ pub(super) fn make_final(world: &mut World, id: i64) {
     }
 }
 
-/// Nodes that are records of a status.
+/// Nodes that are records of a status, be it the one that records begin with.
 pub(super) fn with_status(world: &World, status: &str) -> Vec<i64> {
-    let of =
-        |record: &Record| record.fields.get("file_status").and_then(Value::as_str) == Some(status);
+    let first = FIELDS.iter().find(|(name, _)| *name == "file_status");
+    let first = first.and_then(|(_, first)| *first);
+    let of = |record: &Record| record.field("file_status").or(first) == Some(status);
     let records = world
         .tree
         .iter()

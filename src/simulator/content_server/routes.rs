@@ -75,6 +75,7 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ["businessworkspacetypes", id] if get => {
             workspaces::kind(world, &call, number(id, "workspace_type_id")?)
         }
+        ["businessworkspaceroles"] if !v1 && get => teams::search(world, &call),
         [
             "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
             ..,
@@ -198,6 +199,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
             holds::remove(world, &call, id, number(hold, "hold_id")?)
         }
         ["businessworkspacetypes"] if v1 && get => workspaces::node_kinds(world, &call, id),
+        ["businessworkspaceroles"] if !v1 && post => teams::assign(world, &call, id),
         ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
         _ => Err(Refusal::unmapped()),
     }

@@ -9,11 +9,22 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, Outcome, Refusal};
 use super::arguments::as_number;
 use super::call::Call;
+use super::nodes::Node;
 use super::permissions::Rights;
 use super::world::World;
 
 /// Text for a node that cannot be reached, as records management says it.
 pub(super) const CLOSED: &str = "Accessibility error. Not enough permissions.";
+
+/// A node that the caller sees.
+///
+/// # Errors
+///
+/// The refusal of records management for one that is missing or hidden.
+pub(super) fn reached<'a>(world: &'a World, call: &Call, id: i64) -> Result<&'a Node, Refusal> {
+    let node = world.visible(call.user, id);
+    node.ok_or_else(|| Refusal::bad(CLOSED))
+}
 
 /// A level and markings; 0 is no level.
 type Clearance = (i64, Vec<String>);
@@ -70,12 +81,11 @@ fn list(call: &Call, key: &str) -> Vec<String> {
 
 /// `GET` and `PUT /v1/nodes/{id}/securityclearances`.
 pub(super) fn of_node(world: &mut World, call: &Call, id: i64, set: bool) -> Outcome {
-    let closed = || Refusal::bad(CLOSED);
-    world.visible(call.user, id).ok_or_else(closed)?;
+    reached(world, call, id)?;
     let may = world.rights(call.user, id).has(Rights::PERMISSIONS);
     if set {
         if !may {
-            return Err(closed());
+            return Err(Refusal::bad(CLOSED));
         }
         let level = call.arguments.number("clearance_level")?;
         let marks = call.arguments.has("supplemental_markings");

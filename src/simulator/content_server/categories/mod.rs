@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::arguments::as_text;
+
 /// Longest text value unless the attribute says otherwise.
 const TEXT: usize = 254;
 /// Most values of an attribute that takes several, unless it says otherwise.
@@ -151,6 +153,32 @@ pub(super) struct Applied {
     revision: u64,
     /// New children get it too.
     inherited: bool,
+}
+
+impl Applied {
+    /// Its values as texts.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.values.values().flat_map(texts).collect()
+    }
+
+    /// The texts of one attribute, by its key without a row: `{cat}_{attr}` or
+    /// `{cat}_{set}_{attr}`.
+    pub(super) fn of(&self, key: &str) -> Vec<String> {
+        let rowless = |own: &str| match own.split('_').collect::<Vec<_>>().as_slice() {
+            [category, set, _, attribute] => format!("{category}_{set}_{attribute}"),
+            _ => own.to_owned(),
+        };
+        let own = self.values.iter().filter(|(own, _)| rowless(own) == key);
+        own.flat_map(|(_, value)| texts(value)).collect()
+    }
+}
+
+/// A value as texts.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(all) => all.iter().filter_map(as_text).collect(),
+        one => as_text(one).into_iter().collect(),
+    }
 }
 
 /// The categories on a node, by id.

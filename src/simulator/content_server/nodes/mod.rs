@@ -25,5 +25,10 @@ pub(super) use read::{
     recycled, volume, volume_nodes, volumes,
 };
 pub(super) use tree::{ENTERPRISE, External, Node, Place, Tree};
+/// What a subtype is called.
+pub(super) fn kind_name(subtype: i64) -> &'static str {
+    types::Kind::of(subtype).map_or("Unknown", |kind| kind.name)
+}
+
 pub(super) use types::{CATEGORY, CLASSIFICATION, DOCUMENT, FOLDER, RECORDS_CLASS, WORKSPACE};
 pub(super) use update::{delete, purge, restore, set_nickname, system_attributes, update};
