@@ -9,8 +9,8 @@ use super::permissions::Entry;
 use super::world::World;
 use super::{
     auth, browsing, categories, classifications, codes, cross_references, history, holds, members,
-    membership, multipart, nodes, permissions, queue, records, renditions, retention, schedules,
-    search, security, statistics, teams, versions, workflow, workspaces,
+    membership, multipart, nodes, permissions, personal, queue, records, renditions, retention,
+    schedules, search, security, statistics, teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -154,6 +154,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["properties"] if !v1 && get => nodes::properties_only(world, &call, id),
         ["nodes"] if get => nodes::browse(world, &call, id),
         ["ancestors"] if v1 && get => nodes::ancestors(world, &call, id),
+        ["actions"] if v1 && get => nodes::node_actions(world, &call, id),
         ["addablenodetypes"] if v1 && get => nodes::addable(world, &call, id),
         ["nicknames"] if !v1 && put => nodes::set_nickname(world, &call, id),
         ["collection"] if !v1 && put => nodes::update_collection(world, &call, id),
@@ -238,6 +239,10 @@ fn member(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
         [] if get => members::browse(world, call),
         [] if post => membership::create(world, call),
         ["memberof"] if !call.v1 && get => members::groups(world, call, call.user),
+        ["favorites", rest @ ..] if !call.v1 => personal::route(world, call, rest),
+        ["reserved"] if !call.v1 && get => personal::reserved(world, call),
+        ["accessed"] if !call.v1 && get => personal::accessed(world, call),
+        ["targets"] if !call.v1 && get => personal::targets(world, call),
         ["usersecurity", user, "securityclearancelevel"] if !call.v1 && (get || post) => {
             security::user_level(world, call, number(user, "userID")?, post)
         }

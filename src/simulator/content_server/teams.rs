@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::{INACCESSIBLE, Outcome, Refusal, list};
 use super::call::Call;
+use super::icons;
 use super::members::Member;
 use super::permissions::Rights;
 use super::relations;
@@ -171,6 +172,8 @@ pub(super) fn route(world: &mut World, call: &Call, id: i64, path: &[&str]) -> O
         ("DELETE", ["relateditems", other]) => {
             relations::part(world, call, id, number(other, "rel_bw_id")?)
         }
+        ("POST" | "PUT", ["icons"]) => icons::put(world, call, id, method == "POST"),
+        ("DELETE", ["icons"]) => icons::remove(world, call, id),
         ("PUT" | "DELETE", ["workspacereferences"]) => workspaces::refer(world, call, id),
         _ => Err(Refusal::unmapped()),
     }
@@ -200,7 +203,7 @@ fn shown(world: &World, id: i64) -> Value {
     role.map_or_else(|| json!({}), |role| row(id, role))
 }
 
-fn leads(world: &World, call: &Call, workspace: i64) -> Result<(), Refusal> {
+pub(super) fn leads(world: &World, call: &Call, workspace: i64) -> Result<(), Refusal> {
     if world.rights(call.user, workspace).has(Rights::PERMISSIONS) {
         return Ok(());
     }

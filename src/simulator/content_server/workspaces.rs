@@ -38,6 +38,8 @@ pub(super) struct Workspaces {
     workspaces: BTreeMap<i64, Workspace>,
     pub(super) teams: Teams,
     pub(super) relations: Relations,
+    /// The node of the icon of each workspace that has one.
+    pub(super) icons: BTreeMap<i64, i64>,
 }
 
 impl Workspaces {
@@ -242,10 +244,23 @@ pub(super) fn row(world: &World, call: &Call, node: &Node) -> Value {
             .cloned()
             .unwrap_or_default();
         if let Some(properties) = row["data"]["properties"].as_object_mut() {
-            properties.insert("wksp_type_name".to_owned(), name.into());
+            properties.insert("wksp_type_name".to_owned(), name.as_str().into());
             properties.insert("wnf_wksp_type_id".to_owned(), workspace.kind.into());
             properties.insert("wnf_wksp_template_id".to_owned(), template.into());
             properties.insert("rm_enabled".to_owned(), false.into());
+            let icon = world.workspaces.icons.get(&node.id);
+            let icon = icon.map(|icon| format!("/api/v1/nodes/{icon}/content"));
+            properties.insert("image_url".to_owned(), json!(icon));
+        }
+        if call.shape.wants("business_properties") {
+            row["data"]["business_properties"] = json!({
+                "has_default_display": false, "has_default_search": false, "isEarly": false,
+                "workspace_type_id": workspace.kind, "workspace_type_name": name,
+                "workspace_type_name_multilingual": {"en": name},
+            });
+        }
+        if call.shape.wants("wksp_info") {
+            row["data"]["wksp_info"] = json!({"wksp_type_icon": ""});
         }
         if call.shape.wants("workspace_references") {
             let reference = workspace.reference.as_ref().map(

@@ -20,6 +20,7 @@ use super::members::{ADMIN, DEFAULT_GROUP, Member, Members};
 use super::multipart::Uploads;
 use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
+use super::personal::Favorites;
 use super::queue::Queue;
 use super::retention::Retention;
 use super::security::Clearances;
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
     pub(super) clearances: Clearances,
+    pub(super) favorites: Favorites,
     pub(super) history: Vec<Event>,
     /// Bytes held in the store, as of the call at work.
     pub(super) held: u64,
@@ -84,6 +86,7 @@ impl World {
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
             clearances: Clearances::default(),
+            favorites: Favorites::default(),
             history: Vec::new(),
             held: 0,
             last_id: 2999,

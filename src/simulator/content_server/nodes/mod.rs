@@ -21,8 +21,8 @@ pub(super) use forms::{
 pub(super) use names::{check_names, check_nodes};
 pub(super) use properties::{data as node_data, properties};
 pub(super) use read::{
-    actions, addable, ancestors, browse, get, list_ids, listed, listing, nickname, properties_only,
-    recycled, volume, volume_nodes, volumes,
+    actions, addable, ancestors, browse, get, list_ids, listed, listing, nickname, node_actions,
+    order, properties_only, recycled, volume, volume_nodes, volumes,
 };
 pub(super) use tree::{ENTERPRISE, External, Node, Place, Tree};
 /// What a subtype is called.

@@ -44,7 +44,7 @@ pub(in super::super) fn properties(world: &World, call: &Call, node: &Node) -> V
         "external_identity_type": node.external.identity_type,
         "external_modify_date": node.external.modify_date,
         "external_source": node.external.source,
-        "favorite": false,
+        "favorite": world.favorites.has(call.user, node.id),
         "guid": null,
         "hidden": node.hidden,
         "icon": format!("{}/webdoc/{icon}.gif", world.config.support),

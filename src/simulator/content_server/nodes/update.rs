@@ -342,5 +342,10 @@ pub(in super::super) fn system_attributes(world: &mut World, call: &Call, id: i6
         node.touch(call.user, call.now);
     }
     world.record(call, "update", Some(id), json!({}));
-    Ok(call.done())
+    let node = world.tree.get(id);
+    let node = node.ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let own = properties::properties(world, call, node);
+    Ok(call.results(json!({"data": {
+        "properties": call.shape.cut("properties", own), "system_attributes": node.system,
+    }})))
 }

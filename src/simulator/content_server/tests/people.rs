@@ -253,3 +253,117 @@ async fn a_role_gives_its_members_its_rights_in_the_workspace() {
     assert_eq!(site.as_user(&ticket, "GET", &node, "").await.status, 400);
     refused(&site.get(&at).await, 400, "role could not be found");
 }
+
+#[tokio::test]
+async fn favorites_lie_in_tabs_and_reserved_and_recent_nodes_are_listed() {
+    let site = Site::new().await;
+    let document = site.document("a.pdf", b"1").await;
+    let base = "/v2/members/favorites";
+    let one = format!("{base}/{document}");
+    assert_eq!(site.form("POST", &one, "").await.status, 200);
+    refused(
+        &site.form("POST", &format!("{base}/999999"), "").await,
+        500,
+        "could not be accessed",
+    );
+    refused(
+        &site.form("POST", &format!("{base}/x"), "").await,
+        500,
+        "Could not set feature Node ID, value must be a Integer",
+    );
+    assert_eq!(site.properties(document).await["favorite"], true);
+    let tab = site
+        .form("POST", &format!("{base}/tabs"), "name=Film")
+        .await
+        .json();
+    let tab = tab["results"]["data"]["tabs"]["tab_id"].clone();
+    let unsorted = format!("{base}/tabs/unsorted/nodes");
+    let total = async |path: &str| {
+        site.get(path).await.json()["collection"]["paging"]["total_count"].clone()
+    };
+    assert_eq!(total(&unsorted).await, 1);
+    let moved = site
+        .form("PUT", &one, &format!("tab_id={tab}&name=Cut"))
+        .await;
+    assert_eq!(moved.status, 200);
+    assert_eq!(total(&unsorted).await, 0);
+    let inside = site.get(&format!("{base}/tabs/{tab}/nodes")).await.json();
+    assert_eq!(
+        inside["results"][0]["data"]["favorites"],
+        json!({"name": "Cut", "order": 0, "tab_id": tab})
+    );
+    refused(
+        &site.form("PUT", &one, "").await,
+        400,
+        "Parameters are required",
+    );
+    refused(
+        &site.get(&format!("{base}?sort=age")).await,
+        500,
+        "Invalid value for sort",
+    );
+    let gone = format!("{base}/tabs/{tab}");
+    assert_eq!(site.form("DELETE", &gone, "").await.status, 200);
+    assert_eq!(total(base).await, 0);
+    refused(
+        &site.form("DELETE", &gone, "").await,
+        500,
+        "Invalid Value For tab ID",
+    );
+
+    assert_eq!(total("/v2/members/reserved").await, 0);
+    let reserve = json!({"reserved_user_id": 1000});
+    site.body("PUT", &format!("/v2/nodes/{document}"), reserve)
+        .await;
+    assert_eq!(total("/v2/members/reserved?where_name=A").await, 1);
+    assert_eq!(total("/v2/members/accessed?where_type=144").await, 1);
+    let targets = site.get("/v2/members/targets").await.json();
+    assert_eq!(
+        targets["results"][0]["data"]["properties"]["id"],
+        site.folder
+    );
+}
+
+#[tokio::test]
+async fn a_workspace_has_one_icon() {
+    let site = Site::new().await;
+    let template = site.cs.add_workspace_type(16, "Campaign");
+    let body = json!({"template_id": template, "name": "Spring", "parent_id": site.folder});
+    let made = site
+        .body("POST", "/v2/businessworkspaces", body)
+        .await
+        .json();
+    let own = format!("/v2/businessworkspaces/{}", made["results"]["id"]);
+    let path = format!("{own}/icons");
+    let fields = [
+        ("file_content_type", "image/png"),
+        ("file_filename", "a.png"),
+    ];
+    let file = ("file", "a.png", &b"png"[..]);
+    let put = async |method: &str, fields: &[(&str, &str)]| {
+        let headers = [MULTIPART, ("OTCSTicket", site.ticket.as_str())];
+        site.raw(method, &path, &headers, multipart(fields, Some(file)))
+            .await
+    };
+    refused(&put("PUT", &fields).await, 400, "has no widget icon");
+    refused(&put("POST", &fields[..1]).await, 400, "'file_filename'");
+    let text = [("file_content_type", "text/plain"), fields[1]];
+    refused(&put("POST", &text).await, 400, "could not be uploaded");
+    let icon = put("POST", &fields).await.json()["results"]["icon_node_id"].clone();
+    assert!(icon.is_i64(), "{icon}");
+    assert_eq!(
+        put("PUT", &fields).await.json()["results"]["icon_node_id"],
+        icon
+    );
+    let shown = site.get(&own).await.json();
+    let url = shown["results"]["data"]["properties"]["image_url"].clone();
+    assert_eq!(url, format!("/api/v1/nodes/{icon}/content"));
+    let image = site.get(&format!("/v1/nodes/{icon}/content")).await;
+    assert_eq!(image.text(), "png");
+    assert_eq!(site.form("DELETE", &path, "").await.status, 200);
+    refused(
+        &site.form("DELETE", &path, "").await,
+        400,
+        "has no widget icon",
+    );
+}
