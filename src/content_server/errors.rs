@@ -324,7 +324,11 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("could not get node", Meaning::Inaccessible),
     ("could not get a member", Meaning::Inaccessible),
     ("could not locate node", Meaning::Inaccessible),
+    // Records management says so of what is missing, too.
+    ("accessibility error", Meaning::Inaccessible),
     ("insufficient permissions", Meaning::Forbidden),
+    ("insufficient privileges", Meaning::Forbidden),
+    ("insufficient view permissions", Meaning::Forbidden),
     ("no permissions to access", Meaning::Forbidden),
     ("authentication required", Meaning::SignedOut),
     ("edit conflict", Meaning::EditConflict),
@@ -632,6 +636,14 @@ mod tests {
             (500, "There is not enough space on the disk", Full),
             (404, "Nickname not found", Invalid),
             (403, "not for you", Forbidden),
+            (403, "Insufficient View Permissions", Forbidden),
+            (500, "Insufficient privileges", Forbidden),
+            (400, "Could not get a member for 5", Inaccessible),
+            (
+                400,
+                "Accessibility error. Not enough permissions.",
+                Inaccessible,
+            ),
             (500, "Something nobody described", Unknown),
         ] {
             check(status, text, meaning);

@@ -441,7 +441,7 @@ impl Client {
         )))
     }
 
-    /// Who takes part in a workspace: everybody, or the members of one role.
+    /// Who takes part in a workspace: everybody, each once, or the members of one role.
     ///
     /// # Errors
     ///
@@ -451,14 +451,27 @@ impl Client {
         workspace: NodeId,
         role: Option<i64>,
     ) -> Result<Vec<Participant>, Failure> {
-        let base = format!("v2/businessworkspaces/{workspace}");
-        let path = match role {
-            Some(role) => format!("{base}/roles/{role}/members"),
-            None => format!("{base}/members"),
+        // The workspace's own list of members names its roles, with ten members of each.
+        let roles = match role {
+            Some(role) => vec![role],
+            None => {
+                let roles = self.workspace_roles(workspace).await?;
+                roles.into_iter().map(|role| role.id).collect()
+            }
         };
-        self.whole_list(&path).await.map_err(read_failure(format!(
-            "reading the members of workspace {workspace}"
-        )))
+        let mut all: Vec<Participant> = Vec::new();
+        for role in roles {
+            let path = format!("v2/businessworkspaces/{workspace}/roles/{role}/members");
+            let members: Vec<Participant> = self.whole_list(&path).await.map_err(read_failure(
+                format!("reading the members of workspace {workspace}"),
+            ))?;
+            for member in members {
+                if all.iter().all(|other| other.id != member.id) {
+                    all.push(member);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Makes a user or group a member of a role. Safe to repeat.

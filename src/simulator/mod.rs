@@ -467,7 +467,8 @@ fn furnish(server: &ContentServer) -> (i64, i64) {
                     Attribute::new(2, "Licensor", word.clone()),
                     Attribute::new(3, "Licence", word),
                 ]),
-            ),
+            )
+            .multiple(),
         ],
     );
     server.add_classification("Finished media");

@@ -125,6 +125,16 @@ impl Arguments {
         self.number(key)?.ok_or_else(|| Refusal::missing(key))
     }
 
+    /// A whole number that has to be there, as the forms and some others ask for it.
+    ///
+    /// # Errors
+    ///
+    /// `Argument '…' is required`, or as [`number`](Self::number).
+    pub(super) fn required(&self, key: &str) -> Result<i64, Refusal> {
+        let missing = || Refusal::bad(format!("Argument '{key}' is required"));
+        self.number(key)?.ok_or_else(missing)
+    }
+
     /// A yes or no; a name without a value is a yes.
     ///
     /// # Errors

@@ -251,7 +251,9 @@ pub(super) fn renew(
 
 fn password_user(world: &World, name: &str, password: &str) -> Option<i64> {
     let member = world.members.login(name)?;
-    (member.password.as_deref() == Some(password)).then_some(member.id)
+    let signs = member.password.as_deref() == Some(password);
+    let allowed = member.administrator || member.may("privilege_login");
+    (signs && allowed).then_some(member.id)
 }
 
 /// `POST /v1/auth`.

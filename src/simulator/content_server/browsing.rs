@@ -1,13 +1,11 @@
-//! What clients that show containers to people ask beside the listing: columns, facets, unique
-//! names, and who may see what is classified.
+//! What clients that show containers to people ask beside the listing: columns, facets, links,
+//! unique names.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
-use super::arguments::as_number;
+use super::answer::{Outcome, Refusal};
 use super::call::Call;
 use super::nodes::Node;
-use super::permissions::Rights;
 use super::world::World;
 
 /// `GET /v2/nodes/{id}/columns`: those every container has.
@@ -25,6 +23,16 @@ pub(super) fn columns(world: &World, call: &Call, id: i64) -> Outcome {
             "local_sort": {"local_sort_column": [], "local_sort_order": []},
         },
     })))
+}
+
+/// `GET /v2/nodes/{id}/copylink`: the address that people send each other.
+pub(super) fn copy_link(world: &World, call: &Call, id: i64, url: &str) -> Outcome {
+    let missing = || match world.tree.get(id) {
+        Some(_) => Refusal::inaccessible(500),
+        None => Refusal::inaccessible(404),
+    };
+    world.visible(call.user, id).ok_or_else(missing)?;
+    Ok(call.results(json!({"link": format!("{url}/app/nodes/{id}")})))
 }
 
 /// `GET /v2/facets/{id}`: none is set up.
@@ -54,46 +62,4 @@ pub(super) fn unique_names(world: &World, call: &Call) -> Outcome {
         })
         .collect();
     Ok(call.results(rows.into()))
-}
-
-/// The clearance and markings that a new node is to have by `roles.securityclearances`, whose
-/// members the reference does not name: those of the call of its own.
-pub(super) fn of_role(roles: &Map<String, Value>) -> Option<(i64, Vec<String>)> {
-    let role = roles.get("securityclearances")?;
-    let level = ["clearance_level", "level", "id"];
-    let level = level.iter().find_map(|key| as_number(&role[*key]))?;
-    let marks = role["supplemental_markings"].as_array();
-    let marks = marks.into_iter().flatten();
-    let marks = marks.filter_map(Value::as_str).map(str::to_owned);
-    Some((level, marks.collect()))
-}
-
-/// `GET` and `PUT /v1/nodes/{id}/securityclearances`.
-pub(super) fn clearances(world: &mut World, call: &Call, id: i64, set: bool) -> Outcome {
-    world
-        .visible(call.user, id)
-        .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
-    let may = world.rights(call.user, id).has(Rights::PERMISSIONS);
-    if set {
-        if !may {
-            return Err(Refusal::bad(
-                "Insufficient permissions to perform that action",
-            ));
-        }
-        let level = call.arguments.number("clearance_level")?;
-        let marks = call.arguments.has("supplemental_markings");
-        let marks = marks.then(|| call.arguments.texts("supplemental_markings"));
-        let own = world.clearances.entry(id).or_default();
-        own.0 = level.unwrap_or(own.0);
-        own.1 = marks.unwrap_or_else(|| std::mem::take(&mut own.1));
-    }
-    let (level, marks) = world.clearances.get(&id).cloned().unwrap_or_default();
-    let marks: Vec<Value> = marks
-        .iter()
-        .map(|mark| json!({"supplemental_marking": mark, "desc": ""}))
-        .collect();
-    Ok(Answer::Json(json!({"data": {
-        "clearance_level": level, "supplemental_markings": marks, "can_user_edit_security": may,
-        "inherit_from": false,
-    }})))
 }

@@ -149,7 +149,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
         return Ok(Answer::Json(json!({
             "rmaccession": rows("accession", "accession"),
             "rmcycleperiod": CYCLES.iter().map(cycle).collect::<Value>(),
-            "rmdocxreftyp": kinds.map(|kind| json!({"docxref": kind, "description": kind, "relatedcode": kind})).collect::<Value>(),
+            "rmdocxreftyp": kinds.map(|kind| json!({"docxref": kind.code, "description": kind.description, "relatedcode": kind.related})).collect::<Value>(),
             "rmesscode": rows("essential", "essential"),
             "rmholdtype": rows("hold_type", "holdtype"),
             "rmrsi": names.map(|(name, title)| json!({"rsi": name, "description": title})).collect::<Value>(),
@@ -169,8 +169,9 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     ] {
         data.insert(name.to_owned(), numbered(codes));
     }
-    let kinds = kinds
-        .map(|kind| json!({"code": kind, "description": kind, "related_code": kind, "hold_id": 0}));
+    let kinds = kinds.map(|kind| {
+        json!({"code": kind.code, "description": kind.description, "related_code": kind.related, "hold_id": kind.hold})
+    });
     data.insert("cross_reference".to_owned(), table(kinds.collect()));
     let groups = world.holds.groups();
     let groups = groups.map(|(id, name)| json!({"code": id, "description": name}));

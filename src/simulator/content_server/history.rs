@@ -172,6 +172,14 @@ pub(super) fn audit(world: &mut World, call: &Call, id: i64) -> Outcome {
         .skip(page.skip())
         .take(page.limit)
         .collect();
+    if call.v1 {
+        let paging = page.paging(total, &call.href);
+        return Ok(super::answer::Answer::Json(json!({
+            "data": rows, "definitions": {}, "definitions_order": [], "limit": paging["limit"],
+            "offset_key": {"Identity": 0, "NoMoreData": true}, "page": paging["page"],
+            "page_total": paging["page_total"], "total": total, "sort": sort,
+        })));
+    }
     let types: Vec<_> = types
         .iter()
         .map(|(id, name)| json!({"id": id, "name": name}))

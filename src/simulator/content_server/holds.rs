@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Outcome, Refusal, named_list, records_done};
 use super::call::Call;
 use super::nodes::{full_date, listing};
+use super::security::reached;
 use super::world::World;
 
 /// Rows of a page, unasked.
@@ -60,6 +61,12 @@ impl Holds {
     /// The groups, by id.
     pub(super) fn groups(&self) -> impl Iterator<Item = (i64, &str)> {
         self.groups.iter().map(|(id, name)| (*id, name.as_str()))
+    }
+
+    /// How many holds there are, and how many times one is on a node.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let on = self.all.values().map(|hold| hold.items.len());
+        (self.all.len(), on.sum())
     }
 
     fn named(&self, name: &str) -> Option<i64> {
@@ -240,7 +247,7 @@ pub(super) fn hold(world: &mut World, call: &Call, id: Option<i64>) -> Outcome {
 
 /// `GET /v1/nodes/{id}/holds`.
 pub(super) fn node_holds(world: &mut World, call: &Call, id: i64) -> Outcome {
-    let node = world.seen(call.user, id)?;
+    let node = reached(world, call, id)?;
     let on = world.holds.all.iter();
     let on = on.filter(|(_, hold)| hold.items.contains(&id));
     let row = |(hold_id, hold): (&i64, &Hold)| {
@@ -306,7 +313,14 @@ fn take_off(world: &mut World, call: &Call, hold: i64, id: i64) -> bool {
 /// `DELETE /v1/nodes/{id}/holds/{hold}`.
 pub(super) fn remove(world: &mut World, call: &Call, id: i64, hold: i64) -> Outcome {
     world.seen(call.user, id)?;
-    match take_off(world, call, hold, id) {
+    // Holds come onto nodes directly here, never through a query, a user or a cross-reference.
+    let through = call.arguments.number("queryID")?.unwrap_or(0) != 0
+        || call.arguments.number("userID")?.unwrap_or(0) != 0
+        || call
+            .arguments
+            .text("docxreftyp")
+            .is_some_and(|kind| !kind.is_empty());
+    match !through && take_off(world, call, hold, id) {
         true => Ok(records_done(0)),
         false => Err(Refusal::bad("Object does not have this Hold")),
     }

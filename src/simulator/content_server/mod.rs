@@ -49,18 +49,25 @@ mod cross_references;
 mod forms;
 mod history;
 mod holds;
+mod icons;
 mod members;
+mod membership;
 mod multipart;
 mod nodes;
 mod permissions;
+mod personal;
 mod queue;
 mod records;
+mod relations;
+mod renditions;
 mod reply;
 mod retention;
 mod routes;
 mod schedules;
 mod search;
+mod security;
 mod shape;
+mod statistics;
 mod teams;
 mod versions;
 mod workflow;
@@ -159,8 +166,7 @@ impl ContentServer {
             password: Some(ADMIN_PASSWORD.to_owned()),
             administrator: true,
             groups: vec![DEFAULT_GROUP],
-            called: Default::default(),
-            deleted: false,
+            ..Member::default()
         });
         Ok(Arc::new(Self {
             world: Mutex::new(world),
@@ -237,8 +243,7 @@ impl ContentServer {
             password: Some(user.password),
             administrator: user.administrator,
             groups: vec![DEFAULT_GROUP],
-            called: Default::default(),
-            deleted: false,
+            ..Member::default()
         });
         id
     }

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::answer::{INACCESSIBLE, Outcome, Refusal, list};
+use super::arguments::as_number;
 use super::call::Call;
 use super::world::World;
 
@@ -39,6 +40,7 @@ impl Rights {
     pub(super) const ATTRIBUTES: Self = Self(1 << 3);
     pub(super) const ADD: Self = Self(1 << 4);
     pub(super) const RESERVE: Self = Self(1 << 5);
+    pub(super) const MAJOR: Self = Self(1 << 6);
     pub(super) const VERSIONS: Self = Self(1 << 7);
     pub(super) const DELETE: Self = Self(1 << 8);
     pub(super) const PERMISSIONS: Self = Self(1 << 9);
@@ -48,7 +50,7 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
-    fn with(self, other: Self) -> Self {
+    pub(super) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -208,102 +210,189 @@ pub(super) fn effective(world: &mut World, call: &Call, id: i64, right: i64) -> 
     Ok(call.results(json!({"data": {"permissions": row}})))
 }
 
-/// PUT, POST and DELETE on an entry.
-pub(super) fn change(world: &mut World, call: &Call, id: i64, entry: Entry) -> Outcome {
+/// The node is there and the caller may change its rights; whether it is a container.
+fn changeable(world: &World, call: &Call, id: i64) -> Result<bool, Refusal> {
     let node = world
         .visible(call.user, id)
         .ok_or_else(|| Refusal::inaccessible(500))?;
-    let container = node.container();
-    if !world.rights(call.user, id).has(Rights::PERMISSIONS) {
-        return Err(Refusal::failed(
+    match world.rights(call.user, id).has(Rights::PERMISSIONS) {
+        true => Ok(node.container()),
+        false => Err(Refusal::failed(
             "Insufficient permissions to perform that action",
-        ));
+        )),
     }
+}
+
+/// What a call on rights is refused with that makes no sense.
+fn invalid() -> Refusal {
+    Refusal::failed("Could not process object, invalid request")
+}
+
+/// What the rights are applied to, at most `most`; more than the node itself only of a container.
+fn scope(call: &Call, container: bool, most: i64) -> Result<i64, Refusal> {
     let apply_to = call.arguments.number("apply_to")?.unwrap_or(0);
-    if !(0..=3).contains(&apply_to) || (apply_to != 0 && !container) {
-        return Err(Refusal::failed("Could not process object, invalid request"));
+    match (0..=most).contains(&apply_to) && (apply_to == 0 || container) {
+        true => Ok(apply_to),
+        false => Err(invalid()),
     }
-    let right = call.arguments.number("right_id")?;
-    if let Some(right) = right
-        && world.members.get(right).is_none()
+}
+
+/// Whether the member can hold that entry: a user owns, a group is the owner group.
+fn fits(world: &World, entry: Entry, right: i64) -> bool {
+    let group = world.members.get(right).map(|own| own.password.is_none());
+    match entry {
+        Entry::Owner => group == Some(false),
+        Entry::Group => group == Some(true),
+        Entry::Public => false,
+        // Roles of workspaces are assigned rights, too.
+        Entry::Custom(_) => group.is_some() || world.workspaces.teams.is_role(right),
+    }
+}
+
+/// The rights among the arguments of a call that sets some.
+fn asked(call: &Call) -> Result<Rights, Refusal> {
+    let mut names = call.arguments.texts("permissions");
+    // A form field may hold the JSON list as its text.
+    if let [one] = names.as_slice()
+        && let Ok(list) = serde_json::from_str::<Vec<String>>(one)
     {
-        return Err(Refusal::failed("Could not process object, invalid request"));
+        names = list;
+    }
+    match call.arguments.has("permissions") {
+        true => Rights::named(&names).map_err(|_| invalid()),
+        false => Err(Refusal::missing("permissions")),
+    }
+}
+
+/// PUT, POST and DELETE on an entry. `include_sub_types` names kinds with rights of a simpler
+/// model, of which there are none here; all others are reached anyway.
+pub(super) fn change(world: &mut World, call: &Call, id: i64, entry: Entry) -> Outcome {
+    let container = changeable(world, call, id)?;
+    let apply_to = scope(call, container, 3)?;
+    let right = match entry {
+        Entry::Custom(Some(named)) => Some(named),
+        Entry::Public => None,
+        _ => call.arguments.number("right_id")?,
+    };
+    if right.is_some_and(|right| !fits(world, entry, right)) {
+        return Err(invalid());
     }
     let change = match call.method {
         Method::DELETE => None,
-        _ => {
-            let mut names = call.arguments.texts("permissions");
-            // A form field may hold the JSON list as its text.
-            if let [one] = names.as_slice()
-                && let Ok(list) = serde_json::from_str::<Vec<String>>(one)
-            {
-                names = list;
-            }
-            if !call.arguments.has("permissions") {
-                return Err(Refusal::missing("permissions"));
-            }
-            Some(
-                Rights::named(&names)
-                    .map_err(|_| Refusal::failed("Could not process object, invalid request"))?,
-            )
-        }
+        _ => Some(asked(call)?),
     };
-    let types = call.arguments.numbers("include_sub_types")?;
-    for target in world.tree.reach(id, apply_to) {
-        let Some(node) = world.tree.get_mut(target) else {
-            continue;
-        };
-        let included = types
-            .as_ref()
-            .is_none_or(|types| types.contains(&node.subtype));
-        if target != id && !included {
-            continue;
-        }
-        let access = &mut node.access;
-        match (entry, change) {
-            (Entry::Owner, Some(rights)) => {
-                let owner = right
-                    .or(access.owner.map(|(id, _)| id))
-                    .unwrap_or(node.owner);
-                access.owner = Some((owner, rights));
-                node.owner = owner;
-            }
-            (Entry::Owner, None) => access.owner = None,
-            (Entry::Group, Some(rights)) => {
-                let group = right.or(access.group.map(|(id, _)| id));
-                access.group = Some((group.unwrap_or(super::members::DEFAULT_GROUP), rights));
-            }
-            (Entry::Group, None) => access.group = None,
-            (Entry::Public, rights) => access.public = rights,
-            (Entry::Custom(named), rights) => {
-                let right = named
-                    .or(right)
-                    .ok_or_else(|| Refusal::missing("right_id"))?;
-                match rights {
-                    Some(rights) => access.custom.insert(right, rights),
-                    None => access.custom.remove(&right),
-                };
-            }
-        }
+    if matches!(entry, Entry::Custom(_)) && right.is_none() {
+        return Err(Refusal::missing("right_id"));
     }
-    let text = match change {
-        Some(rights) => rights.json(),
-        None => Value::Null,
-    };
+    for target in world.tree.reach(id, apply_to) {
+        set(world, target, entry, right, change);
+    }
     let kind = match entry {
         Entry::Owner => "owner",
         Entry::Group => "group",
         Entry::Public => "public",
         Entry::Custom(_) => "custom",
     };
+    let text = change.map_or(Value::Null, Rights::json);
     let detail =
         json!({"entry": kind, "right_id": right, "permissions": text, "apply_to": apply_to});
     world.record(call, "permissions", Some(id), detail);
     Ok(match (call.method == Method::POST, entry, change) {
-        (true, Entry::Custom(_), Some(rights)) => call.results(json!({"data": {"permissions": {
-            "permissions": rights.json(), "right_id": right, "type": "custom"}}})),
+        (true, Entry::Custom(_), Some(rights)) => {
+            call.results(json!({"data": {"permissions": assigned(right, rights)}}))
+        }
         _ => call.done(),
     })
+}
+
+/// One assigned right as it is shown.
+fn assigned(right: Option<i64>, rights: Rights) -> Value {
+    json!({"permissions": rights.json(), "right_id": right, "type": "custom"})
+}
+
+/// Sets an entry of one node, or takes it away.
+fn set(world: &mut World, id: i64, entry: Entry, right: Option<i64>, change: Option<Rights>) {
+    let Some(node) = world.tree.get_mut(id) else {
+        return;
+    };
+    let access = &mut node.access;
+    match (entry, change) {
+        (Entry::Owner, Some(rights)) => {
+            let owner = right
+                .or(access.owner.map(|(id, _)| id))
+                .unwrap_or(node.owner);
+            access.owner = Some((owner, rights));
+            node.owner = owner;
+        }
+        (Entry::Owner, None) => access.owner = None,
+        (Entry::Group, Some(rights)) => {
+            let group = right.or(access.group.map(|(id, _)| id));
+            access.group = Some((group.unwrap_or(super::members::DEFAULT_GROUP), rights));
+        }
+        (Entry::Group, None) => access.group = None,
+        (Entry::Public, rights) => access.public = rights,
+        (Entry::Custom(_), rights) => match (right, rights) {
+            (Some(right), Some(rights)) => drop(access.custom.insert(right, rights)),
+            (Some(right), None) => drop(access.custom.remove(&right)),
+            (None, _) => {}
+        },
+    }
+}
+
+/// `POST …/permissions/custom/bulk`: several assigned rights at once, all or none.
+pub(super) fn bulk(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let container = changeable(world, call, id)?;
+    let apply_to = scope(call, container, 2)?;
+    let given = match call.arguments.get("permissions_array") {
+        None => return Err(Refusal::missing("permissions_array")),
+        Some(Value::Array(list)) => list.clone(),
+        Some(other) => {
+            let text = other.as_str().unwrap_or_default();
+            serde_json::from_str(text).map_err(|_| invalid())?
+        }
+    };
+    let mut all = Vec::new();
+    for one in given {
+        let right = one
+            .get("right_id")
+            .and_then(as_number)
+            .ok_or_else(invalid)?;
+        if !fits(world, Entry::Custom(None), right) {
+            return Err(invalid());
+        }
+        let names = one.get("permissions").and_then(Value::as_array);
+        let names = names.ok_or_else(invalid)?.iter().filter_map(Value::as_str);
+        let names: Vec<&str> = names.collect();
+        all.push((right, Rights::named(&names).map_err(|_| invalid())?));
+    }
+    for target in world.tree.reach(id, apply_to) {
+        for (right, rights) in &all {
+            set(
+                world,
+                target,
+                Entry::Custom(None),
+                Some(*right),
+                Some(*rights),
+            );
+        }
+    }
+    let mut rows = Vec::new();
+    for (right, rights) in all {
+        let detail = json!({
+            "entry": "custom", "right_id": right, "permissions": rights.json(), "apply_to": apply_to,
+        });
+        world.record(call, "permissions", Some(id), detail);
+        rows.push(json!({"data": {"permissions": assigned(Some(right), rights)}}));
+    }
+    Ok(call.results(rows.into()))
+}
+
+/// `…/permissions/dynamic…`: an option that is not set up.
+pub(super) fn dynamic(world: &World, call: &Call, id: i64) -> Outcome {
+    world
+        .visible(call.user, id)
+        .ok_or_else(|| Refusal::inaccessible(500))?;
+    Err(Refusal::new(403, "Dynamic Permissions is not enabled"))
 }
 
 /// `POST /v2/nodes/permissions/check`: which of these nodes the member may see.

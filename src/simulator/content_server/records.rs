@@ -175,6 +175,11 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64) -> Outcome {
         let mut row = json!({
             "rmclassification_id": record.class, "inherited_rmclassification_id": null,
             "default_rmclassification_id": null, "multiple_classifications": record.classes(), "official": record.official,
+            "name": world.tree.get(record.class).map(|class| class.name.as_str()), "type": RECORDS_CLASS,
+            "class_selectable": true, "management_type": "manual", "score": null, "is_primary": true,
+            "record_type": 0, "record_officer_id": null, "record_officer_name": null,
+            "records_manager_id": null, "records_manager_name": null, "inherit_from": false,
+            "secondary_class_ids": record.secondary, "extradata": null,
         });
         for (name, default) in FIELDS {
             row[name] = record
@@ -190,8 +195,9 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64) -> Outcome {
     Ok(Answer::Json(json!({
         "canBeUnclassified": !finalised, "canFinalize": record.is_some() && !finalised, "canRemoveClass": !finalised,
         "canRMClassify": !finalised, "classVolumeID": world.tree.volume(550).map(|node| node.id), "data": rows, "rm_metadataToken": token(id, record),
-        "multiClass": true, "showTab": true, "inherit_from": false, "definitions": {}, "fields_order": [],
-        "fields_to_show": {}, "vitalRecordCodes": [],
+        "multiClass": true, "showTab": true, "inherit_from": false, "definitions": {}, "fields_order": FIELDS.map(|(name, _)| name),
+        "fields_to_show": {}, "vitalRecordCodes": [], "haveFAtoClassify": true,
+        "inheritanceMetadataUpdate": {}, "updateRSIWithRecordType": 0,
     })))
 }
 
@@ -412,8 +418,10 @@ pub(super) fn edit_all(world: &mut World, call: &Call) -> Outcome {
 
 /// `PUT /v1/rmclassifications/finalizerecords`.
 pub(super) fn finalise(world: &mut World, call: &Call) -> Outcome {
-    if !call.arguments.has("ids") {
-        return Err(Refusal::new(404, "Missing required parameter 'ids'"));
+    let missing = || Refusal::new(404, "ID is not an integer or is missing");
+    let ids = call.arguments.numbers("ids").map_err(|_| missing())?;
+    if ids.is_none_or(|ids| ids.is_empty()) {
+        return Err(missing());
     }
     for id in many(world, call)? {
         make_final(world, id);
@@ -438,10 +446,11 @@ pub(super) fn make_final(world: &mut World, id: i64) {
     }
 }
 
-/// Nodes that are records of a status.
+/// Nodes that are records of a status, be it the one that records begin with.
 pub(super) fn with_status(world: &World, status: &str) -> Vec<i64> {
-    let of =
-        |record: &Record| record.fields.get("file_status").and_then(Value::as_str) == Some(status);
+    let first = FIELDS.iter().find(|(name, _)| *name == "file_status");
+    let first = first.and_then(|(_, first)| *first);
+    let of = |record: &Record| record.field("file_status").or(first) == Some(status);
     let records = world
         .tree
         .iter()

@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::answer::{Outcome, Refusal, list};
+use super::answer::{Answer, Outcome, Refusal};
 use super::call::Call;
+use super::nodes::properties;
 use super::schedules::Schedules;
 use super::world::World;
 use super::{holds, records};
+
+/// Rows of a page, unasked and at most.
+const PAGE: u32 = 25;
+const MOST: u32 = 100;
 
 /// What a disposition review holds about a node.
 struct Entry {
@@ -76,6 +81,11 @@ impl Retention {
         });
     }
 
+    /// How many nodes are in snapshots.
+    pub(super) fn reviewed(&self) -> usize {
+        self.snapshots.values().map(BTreeMap::len).sum()
+    }
+
     /// The snapshots of a disposition search, oldest first.
     pub(super) fn dates(&self, search: i64) -> Vec<String> {
         let own = self.snapshots.keys().filter(|(of, _)| *of == search);
@@ -125,39 +135,62 @@ pub(super) fn start(world: &mut World, call: &Call, search: i64) -> Outcome {
 
 /// `GET /v2/snapshottable/{id}`.
 pub(super) fn snapshots(world: &mut World, call: &Call, search: i64) -> Outcome {
-    world.seen(call.user, search)?;
+    let node = world.visible(call.user, search);
+    let node = node.ok_or_else(|| Refusal::bad("Could not get snapshots"))?;
     let own = world.retention.snapshots.iter();
     let rows: Vec<Value> = own
         .filter(|((of, _), _)| *of == search)
         .map(|((_, date), entries)| {
-            json!({
+            let data = json!({
                 "qdate": date, "snapshot_status": "Completed", "review_status": "In review",
-                "record_count": entries.len(), "actioned_count": 0, "deletable": true,
-            })
+                "settings": "", "record_count": entries.len(), "id": search, "type": node.subtype,
+                "name": node.name, "actioned_count": 0, "hide_finish": false,
+                "hide_changereview": false, "hide_changeaction": false,
+                "hide_performaction": false, "deletable": true,
+            });
+            json!({"data": data, "metadata": {}, "metadata_order": []})
         })
         .collect();
-    page(call, rows)
+    let (page, total) = (call.page_of(PAGE, MOST)?, rows.len());
+    let rows = rows.into_iter().skip(page.skip()).take(page.limit);
+    Ok(Answer::Json(json!({
+        "paging": page.paging(total, &call.href), "data": rows.collect::<Value>(),
+        "definitions": {}, "definitions_order": [],
+    })))
 }
 
 /// `GET /v2/nodes/{id}/disposition-snapshots/qdate/{qdate}`.
 pub(super) fn snapshot(world: &mut World, call: &Call, search: i64, date: &str) -> Outcome {
-    world.seen(call.user, search)?;
+    let missing = || Refusal::bad(format!("Could not get node for {search}"));
+    world.visible(call.user, search).ok_or_else(missing)?;
     let entries = world.retention.snapshots.get(&(search, date.to_owned()));
     let entries = entries.ok_or_else(|| Refusal::bad("Snapshot not found."))?;
-    let rows = entries.iter().map(|(node, entry)| {
-        json!({
-            "id": node, "name": world.tree.get(*node).map(|node| node.name.as_str()),
-            "disp_action": entry.action, "calculated_date": null, "stage_count": 1,
-            "review_decision": entry.decision, "review_comments": null, "action_performed": null,
-        })
+    let (page, total) = (call.page_of(PAGE, MOST)?, entries.len());
+    let rows = entries.iter().skip(page.skip()).take(page.limit);
+    let rows = rows.map(|(id, entry)| {
+        let node = world.tree.get(*id);
+        let mut data = node.map_or_else(|| json!({}), |node| properties(world, call, node));
+        for (key, value) in [
+            ("id", json!(id)),
+            ("disposition_id", json!(search)),
+            ("qdate", json!(date)),
+            ("disp_action", json!(entry.action)),
+            ("calculated_date", Value::Null),
+            ("stage_count", json!(1)),
+            ("review_decision", json!(entry.decision)),
+            ("review_comments", Value::Null),
+            ("action_performed", Value::Null),
+        ] {
+            data[key] = value;
+        }
+        json!({"actions": {"data": {}, "map": {}, "order": []}, "data": data, "metadata": {}, "metadata_order": []})
     });
-    let rows = rows.collect();
-    page(call, rows)
-}
-
-fn page(call: &Call, rows: Vec<Value>) -> Outcome {
-    let page = call.page_of(25, 100)?;
-    let total = rows.len();
-    let rows = rows.into_iter().skip(page.skip()).take(page.limit);
-    Ok(list(&call.href, rows.collect(), page, total, None))
+    let rows: Value = rows.collect();
+    Ok(Answer::Json(json!({
+        "collection": {"paging": page.paging(total, &call.href)},
+        "results": {
+            "columns": [], "data": rows, "definitions": {}, "definitions_map": {},
+            "definitions_order": [], "dispNodeID": search,
+        },
+    })))
 }

@@ -9,8 +9,8 @@ use super::permissions::Entry;
 use super::world::World;
 use super::{
     auth, browsing, categories, classifications, codes, cross_references, history, holds, members,
-    multipart, nodes, permissions, queue, records, retention, schedules, search, teams, versions,
-    workflow, workspaces,
+    membership, multipart, nodes, permissions, personal, queue, records, renditions, retention,
+    schedules, search, security, statistics, teams, versions, workflow, workspaces,
 };
 
 /// A number in an address.
@@ -41,16 +41,16 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         {
             permissions::check(world, &call)
         }
+        ["nodes", id, "copylink"] if !v1 && get => {
+            browsing::copy_link(world, &call, number(id, "id")?, url)
+        }
         ["nodes", id, rest @ ..] => node(world, call, number(id, "id")?, rest),
         ["validation", "nodes", "names"] if v1 && post => nodes::check_names(world, &call),
         ["validation", "nodes"] if v1 && post => nodes::check_nodes(world, &call),
         ["validation", "nodes", "categories", "enforcement"] if v1 && post => {
             categories::enforcement(world, &call)
         }
-        ["forms", "nodes", "create"] if v1 && get => categories::create_form(world, &call),
-        ["forms", "nodes", "categories", "create" | "update"] if v1 && get => {
-            categories::form(world, &call)
-        }
+        ["forms", "nodes", rest @ ..] if v1 && get => form(world, &call, rest),
         ["uniquenames"] if !v1 && get => browsing::unique_names(world, &call),
         ["facets", id] if !v1 && get => browsing::facets(world, &call, number(id, "id")?),
         ["forms", "businessworkspaces", "create"] if !v1 && get => {
@@ -69,21 +69,13 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
             nodes::volume_nodes(world, &call, number(kind, "volume_subtype")?)
         }
         ["search"] if !v1 && (get || post) => search::search(world, &call),
-        ["members"] if !v1 && get => members::browse(world, &call),
-        ["members", "memberof"] if !v1 && get => {
-            let user = call.user;
-            members::groups(world, &call, user)
-        }
-        ["members", id, "members"] if !v1 && get => {
-            members::of_group(world, &call, number(id, "id")?)
-        }
-        ["members", id, "memberof"] if !v1 && get => {
-            members::groups(world, &call, number(id, "id")?)
-        }
-        ["members", id] if get => members::get(world, &call, number(id, "id")?),
+        ["regions"] if v1 && get => search::regions(world, &call),
+        ["slices"] if v1 && get => search::slices(world, &call),
+        ["members", rest @ ..] => member(world, &call, rest),
         ["businessworkspacetypes", id] if get => {
             workspaces::kind(world, &call, number(id, "workspace_type_id")?)
         }
+        ["businessworkspaceroles"] if !v1 && get => teams::search(world, &call),
         [
             "businessworkspaces" | "businessworkspacetypes" | "externalsystems",
             ..,
@@ -94,6 +86,17 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
         ] if !v1 => process(world, &call, path),
         ["forms", "draftprocesses", "update"] if v1 && get => workflow::form(world, &call),
         ["holds" | "hold" | "holditems" | "holdmaintenance", ..] => hold(world, &call, path),
+        ["securityclearances"] if v1 && get => security::own(world, &call),
+        ["securityclearances", "settings"] if v1 && get => security::settings(),
+        ["UpdateSecurityClearanceLevel"] if v1 && post => security::update_levels(world, &call),
+        ["UpdateSupplementalMarkings"] if v1 && post => security::update_markings(world, &call),
+        ["rmstatistics", "holds"] if v1 && get => statistics::holds(world),
+        ["rmstatistics", "rsis"] if v1 && get => statistics::schedules(world),
+        ["classifications", "createinfo"] if v1 && get => {
+            statistics::create_info(world, &call, false)
+        }
+        ["classifications", "settings"] if v1 && get => statistics::classification_settings(world),
+        ["classificationvolume"] if !v1 && get => statistics::classification_volume(world),
         ["rmclassifications" | "rmcassifications", name] => bulk(world, &call, name),
         ["rmqueues", ..] if v1 => match path[1..] {
             [] if post => queue::add(world, &call),
@@ -108,6 +111,9 @@ pub(super) fn route(world: &mut World, call: Call, path: &[&str], url: &str) -> 
             retention::snapshots(world, &call, number(id, "id")?)
         }
         ["xrefs"] if v1 && get => cross_references::kinds(world),
+        ["xrefs"] if v1 && post => cross_references::create_kind(world, &call),
+        ["xrefs", kind] if v1 && get => cross_references::kind(world, kind),
+        ["xrefs", kind] if v1 && delete => cross_references::delete_kind(world, &call, kind),
         [
             "rsis" | "rsiitems" | "rsischedule" | "rsischedules" | "rsismaintenance",
             ..,
@@ -148,12 +154,13 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["properties"] if !v1 && get => nodes::properties_only(world, &call, id),
         ["nodes"] if get => nodes::browse(world, &call, id),
         ["ancestors"] if v1 && get => nodes::ancestors(world, &call, id),
+        ["actions"] if v1 && get => nodes::node_actions(world, &call, id),
         ["addablenodetypes"] if v1 && get => nodes::addable(world, &call, id),
         ["nicknames"] if !v1 && put => nodes::set_nickname(world, &call, id),
         ["collection"] if !v1 && put => nodes::update_collection(world, &call, id),
         ["systemattributes"] if !v1 && put => nodes::system_attributes(world, &call, id),
         ["columns"] if !v1 && get => browsing::columns(world, &call, id),
-        ["securityclearances"] if v1 && (get || put) => browsing::clearances(world, &call, id, put),
+        ["securityclearances"] if v1 && (get || put) => security::of_node(world, &call, id, put),
         ["audit"] if get => history::audit(world, &call, id),
         ["content"] if get => versions::content(world, &call, id, None, None),
         ["content", name] if get => versions::content(world, &call, id, None, Some(name)),
@@ -178,6 +185,7 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         ["rsis"] if v1 && get => schedules::assigned(world, &call, id),
         ["xrefs"] if v1 && get => cross_references::browse(world, &call, id),
         ["xrefs"] if v1 && post => cross_references::add(world, &call, id),
+        ["xrefs"] if v1 && put => cross_references::remove_listed(world, &call, id),
         ["xrefs", kind, "refnodes", other] if v1 && delete => {
             cross_references::remove(world, &call, id, kind, number(other, "xref_id")?)
         }
@@ -192,7 +200,63 @@ fn node(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
             holds::remove(world, &call, id, number(hold, "hold_id")?)
         }
         ["businessworkspacetypes"] if v1 && get => workspaces::node_kinds(world, &call, id),
+        ["businessworkspaceroles"] if !v1 && post => teams::assign(world, &call, id),
         ["businessworkspace"] if v1 && get => workspaces::containing(world, &call, id),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/v1/forms/nodes/…`: forms for people.
+fn form(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    match path {
+        ["create"] => categories::create_form(world, call),
+        ["update"] => nodes::update_form(world, call),
+        ["rename"] => nodes::rename_form(world, call),
+        ["move"] => nodes::relocate_form(world, call, false),
+        ["copy"] => nodes::relocate_form(world, call, true),
+        ["properties", "general"] => nodes::properties_general(world, call),
+        ["properties", "specific"] => nodes::properties_specific(world, call),
+        ["categories", "create"] => categories::form(world, call, false),
+        ["categories", "update"] => categories::form(world, call, true),
+        ["versions", "create"] => nodes::version_create(world, call),
+        ["versions", "update"] => nodes::version_update(world, call),
+        ["versions", "categories"] => nodes::version_categories(world, call),
+        ["versions", "properties", "general"] => nodes::version_properties(world, call, false),
+        ["versions", "properties", "specific"] => nodes::version_properties(world, call, true),
+        _ => Err(Refusal::unmapped()),
+    }
+}
+
+/// `/members…`: users and groups.
+fn member(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
+    let get = call.method == Method::GET;
+    let (post, put, delete) = (
+        call.method == Method::POST,
+        call.method == Method::PUT,
+        call.method == Method::DELETE,
+    );
+    match path {
+        [] if get => members::browse(world, call),
+        [] if post => membership::create(world, call),
+        ["memberof"] if !call.v1 && get => members::groups(world, call, call.user),
+        ["favorites", rest @ ..] if !call.v1 => personal::route(world, call, rest),
+        ["reserved"] if !call.v1 && get => personal::reserved(world, call),
+        ["accessed"] if !call.v1 && get => personal::accessed(world, call),
+        ["targets"] if !call.v1 && get => personal::targets(world, call),
+        ["usersecurity", user, "securityclearancelevel"] if !call.v1 && (get || post) => {
+            security::user_level(world, call, number(user, "userID")?, post)
+        }
+        ["usersecurity", user, "supplementalmarkings"] if !call.v1 && (get || post) => {
+            security::user_markings(world, call, number(user, "userID")?, post)
+        }
+        [id] if get => members::get(world, call, number(id, "id")?),
+        [id] if put => membership::update(world, call, number(id, "id")?),
+        [id] if delete => membership::delete(world, call, number(id, "id")?),
+        [id, "memberof"] if !call.v1 && get => members::groups(world, call, number(id, "id")?),
+        [id, "members"] if !call.v1 && get => members::of_group(world, call, number(id, "id")?),
+        [id, "members"] if !call.v1 && (post || delete) => {
+            membership::change(world, call, number(id, "id")?, post)
+        }
         _ => Err(Refusal::unmapped()),
     }
 }
@@ -211,6 +275,9 @@ fn version(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
         [] if post => versions::add(world, call, id),
         [] if delete && !v1 => versions::purge(world, &call, id),
         ["latest"] if v1 && get => versions::latest(world, &call, id),
+        ["renditions"] if !v1 && get => renditions::all(world, &call, id),
+        ["renditions"] if !v1 && post => renditions::put(world, call, id, None),
+        ["latest", "renditions"] if !v1 && get => renditions::of_version(world, &call, id, None),
         [version, rest @ ..] => {
             let version = number(version, "version_number")?;
             match rest {
@@ -220,6 +287,15 @@ fn version(world: &mut World, call: Call, id: i64, path: &[&str]) -> Outcome {
                 ["promote"] if !v1 && post => versions::promote(world, &call, id, version),
                 ["lock"] if !v1 && post => versions::lock(world, &call, id, version, true),
                 ["unlock"] if !v1 && post => versions::lock(world, &call, id, version, false),
+                ["categories"] if get => categories::of_version(world, &call, id, version),
+                ["renditions"] if !v1 && get => {
+                    renditions::of_version(world, &call, id, Some(version))
+                }
+                ["renditions"] if !v1 && put => renditions::put(world, call, id, Some(version)),
+                ["renditions"] if !v1 && delete => renditions::delete(world, &call, id, version),
+                ["renditions", "content"] if !v1 && get => {
+                    renditions::content(world, &call, id, version)
+                }
                 ["content"] if get => versions::content(world, &call, id, Some(version), None),
                 ["content", name] if get => {
                     versions::content(world, &call, id, Some(version), Some(name))
@@ -243,6 +319,12 @@ fn category(world: &mut World, call: &Call, id: i64, path: &[&str]) -> Outcome {
         [] if get => categories::browse(world, call, id),
         [] if post => categories::assign(world, call, id),
         ["apply"] if !call.v1 && post => categories::apply(world, call, id),
+        ["upgrade"] if !call.v1 && put => categories::upgrade(world, call, id),
+        ["actions"] if call.v1 && get => categories::actions(world, call, id, None),
+        [category, "actions"] if call.v1 && get => {
+            let category = number(category, "element_id")?;
+            categories::actions(world, call, id, Some(category))
+        }
         [category] if get => categories::get(world, call, id, number(category, "category_id")?),
         [category] if put => categories::update(world, call, id, number(category, "category_id")?),
         [category] if delete => {
@@ -265,6 +347,8 @@ fn permission(world: &mut World, call: &Call, id: i64, path: &[&str]) -> Outcome
         ["effective", right] if get => {
             permissions::effective(world, call, id, number(right, "right_id")?)
         }
+        ["dynamic", ..] => permissions::dynamic(world, call, id),
+        ["custom", "bulk"] if post => permissions::bulk(world, call, id),
         ["custom"] if post => permissions::change(world, call, id, Entry::Custom(None)),
         ["custom", right] if get => permissions::get(
             world,
@@ -313,16 +397,24 @@ fn hold(world: &mut World, call: &Call, path: &[&str]) -> Outcome {
     }
 }
 
-/// `/v1/rmclassifications/…`: calls on many records at once. The reference misspells one address;
+/// `/v1/rmclassifications/…`: calls on many records at once, and what is said of all of them. The reference misspells one address;
 /// both spellings are taken.
 fn bulk(world: &mut World, call: &Call, name: &str) -> Outcome {
+    let get = call.method == Method::GET;
     let (post, put) = (call.method == Method::POST, call.method == Method::PUT);
     match name {
         _ if !call.v1 => Err(Refusal::unmapped()),
+        "managedrecords" if get => statistics::managed(world),
+        "dispositions" if get => statistics::dispositions(world),
+        "compliance" if get => statistics::compliance(world),
+        "settings" if get => statistics::settings(world),
+        "createinfo" if get => statistics::create_info(world, call, true),
         "finalizerecords" if put => records::finalise(world, call),
         "RMMetadata" if post => records::edit_all(world, call),
         "applyhold" if post => holds::bulk(world, call, true),
         "removehold" if post => holds::bulk(world, call, false),
+        "assignxref" if post => cross_references::bulk(world, call, true),
+        "removexref" if post => cross_references::bulk(world, call, false),
         "batchAddClassification" if post => classifications::batch(world, call, true),
         "batchRemoveClassification" if post => classifications::batch(world, call, false),
         _ => Err(Refusal::unmapped()),

@@ -12,6 +12,7 @@ use super::codes::{self, DATES, EVENTS};
 use super::nodes::{Node, full_date, listing};
 use super::permissions::Rights;
 use super::records;
+use super::security::reached;
 use super::world::World;
 
 /// Rows of a page, unasked and at most.
@@ -699,7 +700,7 @@ pub(super) fn items(world: &mut World, call: &Call, id: i64) -> Outcome {
 
 /// `GET /v1/nodes/{id}/rsi/{rsi}/GetRSIDetails`: the stages of a schedule for a node.
 pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Outcome {
-    let node = world.seen(call.user, id)?;
+    let node = reached(world, call, id)?;
     let own = world.retention.schedules.by_name(code);
     let own = own.ok_or_else(|| Refusal::bad("Incorrect RSI specified."))?;
     let name = |of: &[(i64, &'static str)], number: i64| {
@@ -734,7 +735,7 @@ pub(super) fn details(world: &mut World, call: &Call, id: i64, code: &str) -> Ou
 
 /// `GET /v1/nodes/{id}/rsis`: the schedules assigned to a record, or to a records classification.
 pub(super) fn assigned(world: &World, call: &Call, id: i64) -> Outcome {
-    world.seen(call.user, id)?;
+    reached(world, call, id)?;
     let own = records::schedule_of(world, id);
     let class = world.retention.of_class(id).map(|code| (id, code));
     let rows = own.into_iter().chain(class);

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, Download, INACCESSIBLE, Outcome, Refusal, list, v1};
 use super::call::Call;
+use super::categories::AppliedAll;
 use super::content::Blob;
 use super::nodes::{External, Node, external, node_data};
 use super::permissions::{Rights, lacking};
+use super::renditions::Rendition;
 use super::world::{Deed, World};
 
 const OCTETS: &str = "application/octet-stream";
@@ -35,6 +37,10 @@ pub(super) struct Version {
     pub(super) modified: Timestamp,
     pub(super) owner: i64,
     pub(super) locked: Option<(i64, Timestamp)>,
+    /// The node's categories when the next version came; of the newest, those of the node.
+    categories: Option<AppliedAll>,
+    /// The same content in other forms.
+    pub(super) renditions: Vec<Rendition>,
 }
 
 /// Content that is about to become a version.
@@ -60,7 +66,9 @@ pub(super) fn incoming(
     call: &mut Call,
     parameter: &str,
 ) -> Result<Incoming, Refusal> {
-    let found = match (call.arguments.text("upload_key"), call.take_file("file")) {
+    // The older interface knows no upload sessions.
+    let key = call.arguments.text("upload_key").filter(|_| !call.v1);
+    let found = match (key, call.take_file("file")) {
         (Some(key), _) => {
             let upload = world.uploads.ready(&key, call)?;
             Incoming {
@@ -124,6 +132,10 @@ pub(super) fn append(
     call: &Call,
 ) {
     node.last_version += 1;
+    let before = node.categories.clone();
+    if let Some(last) = node.versions.last_mut() {
+        last.categories = Some(before);
+    }
     let (major, minor) = match (node.advanced, node.latest()) {
         (false, _) => (0, node.last_version),
         (true, Some(last)) if !new.major => (last.major, last.minor + 1),
@@ -147,7 +159,46 @@ pub(super) fn append(
         modified: call.now,
         owner: call.user,
         locked: None,
+        categories: None,
+        renditions: Vec::new(),
     });
+}
+
+/// Adds a version with the content of the newest to a document that has one.
+pub(super) fn repeat(world: &mut World, call: &Call, id: i64) {
+    let Some(mut node) = world.tree.get(id).cloned() else {
+        return;
+    };
+    let Some(last) = node.latest().cloned() else {
+        return;
+    };
+    let content = last.blob.clone();
+    let incoming = Incoming {
+        blob: last.blob,
+        file_name: last.file_name,
+        mime: last.mime,
+        key: None,
+    };
+    let new = New {
+        major: false,
+        external: last.external,
+        description: last.description,
+    };
+    append(world, &mut node, incoming, new, call);
+    let detail = json!({"version": node.last_version});
+    if let Some(place) = world.tree.get_mut(id) {
+        *place = node;
+    }
+    world.record_content(call, "version", Some(id), detail, Some(content));
+}
+
+/// The categories of a version, the newest being 0, too; `None` when there is no such version.
+pub(super) fn categories(node: &Node, number: i64) -> Option<&AppliedAll> {
+    let version = match number {
+        0 => node.latest(),
+        number => find(node, number),
+    };
+    Some(version?.categories.as_ref().unwrap_or(&node.categories))
 }
 
 /// The version as the REST API shows it.
@@ -213,13 +264,13 @@ fn document<'a>(world: &'a World, call: &Call, id: i64, status: u16) -> Result<&
 }
 
 /// A version by its number.
-fn find(node: &Node, number: i64) -> Option<&Version> {
+pub(super) fn find(node: &Node, number: i64) -> Option<&Version> {
     node.versions
         .iter()
         .find(|version| version.number == number)
 }
 
-fn find_mut(world: &mut World, id: i64, number: i64) -> Option<&mut Version> {
+pub(super) fn find_mut(world: &mut World, id: i64, number: i64) -> Option<&mut Version> {
     let versions = &mut world.tree.get_mut(id)?.versions;
     versions.iter_mut().find(|version| version.number == number)
 }
@@ -238,6 +289,10 @@ pub(super) fn add(world: &mut World, mut call: Call, id: i64) -> Outcome {
     let major = call.arguments.flag("add_major_version");
     let major = major
         .map_err(|_| Refusal::bad("Could not set feature Versioning, value must be a Boolean"))?;
+    let advanced = world.tree.get(id).is_some_and(|node| node.advanced);
+    if major == Some(true) && advanced {
+        lacking(world, call.user, id, Rights::MAJOR, "versions-add")?;
+    }
     let external = external(&call, External::default())?;
     let description: String = call
         .arguments
@@ -331,7 +386,8 @@ pub(super) fn browse(world: &mut World, call: &Call, id: i64) -> Outcome {
 /// `GET …/versions/{n}`.
 pub(super) fn get(world: &mut World, call: &Call, id: i64, number: i64) -> Outcome {
     let node = document(world, call, id, 400)?;
-    let version = find(node, number).ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let missing = || Refusal::bad("Error getting version for node");
+    let version = find(node, number).ok_or_else(missing)?;
     Ok(match call.v1 {
         true => v1(json_v1(world, node, version)),
         false => {
@@ -452,6 +508,12 @@ pub(super) fn purge(world: &mut World, call: &Call, id: i64) -> Outcome {
 pub(super) fn promote(world: &mut World, call: &Call, id: i64, number: i64) -> Outcome {
     let node = document(world, call, id, 500)?;
     let name = node.name.clone();
+    if node.versions.is_empty() {
+        return Err(Refusal::failed(format!(
+            "Could not process object, type '{}' has no role 'versions'",
+            node.subtype
+        )));
+    }
     if !node.advanced {
         return Err(Refusal::failed(format!(
             "You cannot promote a version for {name} which is using standard versioning"
@@ -460,7 +522,7 @@ pub(super) fn promote(world: &mut World, call: &Call, id: i64, number: i64) -> O
     let version = find(node, number)
         .ok_or_else(|| Refusal::failed("Error getting version for node"))?
         .clone();
-    let allowed = lacking(world, call.user, id, Rights::MODIFY, "promote")
+    let allowed = lacking(world, call.user, id, Rights::MAJOR, "promote")
         .and_then(|()| world.free(call.user, id, Deed::Version, "promote"));
     let text = format!("You do not have permission to promote a version for '{name}'");
     allowed.map_err(|_| Refusal::failed(text))?;

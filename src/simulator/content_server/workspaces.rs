@@ -11,6 +11,7 @@ use super::classifications;
 use super::nodes::{External, Node, Place, WORKSPACE, external, node_data};
 use super::permissions::Rights;
 use super::records;
+use super::relations::Relations;
 use super::teams::{self, Teams};
 use super::world::World;
 
@@ -36,6 +37,9 @@ pub(super) struct Workspaces {
     types: BTreeMap<i64, (String, i64)>,
     workspaces: BTreeMap<i64, Workspace>,
     pub(super) teams: Teams,
+    pub(super) relations: Relations,
+    /// The node of the icon of each workspace that has one.
+    pub(super) icons: BTreeMap<i64, i64>,
 }
 
 impl Workspaces {
@@ -223,7 +227,7 @@ pub(super) fn refer(world: &mut World, call: &Call, id: i64) -> Outcome {
 }
 
 /// The paging of workspaces, which stands at the top of an answer.
-pub(super) fn paging(page: Page, total: usize, href: &str) -> Value {
+fn paging(page: Page, total: usize, href: &str) -> Value {
     let mut paging = page.paging(total, href);
     let next = paging["links"]["data"]["next"].take();
     paging["actions"] = json!({"next": {"href": next["href"]}});
@@ -240,10 +244,23 @@ pub(super) fn row(world: &World, call: &Call, node: &Node) -> Value {
             .cloned()
             .unwrap_or_default();
         if let Some(properties) = row["data"]["properties"].as_object_mut() {
-            properties.insert("wksp_type_name".to_owned(), name.into());
+            properties.insert("wksp_type_name".to_owned(), name.as_str().into());
             properties.insert("wnf_wksp_type_id".to_owned(), workspace.kind.into());
             properties.insert("wnf_wksp_template_id".to_owned(), template.into());
             properties.insert("rm_enabled".to_owned(), false.into());
+            let icon = world.workspaces.icons.get(&node.id);
+            let icon = icon.map(|icon| format!("/api/v1/nodes/{icon}/content"));
+            properties.insert("image_url".to_owned(), json!(icon));
+        }
+        if call.shape.wants("business_properties") {
+            row["data"]["business_properties"] = json!({
+                "has_default_display": false, "has_default_search": false, "isEarly": false,
+                "workspace_type_id": workspace.kind, "workspace_type_name": name,
+                "workspace_type_name_multilingual": {"en": name},
+            });
+        }
+        if call.shape.wants("wksp_info") {
+            row["data"]["wksp_info"] = json!({"wksp_type_icon": ""});
         }
         if call.shape.wants("workspace_references") {
             let reference = workspace.reference.as_ref().map(
@@ -255,67 +272,113 @@ pub(super) fn row(world: &World, call: &Call, node: &Node) -> Value {
     row
 }
 
-/// `GET /v2/businessworkspaces`: paging stands at the top here.
-pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
+/// The workspaces that the caller sees.
+pub(super) fn all<'a>(world: &'a World, call: &Call) -> impl Iterator<Item = &'a Node> {
+    let user = call.user;
+    let ids = world.workspaces.workspaces.keys();
+    ids.filter_map(move |id| world.visible(user, *id))
+}
+
+/// Whether a workspace is of one of the types; none given, it is.
+pub(super) fn is_of(world: &World, id: i64, kinds: Option<&[i64]>) -> bool {
+    let own = world.workspaces.workspaces.get(&id).map(|own| own.kind);
+    kinds.is_none_or(|kinds| own.is_some_and(|own| kinds.contains(&own)))
+}
+
+/// Whether a workspace has a name, after `contains_` or `startswith_` a part of it.
+pub(super) fn is_called(node: &Node, name: &str) -> bool {
+    let own = node.name.to_lowercase();
+    let name = name.to_lowercase();
+    match (
+        name.strip_prefix("contains_"),
+        name.strip_prefix("startswith_"),
+    ) {
+        _ if name.is_empty() => true,
+        (Some(part), _) => own.contains(part),
+        (_, Some(start)) => own.starts_with(start),
+        _ => own == name,
+    }
+}
+
+/// A page of workspaces in the order asked for; paging stands at the top here.
+pub(super) fn listed<'a, T: Copy>(
+    call: &Call,
+    mut found: Vec<T>,
+    node: impl Fn(T) -> &'a Node,
+    row: impl Fn(T) -> Value,
+) -> Outcome {
     let page = call.page_of(PAGE, PAGE)?;
-    let kind = call.arguments.number("where_workspace_type_id")?;
-    let kind_name = call.arguments.text("where_workspace_type_name");
-    let name = call.arguments.text("where_name").unwrap_or_default();
-    let wanted = reference(call, "where_");
-    // Unless asked to search, only what the caller had in hand lately is looked at; here, what the
-    // caller made.
-    let everything = call.arguments.flag("expanded_view")?.unwrap_or(false);
-    let named = |node: &Node| {
-        let own = node.name.to_lowercase();
-        match name.to_lowercase() {
-            name if name.is_empty() => true,
-            name => match (
-                name.strip_prefix("contains_"),
-                name.strip_prefix("startswith_"),
-            ) {
-                (Some(part), _) => own.contains(part),
-                (_, Some(start)) => own.starts_with(start),
-                _ => own == name,
-            },
-        }
+    let sort = call.arguments.text("sort");
+    let sort = sort.unwrap_or_else(|| "asc_name".to_owned());
+    let (descending, key) = match sort.split_once('_') {
+        Some(("asc", key)) => (false, key),
+        Some(("desc", key)) => (true, key),
+        _ => (false, sort.as_str()),
     };
-    let matches = |(id, workspace): (&i64, &Workspace)| {
-        let node = world.visible(call.user, *id)?;
-        let type_name = world
-            .workspaces
-            .types
-            .get(&workspace.kind)
-            .map(|(name, _)| name);
-        let fits = kind.is_none_or(|kind| kind == workspace.kind)
-            && kind_name
-                .as_ref()
-                .is_none_or(|name| Some(name) == type_name)
-            && wanted
-                .as_ref()
-                .is_none_or(|wanted| workspace.reference.as_ref() == Some(wanted))
-            && (everything || node.creator == call.user)
-            && named(node);
-        fits.then_some(node)
-    };
-    let found: Vec<_> = world
-        .workspaces
-        .workspaces
-        .iter()
-        .filter_map(matches)
-        .collect();
-    let rows: Vec<_> = found
-        .iter()
-        .skip(page.skip())
-        .take(page.limit)
-        .map(|node| row(world, call, node))
-        .collect();
-    let paging = paging(page, found.len(), &call.href);
+    match key {
+        "id" => found.sort_by_key(|own| node(*own).id),
+        "create_date" => found.sort_by_key(|own| node(*own).created),
+        "modify_date" => found.sort_by_key(|own| node(*own).modified),
+        _ => found.sort_by_cached_key(|own| node(*own).name.to_lowercase()),
+    }
+    if descending {
+        found.reverse();
+    }
+    let rows = found.iter().skip(page.skip()).take(page.limit);
+    let rows: Vec<Value> = rows.map(|own| row(*own)).collect();
     let Answer::Json(mut answer) = call.results(rows.into()) else {
         return Err(Refusal::failed("Could not process object, invalid request"));
     };
-    answer["paging"] = paging;
+    answer["paging"] = paging(page, found.len(), &call.href);
+    if !call.arguments.flag("include_total_count")?.unwrap_or(true)
+        && let Some(paging) = answer["paging"].as_object_mut()
+    {
+        paging.remove("total_count");
+        paging.remove("page_total");
+    }
     answer["wksp_info"] = json!({"wksp_type_icon": ""});
     Ok(Answer::Json(answer))
+}
+
+/// `GET /v2/businessworkspaces`.
+pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
+    let kind = call.arguments.numbers("where_workspace_type_id")?;
+    let kind_name = call.arguments.text("where_workspace_type_name");
+    let name = call.arguments.text("where_name").unwrap_or_default();
+    let text = |key: &str| call.arguments.text(key);
+    let asked = [
+        text("where_ext_system_id"),
+        text("where_bo_type"),
+        text("where_bo_id"),
+    ];
+    // Nothing here waits for its business object.
+    let early = call.arguments.flag("where_is_early")?.unwrap_or(false);
+    // Unless asked to search, only what the caller had in hand lately is looked at; here, what the
+    // caller made.
+    let everything = call.arguments.flag("expanded_view")?.unwrap_or(false);
+    let referred = |own: Option<&Reference>| {
+        let own = own.map(|own| [&own.system, &own.kind, &own.id]);
+        asked.iter().enumerate().all(|(at, asked)| {
+            let own = own.map(|own| own[at]);
+            asked.is_none() || asked.as_ref() == own
+        })
+    };
+    let wanted = |node: &&Node| {
+        let Some(own) = world.workspaces.workspaces.get(&node.id) else {
+            return false;
+        };
+        let kind_of = world.workspaces.types.get(&own.kind);
+        is_of(world, node.id, kind.as_deref())
+            && !early
+            && kind_name
+                .as_ref()
+                .is_none_or(|name| kind_of.is_some_and(|(own, _)| own == name))
+            && referred(own.reference.as_ref())
+            && (everything || node.creator == call.user)
+            && is_called(node, &name)
+    };
+    let found: Vec<&Node> = all(world, call).filter(wanted).collect();
+    listed(call, found, |node| node, |node| row(world, call, node))
 }
 
 /// `GET /v2/businessworkspaces/{id}`.

@@ -20,8 +20,10 @@ use super::members::{ADMIN, DEFAULT_GROUP, Member, Members};
 use super::multipart::Uploads;
 use super::nodes::{Node, Tree};
 use super::permissions::{Access, Rights};
+use super::personal::Favorites;
 use super::queue::Queue;
 use super::retention::Retention;
+use super::security::Clearances;
 use super::workflow::Workflows;
 use super::workspaces::Workspaces;
 
@@ -42,8 +44,8 @@ pub(super) struct World {
     pub(super) queue: Queue,
     pub(super) workspaces: Workspaces,
     pub(super) workflows: Workflows,
-    /// Security clearance level and supplemental markings of nodes that have any.
-    pub(super) clearances: BTreeMap<i64, (i64, Vec<String>)>,
+    pub(super) clearances: Clearances,
+    pub(super) favorites: Favorites,
     pub(super) history: Vec<Event>,
     /// Bytes held in the store, as of the call at work.
     pub(super) held: u64,
@@ -67,11 +69,7 @@ impl World {
         members.insert(Member {
             id: DEFAULT_GROUP,
             name: "DefaultGroup".to_owned(),
-            password: None,
-            administrator: false,
-            groups: Vec::new(),
-            called: Default::default(),
-            deleted: false,
+            ..Member::default()
         });
         let mut world = Self {
             tree: Tree::new(config.collation),
@@ -87,7 +85,8 @@ impl World {
             queue: Queue::default(),
             workspaces: Workspaces::default(),
             workflows: Workflows::default(),
-            clearances: BTreeMap::new(),
+            clearances: Clearances::default(),
+            favorites: Favorites::default(),
             history: Vec::new(),
             held: 0,
             last_id: 2999,
@@ -167,7 +166,12 @@ impl World {
         match self.members.get(user) {
             _ if user == ADMIN => Rights::ALL,
             Some(member) if member.administrator => Rights::ALL,
-            Some(member) => node.access.of(user, &member.groups),
+            Some(_) => {
+                let mut all = self.members.groups_of(user);
+                let teams = &self.workspaces.teams;
+                all.extend(teams.roles_of(user, &all));
+                node.access.of(user, &all)
+            }
             None => Rights::NONE,
         }
     }

@@ -3,18 +3,18 @@
 use serde_json::json;
 
 use super::super::answer::{Answer, INACCESSIBLE, Outcome, Refusal};
-use super::super::browsing;
 use super::super::call::Call;
 use super::super::categories;
 use super::super::classifications;
 use super::super::permissions::Rights;
 use super::super::records;
+use super::super::security;
 use super::super::versions;
 use super::super::world::World;
 use super::names;
 use super::properties::{self, LANGUAGE};
 use super::tree::{External, Languages, Node, Place, Taken};
-use super::types::{COMPOUND, DOCUMENT, GENERATION, Kind, SHORTCUT, URL};
+use super::types::{COLLECTION, COMPOUND, DOCUMENT, GENERATION, Kind, SHORTCUT, URL};
 
 const SOURCES: [&str; 23] = [
     "file_system",
@@ -174,7 +174,7 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     let applied = categories::for_new(world, &call, parent, roles.get("categories"))?;
     let classes = classifications::of_role(world, &call, parent, &roles)?;
     let record = records::of_role(world, &call, &roles)?;
-    let security = browsing::of_role(&roles);
+    let security = security::of_role(&roles);
 
     let id = world.id();
     let place = Place {
@@ -223,7 +223,7 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
     }
     insert(world, &call, node)?;
     if let Some(security) = security {
-        world.clearances.insert(id, security);
+        world.clearances.set(id, security);
     }
     if let Some(key) = &key {
         world.uploads.spend(key, world.config.multipart.single_use);
@@ -235,7 +235,7 @@ pub(in super::super) fn create(world: &mut World, mut call: Call) -> Outcome {
 
 /// Whether something of that kind can be created in the container by the caller; the access it
 /// will have.
-fn admit(
+pub(super) fn admit(
     world: &World,
     call: &Call,
     parent: i64,
@@ -251,7 +251,9 @@ fn admit(
             || kind.number == container.subtype && container.container();
     // A compound document is made of documents and of compound documents.
     let compound = container.subtype == COMPOUND && kind.container && kind.number != COMPOUND;
-    if !fits || compound || !world.rights(call.user, parent).has(Rights::ADD) {
+    // A collection lists nodes and holds none.
+    let collection = container.subtype == COLLECTION;
+    if !fits || compound || collection || !world.rights(call.user, parent).has(Rights::ADD) {
         return Err(cannot());
     }
     Ok(container.access.inherited(call.user))

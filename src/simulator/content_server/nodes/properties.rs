@@ -15,7 +15,7 @@ use crate::types::display_bytes;
 pub(super) const LANGUAGE: &str = "en";
 
 /// The complete properties object.
-pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
+pub(in super::super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
     let kind = Kind::of(node.subtype);
     let container = node.container();
     let latest = node.latest();
@@ -44,7 +44,7 @@ pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
         "external_identity_type": node.external.identity_type,
         "external_modify_date": node.external.modify_date,
         "external_source": node.external.source,
-        "favorite": false,
+        "favorite": world.favorites.has(call.user, node.id),
         "guid": null,
         "hidden": node.hidden,
         "icon": format!("{}/webdoc/{icon}.gif", world.config.support),
@@ -92,7 +92,7 @@ pub(super) fn properties(world: &World, call: &Call, node: &Node) -> Value {
 }
 
 /// The size as the web pages write it, such as `874 KB`.
-fn size_text(size: u64) -> String {
+pub(super) fn size_text(size: u64) -> String {
     match size {
         0..1024 => format!("{size} Bytes"),
         _ => display_bytes(size).replace("iB", "B"),

@@ -2,18 +2,21 @@
 
 use std::cmp::Ordering;
 
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{Answer, Outcome, Refusal, link, list, v1};
 use super::super::call::Call;
 use super::super::permissions::Rights;
 use super::super::world::{Deed, World};
-use super::properties::{data, properties};
-use super::tree::Node;
-use super::types::Kind;
+use super::properties::{data, properties, token};
+use super::tree::{Binned, Node};
+use super::types::{COLLECTION, Kind};
 
 /// Most ids that one list call takes.
 const LIST_LIMIT: usize = 250;
+/// Most ids whose actions are asked for in an address.
+const ACTIONS_LIMIT: usize = 100;
 
 fn visible<'a>(world: &'a World, call: &Call, id: i64, status: u16) -> Result<&'a Node, Refusal> {
     match (world.tree.get(id), world.visible(call.user, id)) {
@@ -41,8 +44,13 @@ pub(in super::super) fn get(world: &mut World, call: &Call, id: i64) -> Outcome 
     answer["type_name"] = name.into();
     answer["type_info"] =
         json!({"advanced_versioning": node.advanced, "container": node.container()});
-    answer["addable_types"] = json!([]);
-    answer["available_actions"] = json!([]);
+    let icon =
+        |kind: &Kind| json!({"icon": kind.icon, "type": kind.number, "type_name": kind.name});
+    answer["addable_types"] = makeable(world, call, node).map(icon).collect();
+    let actions = actions_of(world, call, node, &[]);
+    let action = |action: &Value| json!({"parameterless": false, "read_only": false, "type": action, "type_name": action, "webnode_signature": null});
+    let names = actions["order"].as_array().into_iter().flatten();
+    answer["available_actions"] = names.map(action).collect();
     answer["available_roles"] = json!([]);
     answer["definitions_base"] = json!([]);
     Ok(Answer::Json(answer))
@@ -52,7 +60,11 @@ pub(in super::super) fn get(world: &mut World, call: &Call, id: i64) -> Outcome 
 pub(in super::super) fn properties_only(world: &mut World, call: &Call, id: i64) -> Outcome {
     let node = visible(world, call, id, 400)?;
     let object = call.shape.cut("properties", properties(world, call, node));
-    Ok(call.results(json!({"data": {"properties": object}})))
+    let mut results = json!({"data": {"properties": object}});
+    if call.shape.state {
+        results["state"] = json!({"properties": {"metadata_token": token(node)}});
+    }
+    Ok(call.results(results))
 }
 
 /// `GET /v2/nodes/{id}/nodes`: the children that the caller may see.
@@ -97,10 +109,13 @@ pub(in super::super) fn browse(world: &mut World, call: &Call, id: i64) -> Outco
     order(world, &mut found, &sort)?;
     let rows = found.iter().skip(page.skip()).take(page.limit);
     if call.v1 {
-        let rows: Vec<_> = rows.map(|node| properties(world, call, node)).collect();
+        let rows: Vec<_> = rows.map(|node| row_v1(world, call, node)).collect();
         let mut answer = page.paging(found.len(), &call.href);
         answer["data"] = rows.into();
         answer["sort"] = sort.into();
+        answer["where_facet"] = json!([]);
+        answer["where_name"] = name.into();
+        answer["where_type"] = json!(types);
         answer["definitions"] = json!({});
         answer["definitions_map"] = json!({});
         answer["definitions_order"] = json!([]);
@@ -110,8 +125,33 @@ pub(in super::super) fn browse(world: &mut World, call: &Call, id: i64) -> Outco
     Ok(list(&call.href, rows, page, found.len(), Some(&sort)))
 }
 
+/// A child as v1 lists it: with what the caller may do.
+fn row_v1(world: &World, call: &Call, node: &Node) -> Value {
+    let mut row = properties(world, call, node);
+    let rights = world.rights(call.user, node.id);
+    for (key, right) in [
+        ("perm_see", Rights::SEE),
+        ("perm_see_contents", Rights::CONTENTS),
+        ("perm_modify", Rights::MODIFY),
+        ("perm_modify_attributes", Rights::ATTRIBUTES),
+        ("perm_create", Rights::ADD),
+        ("perm_reserve", Rights::RESERVE),
+        ("perm_add_major_version", Rights::MAJOR),
+        ("perm_delete_versions", Rights::VERSIONS),
+        ("perm_delete", Rights::DELETE),
+        ("perm_modify_permissions", Rights::PERMISSIONS),
+    ] {
+        row[key] = rights.has(right).into();
+    }
+    row
+}
+
 /// Puts nodes in the order named; children come sorted by name already.
-fn order(world: &World, nodes: &mut [&Node], sort: &str) -> Result<(), Refusal> {
+pub(in super::super) fn order(
+    world: &World,
+    nodes: &mut [&Node],
+    sort: &str,
+) -> Result<(), Refusal> {
     let (descending, key) = match sort.split_once('_') {
         Some(("asc", key)) => (false, key),
         Some(("desc", key)) => (true, key),
@@ -197,10 +237,17 @@ pub(in super::super) fn ancestors(world: &mut World, call: &Call, id: i64) -> Ou
     Ok(Answer::Json(json!({"ancestors": rows})))
 }
 
+/// The subtypes that the caller can make in a node.
+fn makeable(world: &World, call: &Call, node: &Node) -> impl Iterator<Item = &'static Kind> {
+    let may = node.container()
+        && node.subtype != COLLECTION
+        && world.rights(call.user, node.id).has(Rights::ADD);
+    Kind::creatable().filter(move |_| may)
+}
+
 /// `GET /v1/nodes/{id}/addablenodetypes`.
 pub(in super::super) fn addable(world: &mut World, call: &Call, id: i64) -> Outcome {
     let node = visible(world, call, id, 500)?;
-    let may = node.container() && world.rights(call.user, id).has(Rights::ADD);
     let row = |kind: &Kind| {
         let href = format!(
             "api/v1/forms/nodes/create?type={}&parent_id={id}",
@@ -208,8 +255,26 @@ pub(in super::super) fn addable(world: &mut World, call: &Call, id: i64) -> Outc
         );
         (kind.number.to_string(), Value::String(href))
     };
-    let types: Map<_, _> = Kind::creatable().filter(|_| may).map(row).collect();
+    let types: Map<_, _> = makeable(world, call, node).map(row).collect();
     Ok(v1(Value::Object(types)))
+}
+
+/// `GET /v1/nodes/{id}/actions`: what the caller can do with a node.
+pub(in super::super) fn node_actions(world: &mut World, call: &Call, id: i64) -> Outcome {
+    let node = visible(world, call, id, 404)?;
+    let known = actions_of(world, call, node, &[]);
+    let names = known["order"].as_array().into_iter().flatten();
+    let rows: Value = names
+        .filter_map(Value::as_str)
+        .map(|name| {
+            let url = known["data"][name]["href"].clone();
+            json!({"name": name, "url": url, "children": {}, "signature": name})
+        })
+        .collect();
+    Ok(Answer::Json(json!({
+        "actions": rows, "data": {}, "definitions": {}, "definitions_map": {},
+        "definitions_order": [],
+    })))
 }
 
 /// The actions among `wanted` that the caller may take, as v2 lists them.
@@ -271,6 +336,9 @@ pub(super) fn actions_of(world: &World, call: &Call, node: &Node, wanted: &[Stri
 pub(in super::super) fn actions(world: &mut World, call: &Call) -> Outcome {
     let ids = call.arguments.numbers("ids")?;
     let ids = ids.ok_or_else(|| Refusal::bad("The parameter 'ids' is not specified"))?;
+    if call.method == Method::GET && ids.len() > ACTIONS_LIMIT {
+        return Err(Refusal::bad("Too many items specified for parameter 'ids'"));
+    }
     let row = |id: i64| {
         let node = world.visible(call.user, id)?;
         Some((
@@ -339,51 +407,82 @@ pub(in super::super) fn volume_nodes(world: &mut World, call: &Call, subtype: i6
     browse(world, call, id)
 }
 
-/// `GET /v2/volumes/recyclebin/nodes`.
+/// What of the recycle bin is shown: whose, and whether of today only.
+const MODES: [(&str, &str, bool, bool); 4] = [
+    ("user_deleted_today", "Deleted by Me Today", false, true),
+    ("user_deleted", "Deleted by Me", false, false),
+    (
+        "anyone_deleted_today",
+        "Deleted by Anyone Today",
+        true,
+        true,
+    ),
+    ("anyone_deleted", "Deleted by Anyone", true, false),
+];
+
+/// `GET /v2/volumes/recyclebin/nodes`: containers stand before everything else.
 pub(in super::super) fn recycled(world: &mut World, call: &Call) -> Outcome {
     let page = call.page(&world.config)?;
-    let mode = call
-        .arguments
-        .text("mode")
-        .unwrap_or_else(|| "user_deleted_today".to_owned());
-    let anyone = match mode.as_str() {
-        _ if mode.starts_with("user_deleted") => false,
-        _ if mode.starts_with("anyone_deleted") => true,
-        _ => {
-            return Err(Refusal::new(
-                403,
-                format!("Could not set feature mode, invalid value '{mode}'"),
-            ));
-        }
+    let mode = call.arguments.text("mode");
+    let mode = mode.unwrap_or_else(|| "user_deleted_today".to_owned());
+    let found = MODES.iter().find(|(name, ..)| *name == mode);
+    let &(_, title, anyone, today) = found.ok_or_else(|| {
+        Refusal::new(
+            403,
+            format!("Could not set feature mode, invalid value '{mode}'"),
+        )
+    })?;
+    let name = call.arguments.text("where_name").unwrap_or_default();
+    let name = name.to_lowercase();
+    let day = |at: jiff::Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let mut found: Vec<&Binned> = world
+        .tree
+        .bin
+        .values()
+        .filter(|binned| anyone || binned.user == call.user)
+        .filter(|binned| !today || day(binned.at) == day(call.now))
+        .filter(|binned| binned.node.name.to_lowercase().starts_with(&name))
+        .collect();
+    let sort = call.arguments.text("sort");
+    let sort = sort.unwrap_or_else(|| "desc_deleted_date".to_owned());
+    let (ascending, key) = match sort.split_once('_') {
+        Some(("asc", key)) => (true, key),
+        Some(("desc", key)) => (false, key),
+        _ => (false, sort.as_str()),
     };
-    let name = call
-        .arguments
-        .text("where_name")
-        .unwrap_or_default()
-        .to_lowercase();
-    let mut rows = Vec::new();
-    for binned in world.tree.bin.values() {
-        if (anyone || binned.user == call.user)
-            && binned.node.name.to_lowercase().starts_with(&name)
-        {
-            let mut object = properties(world, call, &binned.node);
-            object["deleted_user_id"] = binned.user.into();
-            object["deleted_date"] = world.date(binned.at).into();
-            object["purged_date"] = Value::Null;
-            rows.push(json!({"data": {"properties": call.shape.cut("properties", object)}}));
+    match key {
+        "name" => found.sort_by_key(|binned| binned.node.name.to_lowercase()),
+        "deleted_date" => found.sort_by_key(|binned| binned.at),
+        "deleted_user_id" => found.sort_by_key(|binned| binned.user),
+        "type" => found.sort_by_key(|binned| binned.node.subtype),
+        _ => {
+            return Err(Refusal::failed(format!(
+                "Could not set feature Sort Column, invalid value '{sort}'"
+            )));
         }
     }
-    let total = rows.len();
-    let rows = rows
-        .into_iter()
-        .skip(page.skip())
-        .take(page.limit)
-        .collect();
-    Ok(list(
-        &call.href,
-        rows,
-        page,
-        total,
-        Some("desc_deleted_date"),
-    ))
+    if !ascending {
+        found.reverse();
+    }
+    found.sort_by_key(|binned| !binned.node.container());
+    let total = found.len();
+    let rows = found.into_iter().skip(page.skip()).take(page.limit);
+    let rows = rows.map(|binned| {
+        let mut object = properties(world, call, &binned.node);
+        object["deleted_user_id"] = binned.user.into();
+        object["deleted_date"] = world.date(binned.at).into();
+        object["purged_date"] = Value::Null;
+        json!({"data": {"properties": call.shape.cut("properties", object)}})
+    });
+    let rows = rows.collect();
+    let Answer::Json(mut answer) = list(&call.href, rows, page, total, Some(&sort)) else {
+        return Err(Refusal::inaccessible(400));
+    };
+    let shown = |name: &str, title: &str| json!({"display_name": title, "value": name});
+    let available = MODES.iter().map(|(name, title, ..)| shown(name, title));
+    answer["collection"]["filtering"] = json!({
+        "filter": [{"key": "mode", "value": mode}],
+        "modes": {"available": available.collect::<Value>(), "selected": [shown(&mode, title)]},
+    });
+    Ok(Answer::Json(answer))
 }

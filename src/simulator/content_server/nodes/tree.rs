@@ -254,6 +254,13 @@ impl Tree {
         names.filter_map(|(_, id)| self.get(*id))
     }
 
+    /// Takes away every right that was assigned to a member or role.
+    pub(in super::super) fn forget(&mut self, right: i64) {
+        for node in self.nodes.values_mut() {
+            node.access.custom.remove(&right);
+        }
+    }
+
     /// How many children a container has, and how many nodes a collection lists.
     pub(in super::super) fn count(&self, parent: i64) -> usize {
         let collected = self.get(parent).map_or(0, |node| {

@@ -15,7 +15,7 @@ pub(super) const COLLECTION: i64 = 298;
 /// URL.
 pub(super) const URL: i64 = 140;
 /// Document.
-pub(super) const DOCUMENT: i64 = 144;
+pub(in super::super) const DOCUMENT: i64 = 144;
 /// Classification.
 pub(in super::super) const CLASSIFICATION: i64 = 199;
 /// Records classification.

@@ -13,6 +13,7 @@ use super::create::{external, worded};
 use super::names;
 use super::properties;
 use super::tree::{Binned, Taken};
+use super::types::COLLECTION;
 
 /// `PUT /v1/nodes/{id}` and `/v2/nodes/{id}`: everything is checked before anything changes.
 pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outcome {
@@ -33,10 +34,11 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
             "Could not update metadata (edit conflict).",
         ));
     }
-    if arguments.has("reserved_user_id") {
+    // The older interface neither reserves nor collects.
+    if arguments.has("reserved_user_id") && !call.v1 {
         return reserve(world, call, id);
     }
-    if let Some(collection) = arguments.number("collection_id")? {
+    if let Some(collection) = arguments.number("collection_id")?.filter(|_| !call.v1) {
         return collections::collect(world, call, id, collection);
     }
     let (parent_before, name_before) = (node.parent, node.name.clone());
@@ -66,7 +68,8 @@ pub(in super::super) fn update(world: &mut World, call: &Call, id: i64) -> Outco
         let target = world
             .visible(call.user, parent)
             .ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
-        if !target.container() || world.tree.inside(parent, id) {
+        let closed = !target.container() || target.subtype == COLLECTION;
+        if closed || world.tree.inside(parent, id) {
             return Err(Refusal::action("move"));
         }
         lacking(world, call.user, parent, Rights::ADD, "move")?;
@@ -339,5 +342,10 @@ pub(in super::super) fn system_attributes(world: &mut World, call: &Call, id: i6
         node.touch(call.user, call.now);
     }
     world.record(call, "update", Some(id), json!({}));
-    Ok(call.done())
+    let node = world.tree.get(id);
+    let node = node.ok_or_else(|| Refusal::bad(INACCESSIBLE))?;
+    let own = properties::properties(world, call, node);
+    Ok(call.results(json!({"data": {
+        "properties": call.shape.cut("properties", own), "system_attributes": node.system,
+    }})))
 }

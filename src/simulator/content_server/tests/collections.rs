@@ -82,3 +82,38 @@ async fn many_are_collected_at_once_each_with_its_outcome() {
         "invalid action 'collect'",
     );
 }
+
+#[tokio::test]
+async fn a_collection_holds_nothing_and_the_older_interface_does_not_collect() {
+    let site = Site::new().await;
+    let document = site.document("a.pdf", b"1").await;
+    let collection = collection(&site).await;
+    let form = format!("type=0&parent_id={collection}&name=f");
+    refused(
+        &site.form("POST", "/v2/nodes", &form).await,
+        400,
+        "Could not create a new Folder",
+    );
+    let copy = json!({"original_id": document, "parent_id": collection});
+    let copied = site.body("POST", "/v2/nodes", copy).await;
+    refused(&copied, 400, "invalid action 'copy'");
+    let moved = json!({"parent_id": collection});
+    let path = format!("nodes/{document}");
+    refused(
+        &site.body("PUT", &format!("/v2/{path}"), moved).await,
+        400,
+        "invalid action 'move'",
+    );
+    let types = site
+        .get(&format!("/v1/nodes/{collection}/addablenodetypes"))
+        .await;
+    assert_eq!(types.json()["data"], json!({}));
+    // Neither is an argument there.
+    let form = json!({"collection_id": collection, "reserved_user_id": 1000, "name": "b.pdf"});
+    let old = site.body("PUT", &format!("/v1/{path}"), form).await;
+    assert_eq!(old.status, 200, "{}", old.text());
+    assert!(listed(&site, collection).await.is_empty());
+    let properties = site.properties(document).await;
+    assert_eq!(properties["name"], "b.pdf");
+    assert_eq!(properties["reserved"], false);
+}

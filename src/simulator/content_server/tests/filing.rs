@@ -541,7 +541,7 @@ async fn versions_count_on_and_are_never_reused() {
     refused(
         &site.get(&format!("{path}/2")).await,
         400,
-        "Sorry, the item",
+        "Error getting version for node",
     );
     let got = site
         .form("PUT", &format!("{path}/1"), "description=final")

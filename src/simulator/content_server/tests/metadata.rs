@@ -346,7 +346,7 @@ async fn a_record_is_declared_edited_with_a_token_and_finalised() {
             .form("PUT", "/v1/rmclassifications/finalizerecords", "")
             .await,
         404,
-        "ids",
+        "ID is not an integer or is missing",
     );
     let finalise = format!("ids={document}");
     assert_eq!(

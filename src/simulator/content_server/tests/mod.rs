@@ -4,7 +4,12 @@ mod access;
 mod collections;
 mod faults;
 mod filing;
+mod finding;
+mod forms;
 mod metadata;
+mod people;
+mod records;
+mod renditions;
 mod shortcuts;
 mod uploads;
 
