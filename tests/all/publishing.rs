@@ -353,7 +353,7 @@ fn records(systems: &Systems, more: &str) -> String {
         "{settings}\n\
          workspace = {{ type = \"Campaign\", name = \"{{campaign}}\", fields = [\"campaign\"] }}\n\
          classifications = [{plain}]\n\
-         records_class = {{ field = \"rights_status\", values = {{ CLEARED = {cleared} }}, default = {other} }}\n\
+         records_class = {{ field = \"rights_status\", values = {{ cleared = {cleared} }}, default = {other} }}\n\
          {more}\n"
     )
 }
@@ -390,7 +390,10 @@ fn a_record_is_filed_in_its_workspace_classified_and_final_and_then_takes_no_con
         ["Campaign media"]
     );
     let record_of = record.record.expect("a record");
-    assert!(record_of.official && record_of.class.is_some());
+    assert!(record_of.official);
+    let class = record_of.class.expect("a class");
+    let class = systems.person(|server| async move { server.node(class).await });
+    assert_eq!(class.name, "Cleared media", "by iconik's word for it");
     assert_eq!(record.can_finalise, Some(false), "it is final");
 
     let before = effects(&systems);
