@@ -10,6 +10,7 @@ mod reading;
 mod records;
 mod retention;
 mod session;
+mod shapes;
 mod shortcuts;
 mod upload;
 mod workflow;
