@@ -50,6 +50,7 @@ pub(super) struct Call {
     cookies: Option<CookieJar>,
     secret_path: bool,
     announced: bool,
+    mute: bool,
 }
 
 impl Call {
@@ -118,6 +119,13 @@ impl Call {
     /// Asks for agreement before the body, whatever its size.
     pub(super) fn announced(mut self) -> Self {
         self.announced = true;
+        self
+    }
+
+    /// Says that the reference states no answer to this call: a success may then have no body. What
+    /// it did must be read back.
+    pub(super) fn mute(mut self) -> Self {
+        self.mute = true;
         self
     }
 
@@ -206,6 +214,7 @@ impl Client {
             cookies: None,
             secret_path: false,
             announced: false,
+            mute: false,
         }
     }
 
@@ -214,6 +223,37 @@ impl Client {
         match self.run(call, None).await? {
             Reply::Json(value) => Ok(value),
             Reply::Open(_) => Err(Error::Unreadable("an unread body".into())),
+        }
+    }
+
+    /// Makes a call with these parameters in `body`, or in fields of their own where the server
+    /// does not look for them there.
+    pub(super) async fn write(
+        &self,
+        call: impl Fn() -> Call,
+        parameters: &Value,
+    ) -> Result<Value, Error> {
+        match self.json(call().body(parameters)).await {
+            Err(error) if error.misses_parameters() => match plain_fields(parameters) {
+                Some(fields) => self.json(call().fields(fields)).await,
+                None => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    /// The same the other way round: fields first.
+    pub(super) async fn write_fields(
+        &self,
+        call: impl Fn() -> Call,
+        parameters: &Value,
+    ) -> Result<Value, Error> {
+        let Some(fields) = plain_fields(parameters) else {
+            return self.json(call().body(parameters)).await;
+        };
+        match self.json(call().fields(fields)).await {
+            Err(error) if error.misses_parameters() => self.json(call().body(parameters)).await,
+            other => other,
         }
     }
 
@@ -249,6 +289,10 @@ impl Client {
                 }
             };
             sign_in.seen(&pass, answer.status, &answer.headers);
+            let blank = answer.body.iter().all(u8::is_ascii_whitespace);
+            if call.mute && blank && answer.status.is_success() {
+                return Ok(Reply::Json(Value::Null));
+            }
             let read = errors::read(answer.status, &answer.body, answer.retry_after());
             let signed_out =
                 matches!(&read, Err(error) if error.meaning() == Some(Meaning::SignedOut));
@@ -282,6 +326,36 @@ impl Client {
     }
 }
 
+/// Parameters as form fields, those with several values repeated; nothing when one has members of
+/// its own.
+fn plain_fields(parameters: &Value) -> Option<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    for (name, value) in parameters.as_object()? {
+        match value {
+            // A name without a value takes away what is there.
+            Value::Array(values) if values.is_empty() => fields.push((name.clone(), String::new())),
+            Value::Array(values) => {
+                for value in values {
+                    fields.push((name.clone(), scalar(value)?));
+                }
+            }
+            value => fields.push((name.clone(), scalar(value)?)),
+        }
+    }
+    Some(fields)
+}
+
+/// A value as a field holds it; nothing clears it.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 /// What a broken exchange says about the call: nothing was done when it was not sent, or when its
 /// body never became complete.
 pub(super) fn broken(error: http::Error, watch: Option<&Watch>) -> Error {
@@ -297,5 +371,37 @@ pub(super) fn broken(error: http::Error, watch: Option<&Watch>) -> Error {
     Error::Broken {
         not_done: error.not_sent() || (cut && !early),
         failure: error.into_failure(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn plain_values_become_form_fields_and_objects_do_not() {
+        let values = json!({
+            "9_2": "x", "9_3": ["a", "b"], "9_4": 7, "9_5": true, "9_6": null, "9_7": [],
+        });
+        let fields = plain_fields(&values).unwrap();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [
+                ("9_2", "x"),
+                ("9_3", "a"),
+                ("9_3", "b"),
+                ("9_4", "7"),
+                ("9_5", "true"),
+                ("9_6", ""),
+                ("9_7", "")
+            ]
+        );
+        assert!(plain_fields(&json!({"9_2_multilingual": {"en": "x"}})).is_none());
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ::http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Client;
 use super::errors::{Effect, Error, Meaning};
@@ -40,36 +40,6 @@ impl CategoryValues {
         self.0.insert(key.into(), value.into());
         self
     }
-
-    /// As form fields, when every value has that form: lists repeat their key, an empty list and
-    /// null clear the attribute.
-    fn as_fields(&self) -> Option<Vec<(String, String)>> {
-        let mut fields = Vec::with_capacity(self.0.len());
-        for (key, value) in &self.0 {
-            match value {
-                Value::Array(values) if values.is_empty() => {
-                    fields.push((key.clone(), String::new()));
-                }
-                Value::Array(values) => {
-                    for value in values {
-                        fields.push((key.clone(), scalar(value)?));
-                    }
-                }
-                value => fields.push((key.clone(), scalar(value)?)),
-            }
-        }
-        Some(fields)
-    }
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => Some(String::new()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => Some(text.clone()),
-        Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 /// A category on a node, with its values.
@@ -99,10 +69,13 @@ pub struct AttributeDefinition {
     #[serde(deserialize_with = "wire::text")]
     pub type_name: String,
     /// Whether it holds several values.
+    #[serde(deserialize_with = "said")]
     pub multi_value: bool,
     /// Whether the server refuses nodes without it.
+    #[serde(deserialize_with = "said")]
     pub required: bool,
     /// Whether it refuses changes.
+    #[serde(deserialize_with = "said")]
     pub read_only: bool,
     /// Most characters of a text.
     #[serde(deserialize_with = "wire::maybe_count")]
@@ -151,12 +124,8 @@ impl Client {
                 return Ok(());
             }
             let path = format!("v2/nodes/{node}/categories/{category}");
-            let call = self.call(Method::PUT, &path).repeatable();
-            let call = match values.as_fields() {
-                Some(fields) => call.fields(fields),
-                None => call.body(&json!(values)),
-            };
-            self.json(call).await.map(drop)
+            let call = || self.call(Method::PUT, &path).repeatable();
+            self.write_fields(call, &json!(values)).await.map(drop)
         };
         set.await.map_err(|error: Error| {
             error
@@ -195,20 +164,12 @@ impl Client {
         category: NodeId,
         values: &CategoryValues,
     ) -> Result<(), Error> {
-        let call = self.call(Method::POST, &format!("v2/nodes/{node}/categories"));
-        let call = match values.as_fields() {
-            Some(fields) => call.fields(
-                [("category_id".to_owned(), category.to_string())]
-                    .into_iter()
-                    .chain(fields),
-            ),
-            None => {
-                let mut parameters = json!(values);
-                parameters["category_id"] = category.0.into();
-                call.body(&parameters)
-            }
-        };
-        self.json(call).await.map(drop)
+        let path = format!("v2/nodes/{node}/categories");
+        let mut parameters = json!(values);
+        parameters["category_id"] = category.0.into();
+        self.write_fields(|| self.call(Method::POST, &path), &parameters)
+            .await
+            .map(drop)
     }
 
     async fn list_categories(&self, node: NodeId) -> Result<Vec<Category>, Error> {
@@ -219,32 +180,44 @@ impl Client {
         let rows = match answer.get("results") {
             Some(Value::Array(rows)) => rows.as_slice(),
             Some(single @ Value::Object(_)) => std::slice::from_ref(single),
+            Some(Value::Null) => &[],
             _ => return Err(wire::missing("results")),
         };
         let mut categories: BTreeMap<i64, Category> = BTreeMap::new();
         for row in rows {
-            let Some(values) = attributes(row, "data") else {
-                continue;
-            };
             let definitions = attributes(row, "metadata");
-            for (key, value) in values {
+            let named = |id: i64| {
+                definitions
+                    .get(id.to_string().as_str())?
+                    .get("name")?
+                    .as_str()
+            };
+            for (key, value) in attributes(row, "data") {
                 let Some(id) = category_of(key) else { continue };
                 let category = categories.entry(id).or_insert_with(|| Category {
                     id: NodeId(id),
-                    name: definitions
-                        .and_then(|all| all.get(&id.to_string())?.get("name")?.as_str())
-                        .map(str::to_owned),
+                    name: named(id).map(str::to_owned),
                     values: CategoryValues::default(),
                 });
-                category.values.0.insert(key.clone(), value.clone());
+                category.values.0.insert(key.to_owned(), value.clone());
             }
         }
         Ok(categories.into_values().collect())
     }
 }
 
-fn attributes<'a>(row: &'a Value, section: &str) -> Option<&'a Map<String, Value>> {
-    row.get(section)?.get("categories")?.as_object()
+/// The members of `<section>.categories`: of an object, or of a list with one for each category.
+pub(super) fn attributes<'a>(row: &'a Value, section: &str) -> BTreeMap<&'a str, &'a Value> {
+    wire::parts(row, section, "categories")
+        .filter_map(Value::as_object)
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
+        .collect()
+}
+
+/// A switch; what is missing, null or not said is off.
+fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(wire::maybe_flag(deserializer)?.unwrap_or_default())
 }
 
 /// The category that a key belongs to.
@@ -253,12 +226,14 @@ fn category_of(key: &str) -> Option<i64> {
 }
 
 fn definitions(result: &Value) -> Result<Vec<AttributeDefinition>, Error> {
-    let all = attributes(result, "metadata")
-        .ok_or_else(|| wire::missing("results.metadata.categories"))?;
-    all.iter()
+    let all = attributes(result, "metadata");
+    if all.is_empty() {
+        return Err(wire::missing("results.metadata.categories"));
+    }
+    all.into_iter()
         .map(|(key, value)| {
             let mut definition: AttributeDefinition = wire::parse(value, key)?;
-            definition.key.clone_from(key);
+            key.clone_into(&mut definition.key);
             Ok(definition)
         })
         .collect()
@@ -267,36 +242,6 @@ fn definitions(result: &Value) -> Result<Vec<AttributeDefinition>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_values_become_form_fields_and_objects_do_not() {
-        let values = CategoryValues::default()
-            .set("9_2", "x")
-            .set("9_3", vec!["a", "b"])
-            .set("9_4", 7)
-            .set("9_5", true)
-            .set("9_6", Value::Null)
-            .set("9_7", Vec::<Value>::new());
-        let fields = values.as_fields().unwrap();
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
-        assert_eq!(
-            fields,
-            [
-                ("9_2", "x"),
-                ("9_3", "a"),
-                ("9_3", "b"),
-                ("9_4", "7"),
-                ("9_5", "true"),
-                ("9_6", ""),
-                ("9_7", "")
-            ]
-        );
-        let languages = CategoryValues::default().set("9_2_multilingual", json!({"en": "x"}));
-        assert!(languages.as_fields().is_none());
-    }
 
     #[test]
     fn definitions_tolerate_fields_that_are_null_or_missing() {

@@ -96,25 +96,20 @@ impl Client {
         for (name, on) in self.counted(true) {
             parameters[name] = on.into();
         }
-        let call = self.call(Method::POST, "v2/nodes");
-        let (call, key) = match content {
+        let call = || self.call(Method::POST, "v2/nodes");
+        let answer = match content {
             NewContent::Session(session) => {
                 let key = session.key;
-                let call = if categories.is_empty() {
-                    let mut fields = vec![
-                        ("parent_id", parent.to_string()),
-                        ("type", DOCUMENT.to_string()),
-                        ("name", name.to_owned()),
-                        ("upload_key", key.0.clone()),
-                    ];
-                    let counted = self.counted(true).into_iter();
-                    fields.extend(counted.map(|(name, on)| (name, on.to_string())));
-                    call.fields(fields)
-                } else {
-                    parameters["upload_key"] = key.as_str().into();
-                    call.body(&parameters)
+                parameters["upload_key"] = key.as_str().into();
+                let call = || {
+                    call()
+                        .cookies(self.jar(&key))
+                        .limit(self.0.config.request_limit)
                 };
-                (call.cookies(self.jar(&key)), Some(key))
+                // The official browser client sends fields; the reference asks for `body`.
+                let answer = self.write_fields(call, &parameters).await?;
+                self.forget_session(&key);
+                answer
             }
             NewContent::Body {
                 file_name,
@@ -123,10 +118,9 @@ impl Client {
             } => {
                 let file = file_part(&file_name, &mime, content);
                 let form = Form::new(&[("body", &parameters.to_string())], file);
-                (call.form(form), None)
+                self.commit(call().form(form), None).await?
             }
         };
-        let answer = self.commit(call, key.as_ref()).await?;
         let properties = created(&answer, name)?;
         Ok(Committed {
             node: NodeId(properties.id),

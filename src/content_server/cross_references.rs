@@ -78,7 +78,8 @@ impl Client {
                     .call(Method::POST, &format!("v1/nodes/{node}/xrefs"))
                     .query("xref_type", kind)
                     .query("xref_id", &other.to_string())
-                    .query("comment", comment);
+                    .query("comment", comment)
+                    .mute();
                 if let Err(error) = self.json(call).await
                     && !is_there(&self.list_cross_references(node).await?)
                 {

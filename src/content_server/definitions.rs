@@ -5,12 +5,13 @@
 //! filed in is asked both ways, the fuller answer first. How a form writes types, dates and sets is
 //! documented nowhere: it is read as far as it speaks, and what it leaves open is a text.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use ::http::Method;
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::categories::AttributeDefinition;
+use super::categories::{AttributeDefinition, attributes};
 use super::errors::{Effect, Error};
 use super::{Client, wire};
 use crate::sidecar::mapping::{AttributeFacts, CategoryFacts, SetFacts};
@@ -74,7 +75,7 @@ impl Client {
         let volume = async {
             let answer = self.json(self.call(Method::GET, VOLUME)).await?;
             let id = wire::section(&answer, "properties")?.get("id");
-            id.and_then(Value::as_i64)
+            id.and_then(wire::signed)
                 .ok_or_else(|| wire::missing("properties.id"))
         };
         let volume = volume.await.map_err(|error: Error| {
@@ -123,8 +124,8 @@ impl Client {
             .await
             .ok()
             .and_then(|answer| {
-                let metadata = wire::result(&answer).ok()?.get("metadata")?;
-                Some(of_metadata(category, metadata.get("categories")?))
+                let all = attributes(wire::result(&answer).ok()?, "metadata");
+                Some(of_metadata(category, &all))
             })
             .filter(|attributes| !attributes.is_empty());
         if let Some(attributes) = full {
@@ -135,10 +136,12 @@ impl Client {
             .query("id", &node.to_string())
             .query("category_id", &category.to_string());
         let answer = self.json(call).await?;
-        let form = answer
-            .get("forms")
-            .and_then(|forms| forms.get(0))
-            .ok_or_else(|| wire::missing("forms"))?;
+        // The reference draws the form without the list around it.
+        let form = match wire::within(&answer, "forms") {
+            Some(form) => form,
+            None if answer.get("schema").is_some() => &answer,
+            None => return Err(wire::missing("forms")),
+        };
         Ok(of_form(category, form))
     }
 }
@@ -165,13 +168,8 @@ fn key_of(category: NodeId, key: &str) -> Option<Key> {
 }
 
 /// The definitions that a node with the category gives.
-fn of_metadata(category: NodeId, definitions: &Value) -> Vec<AttributeFacts> {
-    let Some(definitions) = definitions.as_object() else {
-        return Vec::new();
-    };
-    let read = |key: &str| -> Option<AttributeDefinition> {
-        serde_json::from_value(definitions.get(key)?.clone()).ok()
-    };
+fn of_metadata(category: NodeId, definitions: &BTreeMap<&str, &Value>) -> Vec<AttributeFacts> {
+    let read = |key: &str| AttributeDefinition::deserialize(*definitions.get(key)?).ok();
     let mut attributes: Vec<AttributeFacts> = Vec::new();
     for (key, raw) in definitions {
         let (Some(place), Some(definition)) = (key_of(category, key), read(key)) else {
@@ -185,9 +183,9 @@ fn of_metadata(category: NodeId, definitions: &Value) -> Vec<AttributeFacts> {
             Key::InSet(set, id) => {
                 let named = read(&format!("{category}_{set}"));
                 let rows = definitions
-                    .get(&format!("{category}_{set}"))
+                    .get(format!("{category}_{set}").as_str())
                     .and_then(|set| set.get("multi_value_length_max"))
-                    .and_then(Value::as_u64);
+                    .and_then(wire::number);
                 let facts = SetFacts {
                     id: set,
                     name: named.map(|set| set.name).unwrap_or_default(),
@@ -338,7 +336,8 @@ mod tests {
             "9_4_1_2": {"name": "Party", "type_name": "String", "multi_value": true},
             "9_2_multilingual": {"name": "Campaign"},
         });
-        let all = of_metadata(NodeId(9), &definitions);
+        let answer = json!({"metadata": {"categories": definitions}});
+        let all = of_metadata(NodeId(9), &attributes(&answer, "metadata"));
         let names: Vec<_> = all.iter().map(|a| (a.id, a.name.as_str())).collect();
         assert_eq!(names, [(2, "Campaign"), (3, "Owner"), (2, "Party")]);
         assert_eq!(all[0].options, ["Spring", "Autumn"]);
@@ -391,7 +390,8 @@ mod tests {
         assert_eq!(all[4].set.as_ref().unwrap().rows, Some(3));
         for rubbish in [json!(null), json!([]), json!({"schema": {"properties": 7}})] {
             assert!(of_form(NodeId(9), &rubbish).is_empty());
-            assert!(of_metadata(NodeId(9), &rubbish).is_empty());
+            let answer = json!({"metadata": {"categories": rubbish}});
+            assert!(of_metadata(NodeId(9), &attributes(&answer, "metadata")).is_empty());
         }
     }
 }

@@ -50,9 +50,9 @@ struct Row {
     type_name: String,
     #[serde(default, deserialize_with = "wire::text")]
     mime_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
     container: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
     reserved: Option<bool>,
     #[serde(default, deserialize_with = "wire::text")]
     modify_date: String,

@@ -128,6 +128,20 @@ impl Error {
         }
     }
 
+    /// Whether the server missed what it was sent: it may look for it elsewhere in the request. The
+    /// reference, its authors' own clients and its modules do not agree on whether parameters stand
+    /// in fields of their own or in the field `body`.
+    pub(super) fn misses_parameters(&self) -> bool {
+        let words = ["missing", "required", "parameter", "argument"];
+        match self {
+            Self::Refused(refusal) if refusal.meaning == Meaning::Invalid => {
+                let text = without_quoted(&refusal.text).to_lowercase();
+                words.iter().any(|word| text.contains(word))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the server took the question and answered it otherwise than asked for. Asked again it
     /// would say the same; a disturbance, a lost session and somebody else's work pass.
     pub(super) fn is_answer(&self) -> bool {
@@ -262,14 +276,21 @@ pub(super) fn read(
         None if status.is_success() => 500,
         None => status.as_u16(),
     };
-    let (meaning, text) = match text {
-        Some(text) => (of_text(status, &text), quote(&text)),
-        None if json.is_some() => (of_text(status, ""), "no error text".to_owned()),
-        None if (300..400).contains(&status) => (
+    let (meaning, text) = match (text, &json) {
+        (Some(text), _) => (of_text(status, &text), quote(&text)),
+        (None, Some(json)) => match other_text(json) {
+            Some(text) => (of_text(status, text), quote(text)),
+            None => (of_text(status, ""), "no error text".to_owned()),
+        },
+        (None, None) if (300..400).contains(&status) => (
             Meaning::Disturbance,
             "a redirect, which is never followed; check the address".to_owned(),
         ),
-        None => (of_page(status, body), describe_page(body)),
+        // Known words are the application's own, however they are wrapped.
+        (None, None) => match plain_text(body).filter(|text| known(text).is_some()) {
+            Some(text) => (of_text(status, &text), quote(&text)),
+            None => (of_page(status, body), describe_page(body)),
+        },
     };
     Err(Error::Refused(Refusal {
         meaning,
@@ -301,6 +322,16 @@ fn error_text(json: &Value) -> Option<String> {
         Some(Value::String(detail)) if !detail.is_empty() => format!("{text} ({detail})"),
         _ => text,
     })
+}
+
+/// The words of a refusal without `error`: its only text, or one by another name.
+fn other_text(json: &Value) -> Option<&str> {
+    let named = ["errorDetail", "errMsg", "message", "error_description"];
+    let text = match json {
+        Value::String(text) => Some(text.as_str()),
+        other => named.iter().find_map(|name| other.get(name)?.as_str()),
+    };
+    text.filter(|text| !text.trim().is_empty())
 }
 
 /// Texts whose wording is known, in the order they are tried. Names quoted by the server are cut
@@ -373,15 +404,25 @@ const TEXTS: &[(&str, Meaning)] = &[
     ("version is not found", Meaning::Inaccessible),
 ];
 
-/// What a JSON error means.
-fn of_text(status: u16, text: &str) -> Meaning {
+/// The body as a short text of its own: no page and no JSON.
+fn plain_text(body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 2_000;
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let plain = !text.is_empty() && text.len() <= LONGEST && !text.contains(['<', '{']);
+    plain.then(|| text.to_owned())
+}
+
+/// What a text means whose wording is known.
+fn known(text: &str) -> Option<Meaning> {
     let words = without_quoted(text).to_lowercase();
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let known = TEXTS
-        .iter()
-        .find(|(fragment, _)| words.contains(fragment))
-        .map(|(_, meaning)| *meaning);
-    match (known, status) {
+    let found = TEXTS.iter().find(|(fragment, _)| words.contains(fragment));
+    found.map(|(_, meaning)| *meaning)
+}
+
+/// What a JSON error means.
+fn of_text(status: u16, text: &str) -> Meaning {
+    match (known(text), status) {
         (Some(meaning), _) => meaning,
         (None, 401) => Meaning::SignedOut,
         (None, 403) => Meaning::Forbidden,
@@ -700,6 +741,18 @@ mod tests {
                 "{status} {body}"
             );
         }
+    }
+
+    #[test]
+    fn a_plain_text_counts_where_its_words_are_known() {
+        let taken = "An item with the name 'a' already exists.";
+        assert_eq!(refusal(500, taken).meaning(), Some(Meaning::NameTaken));
+        let unknown = "upstream connect error";
+        assert_eq!(refusal(400, unknown).meaning(), Some(Meaning::Disturbance));
+        let elsewhere = serde_json::json!({ "errorDetail": taken }).to_string();
+        assert_eq!(refusal(500, &elsewhere).meaning(), Some(Meaning::NameTaken));
+        let page = "<html>An item already exists</html>";
+        assert_eq!(refusal(500, page).meaning(), Some(Meaning::Disturbance));
     }
 
     #[test]

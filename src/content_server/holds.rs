@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::debug;
 
 use super::errors::{Effect, Error, Meaning, Refusal};
-use super::records::{maybe_flag, maybe_text};
+use super::wire::{maybe_flag, maybe_text};
 use super::{Client, wire};
 use crate::types::{Failure, NodeId};
 
@@ -286,8 +286,8 @@ impl Client {
                 change["clearance_level"] = level.into();
             }
             let path = format!("v1/nodes/{node}/securityclearances");
-            let call = self.call(Method::PUT, &path).body(&change).repeatable();
-            let answer = self.json(call).await;
+            let call = || self.call(Method::PUT, &path).repeatable().mute();
+            let answer = self.write(call, &change).await;
             let there = done(&self.get_security(node).await?);
             match answer {
                 Err(error) if !there => Err(error),

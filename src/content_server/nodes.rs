@@ -40,15 +40,10 @@ impl Client {
         let mut nodes = Vec::with_capacity(ids.len());
         for ids in ids.chunks(LIST_LIMIT) {
             let listed = async {
-                let call = self
-                    .call(Method::POST, "v2/nodes/list")
-                    .fields(
-                        ids.iter()
-                            .map(|id| ("ids", id.to_string()))
-                            .chain([("fields", "properties".to_owned())]),
-                    )
-                    .repeatable();
-                let answer = self.json(call).await?;
+                let call = || self.call(Method::POST, "v2/nodes/list").repeatable();
+                let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+                let wanted = json!({"ids": ids, "fields": "properties"});
+                let answer = self.write_fields(call, &wanted).await?;
                 // All of them come on one page, however the server counts.
                 let page = wire::page::<P>(&answer, "properties", 1, u32::MAX)?;
                 page.rows

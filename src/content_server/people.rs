@@ -8,7 +8,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize;
 
 use super::errors::{Effect, Error};
-use super::records::{maybe_flag, maybe_text};
+use super::wire::{maybe_flag, maybe_text};
 use super::{Client, wire};
 use crate::types::{Failure, FailureClass, NodeId};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use ::http::Method;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 use tracing::debug;
 
 use super::Client;
@@ -122,12 +122,25 @@ impl ApplyTo {
 
 #[derive(Deserialize)]
 struct Row {
-    #[serde(default)]
-    permissions: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "names")]
+    permissions: Vec<String>,
     #[serde(default, deserialize_with = "wire::maybe_whole")]
     right_id: Option<i64>,
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type", deserialize_with = "wire::text")]
     kind: String,
+}
+
+/// The names of rights: a list, `null` for none, or one text with all of them, as the reference
+/// draws it.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => Vec::new(),
+        Value::String(text) => {
+            let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+            names.map(str::to_owned).collect()
+        }
+        list => Vec::deserialize(list).map_err(serde::de::Error::custom)?,
+    })
 }
 
 impl Row {
@@ -144,7 +157,6 @@ impl Row {
         };
         let rights = self
             .permissions
-            .unwrap_or_default()
             .iter()
             .filter_map(|name| Right::from_name(name))
             .collect();
@@ -259,15 +271,26 @@ impl Client {
         })
     }
 
-    /// Takes a user's or group's own grant away. Safe to repeat.
+    /// Takes a user's or group's own grant away, as far down as said. Safe to repeat.
     ///
     /// # Errors
     ///
     /// As [`set_permissions`](Self::set_permissions).
-    pub async fn remove_permissions(&self, node: NodeId, id: i64) -> Result<(), Failure> {
+    pub async fn remove_permissions(
+        &self,
+        node: NodeId,
+        id: i64,
+        reach: ApplyTo,
+    ) -> Result<(), Failure> {
         let remove = async {
             let path = format!("v2/nodes/{node}/permissions/custom/{id}");
-            let call = self.call(Method::DELETE, &path).repeatable();
+            let mut call = self
+                .call(Method::DELETE, &path)
+                .repeatable()
+                .limit(self.0.config.request_limit);
+            if reach != ApplyTo::ThisItem {
+                call = call.query("apply_to", &reach.code().to_string());
+            }
             match self.json(call).await {
                 // A reply that was lost, and the call that took it away.
                 Err(error) if error.meaning() == Some(Meaning::Inaccessible) => {

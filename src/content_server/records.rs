@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use super::errors::{Effect, Error, Meaning};
+use super::wire::{maybe_flag, maybe_text};
 use super::{Client, wire};
 use crate::types::{Failure, FailureClass, NodeId, Reason};
 
@@ -207,16 +208,14 @@ impl RecordState {
                 break;
             }
         }
-        let flag = |name: &str| answer.get(name).and_then(Value::as_bool);
+        let flag = |name: &str| maybe_flag(answer.get(name)?).ok().flatten();
         Ok(Self {
             record,
             can_finalise: flag("canFinalize"),
             can_classify: flag("canRMClassify"),
             token: answer
                 .get("rm_metadataToken")
-                .and_then(Value::as_str)
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned),
+                .and_then(|token| maybe_text(token).ok()?),
         })
     }
 
@@ -281,11 +280,11 @@ impl Client {
             if ids.len() == before {
                 return Ok(Vec::new());
             }
-            let call = self
-                .call(Method::POST, &format!("v1/nodes/{node}/classifications"))
-                .body(&json!({"class_id": ids, "apply_to_sub_items": false, "inherit_flag": false}))
-                .repeatable();
-            let answer = self.json(call).await;
+            let path = format!("v1/nodes/{node}/classifications");
+            let call = || self.call(Method::POST, &path).repeatable().mute();
+            let change =
+                json!({"class_id": ids, "apply_to_sub_items": false, "inherit_flag": false});
+            let answer = self.write(call, &change).await;
             let there = self.list_classifications(node).await?;
             let missing = classes
                 .iter()
@@ -467,15 +466,17 @@ impl Client {
         let call = self
             .call(Method::PUT, "v1/rmclassifications/finalizerecords")
             .fields([("ids", node.to_string())])
-            .limit(self.0.config.request_limit);
+            .limit(self.0.config.request_limit)
+            .mute();
         let mut answer = self.json(call).await.map(drop);
         if answer.as_ref().err().and_then(Error::meaning) == Some(Meaning::NoRoute) {
             // The queue is the other way in; it works on its own time.
-            let call = self.call(Method::POST, "v1/rmqueues").fields([
-                ("task_name", "rm_FinalizeRecord".to_owned()),
-                ("id", node.to_string()),
-                ("apply_subitems", "false".to_owned()),
-            ]);
+            let call = self
+                .call(Method::POST, "v1/rmqueues")
+                .query("task_name", "rm_FinalizeRecord")
+                .query("id", &node.to_string())
+                .query("apply_subitems", "false")
+                .mute();
             answer = self.json(call).await.map(drop);
         }
         if let Err(error) = answer {
@@ -522,11 +523,12 @@ impl Client {
         let path = format!("v1/nodes/{node}/rmclassifications");
         let mut repeated = false;
         loop {
-            let call = self
-                .call(method.clone(), &path)
-                .body(&Value::Object(change(&state)))
-                .limit(self.0.config.request_limit);
-            let answer = self.json(call).await;
+            let call = || {
+                self.call(method.clone(), &path)
+                    .limit(self.0.config.request_limit)
+                    .mute()
+            };
+            let answer = self.write(call, &Value::Object(change(&state))).await;
             let after = self.get_record(node).await?;
             let Err(error) = answer else {
                 return Ok(after);
@@ -576,31 +578,4 @@ fn insert_token(change: &mut Map<String, Value>, state: &RecordState) {
 
 fn node_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeId, D::Error> {
     wire::whole(deserializer).map(NodeId)
-}
-
-/// A text, also as a number; nothing when it is missing, null, empty or something else.
-pub(super) fn maybe_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) if !text.is_empty() => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
-/// A switch, also as a text or a number; nothing when it is anything else.
-pub(super) fn maybe_flag<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<bool>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Some(flag),
-        Value::Number(number) => number.as_i64().map(|number| number != 0),
-        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    })
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tracing::debug;
 
 use super::errors::{Effect, Error};
-use super::records::{Record, failed, maybe_text};
+use super::records::{Record, failed};
+use super::wire::maybe_text;
 use super::{Client, wire};
 use crate::transfer::Kept;
 use crate::transfer::kept::day_of;

@@ -83,8 +83,8 @@ impl Client {
                     .into_failure(Effect::Repeatable)
                     .context("asking for the server's facts")
             })?;
-        let server = answer.get("server");
-        let sessions = answer.get("sessions");
+        let server = wire::within(&answer, "server");
+        let sessions = wire::within(&answer, "sessions");
         let flag = |section: Option<&Value>, key| section?.get(key)?.as_bool();
         Ok(ServerInfo {
             version: server.and_then(|server| match server.get("version")? {
@@ -93,7 +93,7 @@ impl Client {
                 _ => None,
             }),
             session_timeout: sessions
-                .and_then(|sessions| sessions.get("session_timeout")?.as_u64())
+                .and_then(|sessions| wire::number(sessions.get("session_timeout")?))
                 .map(Duration::from_millis),
             sliding: flag(sessions, "expire_after_last_request"),
             domains: flag(server, "domain_access_enabled"),
@@ -108,7 +108,7 @@ impl Client {
     pub async fn current_user(&self) -> Result<CurrentUser, Failure> {
         let read = async {
             let answer = self.json(self.call(Method::GET, "v1/auth")).await?;
-            let data = answer.get("data").ok_or_else(|| wire::missing("data"))?;
+            let data = wire::saying(&answer, "id")?;
             let user: UserRow = wire::parse(data, "data")?;
             Ok(CurrentUser {
                 id: user.id,

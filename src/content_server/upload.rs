@@ -72,10 +72,7 @@ impl Client {
             Err(error) if error.meaning() == Some(Meaning::NoRoute) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let data = wire::result(&answer)?
-            .get("data")
-            .ok_or_else(|| wire::missing("results.data"))?;
-        let settings: Settings = wire::parse(data, "settings")?;
+        let settings: Settings = wire::parse(wire::saying(&answer, "is_enabled")?, "settings")?;
         let Some(max) = settings.max_size.filter(|_| settings.is_enabled) else {
             return Ok(None);
         };
@@ -99,10 +96,8 @@ impl Client {
             ])
             .cookies(jar.clone());
         let answer = self.json(call).await?;
-        let data = wire::result(&answer)?
-            .get("data")
-            .ok_or_else(|| wire::missing("results.data"))?;
-        let session = check_start(wire::parse(data, "start")?, size)?;
+        let started = wire::saying(&answer, "upload_key")?;
+        let session = check_start(wire::parse(started, "start")?, size)?;
         self.jars().insert(session.key.clone(), jar);
         Ok(session)
     }

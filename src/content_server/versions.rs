@@ -30,23 +30,24 @@ impl Client {
     ///
     /// `Inaccessible` when the document or the version is missing or forbidden.
     pub async fn version(&self, node: NodeId, number: VersionNumber) -> Result<Version, Failure> {
-        let read = async {
-            let call = self.call(Method::GET, &format!("v2/nodes/{node}/versions/{number}"));
-            let answer = self.json(call).await?;
-            let row: VersionRow = wire::parse(wire::section(&answer, "versions")?, "versions")?;
-            if row.version_number != number.0 {
-                return Err(Error::Unreadable(format!(
-                    "version {number} was asked for and version {} came",
-                    row.version_number
-                )));
-            }
-            Ok(row.into())
-        };
-        read.await.map_err(|error: Error| {
+        self.get_version(node, number).await.map_err(|error| {
             error
                 .into_failure(Effect::Repeatable)
                 .context(format!("reading version {number} of node {node}"))
         })
+    }
+
+    async fn get_version(&self, node: NodeId, number: VersionNumber) -> Result<Version, Error> {
+        let call = self.call(Method::GET, &format!("v2/nodes/{node}/versions/{number}"));
+        let answer = self.json(call).await?;
+        let row: VersionRow = wire::parse(wire::section(&answer, "versions")?, "versions")?;
+        if row.version_number != number.0 {
+            return Err(Error::Unreadable(format!(
+                "version {number} was asked for and version {} came",
+                row.version_number
+            )));
+        }
+        Ok(row.into())
     }
 
     /// All versions, lowest number first. Rows are counted against the server's own total, and
@@ -140,7 +141,11 @@ impl Client {
                 };
             }
             _ => {
-                if looks_like_a_page(headers) {
+                // A stored page or sidecar looks like one too; its length tells them apart.
+                if looks_like_a_page(headers)
+                    && response.content_length()
+                        != Some(self.get_version(node, version).await?.size)
+                {
                     return Err(Error::Unreadable(
                         "a page came instead of the content".into(),
                     ));

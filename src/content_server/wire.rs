@@ -1,6 +1,7 @@
 //! The shapes of Content Server's answers, read tolerantly.
 //!
-//! Live servers answer `results` as an object, the reference text draws it as a list; numbers may
+//! Live servers answer `results` as an object; the reference text draws every object of its second
+//! interface inside a list, and some answers without `results` at all. Both are read. Numbers may
 //! come as texts; fields appear and vanish between releases. Only what longhaul acts on is read,
 //! and what is missing is an error that names the field.
 
@@ -22,6 +23,11 @@ const GENERATION: i64 = 2;
 pub(super) const COMPOUND: i64 = 136;
 /// Subtype of a document.
 pub(super) const DOCUMENT: i64 = 144;
+/// Subtypes that hold other nodes: folder, category folder, compound document, project, business
+/// workspace, and the volumes. Only asked when the server does not say it of the node itself.
+const CONTAINERS: [i64; 14] = [
+    FOLDER, 132, COMPOUND, 202, 848, 133, 141, 142, 198, 402, 550, 751, 862, 882,
+];
 
 /// One page of a listing.
 pub(super) struct Page<T> {
@@ -32,25 +38,64 @@ pub(super) struct Page<T> {
     pub(super) total: Option<u64>,
 }
 
+/// What stands below `key`; of a list, its first element.
+pub(super) fn within<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value.get(key)? {
+        Value::Array(rows) => rows.first(),
+        other => Some(other),
+    }
+}
+
 /// The one result of an answer: `results`, or its only element.
 pub(super) fn result(answer: &Value) -> Result<&Value, Error> {
-    match answer.get("results") {
-        Some(Value::Array(rows)) => rows.first(),
-        other => other,
+    within(answer, "results")
+        .filter(|value| value.is_object())
+        .ok_or_else(|| missing("results"))
+}
+
+/// The object that says `key`: `results.data`, `results`, `data` or the answer itself.
+pub(super) fn saying<'a>(answer: &'a Value, key: &str) -> Result<&'a Value, Error> {
+    let results = within(answer, "results");
+    let places = [
+        results.and_then(|results| within(results, "data")),
+        results,
+        within(answer, "data"),
+        Some(answer),
+    ];
+    let found = places.into_iter().flatten();
+    found
+        .into_iter()
+        .find(|place| place.get(key).is_some())
+        .ok_or_else(|| missing(&format!("results.data.{key}")))
+}
+
+/// Every `<section>.<name>` of a row, whichever of the two are lists.
+pub(super) fn parts<'a>(
+    row: &'a Value,
+    section: &str,
+    name: &'a str,
+) -> impl Iterator<Item = &'a Value> {
+    let places = row.get(section).map(listed).unwrap_or_default().iter();
+    places
+        .filter_map(move |place| place.get(name))
+        .flat_map(listed)
+        .filter(|value| !value.is_null())
+}
+
+/// The elements of a list; anything else is its own only element.
+fn listed(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(rows) => rows,
+        single => std::slice::from_ref(single),
     }
-    .filter(|value| value.is_object())
-    .ok_or_else(|| missing("results"))
 }
 
 /// `results.data.<section>`; when that is a list, its last element.
-pub(super) fn section<'a>(answer: &'a Value, name: &str) -> Result<&'a Value, Error> {
-    let found = result(answer)?.get("data").and_then(|data| data.get(name));
-    match found {
-        Some(Value::Array(rows)) => rows.last(),
-        other => other,
-    }
-    .filter(|value| value.is_object())
-    .ok_or_else(|| missing(&format!("results.data.{name}")))
+pub(super) fn section<'a>(answer: &'a Value, name: &'a str) -> Result<&'a Value, Error> {
+    parts(result(answer)?, "data", name)
+        .last()
+        .filter(|value| value.is_object())
+        .ok_or_else(|| missing(&format!("results.data.{name}")))
 }
 
 /// One page of rows, each `data.<section>` of an element of `results`. Elements without that
@@ -67,29 +112,20 @@ pub(super) fn page<T: DeserializeOwned>(
     limit: u32,
 ) -> Result<Page<T>, Error> {
     let listed = match answer.get("results") {
-        Some(Value::Array(rows)) => rows.as_slice(),
-        Some(single @ Value::Object(_)) => std::slice::from_ref(single),
+        Some(results @ (Value::Array(_) | Value::Object(_))) => listed(results),
         // No children; but a document always has a version, and to take a hiccup for "none" would
         // file it twice.
         Some(Value::Null) if name != "versions" => &[],
         _ => return Err(missing("results")),
     };
-    let mut rows = Vec::with_capacity(listed.len());
-    for row in listed {
-        match row.get("data").and_then(|data| data.get(name)) {
-            Some(value @ Value::Object(_)) => rows.push(parse(value, name)?),
-            Some(Value::Array(values)) => {
-                for value in values {
-                    rows.push(parse(value, name)?);
-                }
-            }
-            _ => {}
-        }
-    }
-    let paging = answer
-        .get("collection")
-        .and_then(|collection| collection.get("paging"))
-        .or_else(|| answer.get("paging"));
+    let values = listed.iter().flat_map(|row| parts(row, "data", name));
+    let rows = values
+        .filter(|value| value.is_object())
+        .map(|value| parse(value, name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let paging = within(answer, "collection")
+        .and_then(|collection| within(collection, "paging"))
+        .or_else(|| within(answer, "paging"));
     let number = |key| paging.and_then(|paging| number(paging.get(key)?));
     if let Some(answered) = number("page")
         && answered != u64::from(page)
@@ -108,13 +144,26 @@ pub(super) fn page<T: DeserializeOwned>(
     ) {
         (Some(last), _, _) => u64::from(page) < last,
         (None, Some(end), Some(total)) => end < total,
-        _ => listed.len() as u64 >= number("limit").unwrap_or_else(|| u64::from(limit)),
+        _ if paging.is_some_and(names_next) => true,
+        _ => {
+            let came = listed.len().max(rows.len()) as u64;
+            came >= number("limit").unwrap_or_else(|| u64::from(limit))
+        }
     };
     Ok(Page {
         more: more && !rows.is_empty(),
         total: number("total_count"),
         rows,
     })
+}
+
+/// Whether the facts of a page name a next one.
+fn names_next(paging: &Value) -> bool {
+    let named = |place: &str| paging.pointer(place).and_then(|next| next.get("href"));
+    ["/links/data/next", "/links/next", "/actions/next"]
+        .into_iter()
+        .filter_map(named)
+        .any(|href| href.as_str().is_some_and(|href| !href.is_empty()))
 }
 
 /// Reads one object, naming the field that did not parse.
@@ -129,7 +178,7 @@ pub(super) fn missing(field: &str) -> Error {
     Error::Unreadable(format!("{field} is missing"))
 }
 
-fn number(value: &Value) -> Option<u64> {
+pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -198,6 +247,33 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A text, also as a number; nothing when it is missing, null, empty or something else.
+pub(super) fn maybe_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) if !text.is_empty() => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// A switch, also as a text or a number; nothing when it is anything else.
+pub(super) fn maybe_flag<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => Some(flag),
+        Value::Number(number) => number.as_i64().map(|number| number != 0),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
 /// The properties of a node.
 #[derive(Debug, Deserialize)]
 pub(super) struct Properties {
@@ -209,11 +285,11 @@ pub(super) struct Properties {
     pub(super) name: String,
     #[serde(default, rename = "type", deserialize_with = "maybe_whole")]
     pub(super) subtype: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_flag")]
     pub(super) container: Option<bool>,
     #[serde(default, deserialize_with = "maybe_count")]
     pub(super) size: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_flag")]
     pub(super) reserved: Option<bool>,
     #[serde(default, deserialize_with = "maybe_whole")]
     pub(super) reserved_user_id: Option<i64>,
@@ -240,7 +316,9 @@ impl Properties {
         let parent = self
             .parent_id
             .ok_or_else(|| missing(&format!("the parent of node {}", self.id)))?;
-        let container = self.container.unwrap_or(self.subtype == Some(FOLDER));
+        let container = self
+            .container
+            .unwrap_or_else(|| self.subtype.is_some_and(|kind| CONTAINERS.contains(&kind)));
         Ok(Node {
             id: NodeId(self.id),
             parent: NodeId(parent),

@@ -102,7 +102,7 @@ pub struct WorkspaceRole {
     #[serde(default, deserialize_with = "wire::text")]
     pub name: String,
     /// Whether its members lead the workspace.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
     pub leader: Option<bool>,
 }
 
@@ -146,7 +146,7 @@ struct TypeRow {
     wksp_type_name: String,
     #[serde(default)]
     templates: Option<Vec<WorkspaceTemplate>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
     rm_enabled: Option<bool>,
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ::http::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
@@ -101,13 +102,31 @@ struct Category {
     name: Option<String>,
     #[serde(default, deserialize_with = "texts")]
     view_ids: Vec<String>,
+    /// The same views in full; either may be left out.
+    #[serde(default, deserialize_with = "list")]
+    views: Vec<Named>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Categories {
-    #[serde(deserialize_with = "list")]
-    objects: Vec<Category>,
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+}
+
+impl Category {
+    fn views(&self) -> impl Iterator<Item = &str> {
+        let own = self.view_ids.iter().map(String::as_str);
+        let full = self.views.iter().filter_map(|view| view.id.as_deref());
+        own.chain(full).filter(|id| !id.is_empty())
+    }
+}
+
+/// A listing that comes whole.
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Listed<T> {
+    #[serde(default, deserialize_with = "list")]
+    objects: Vec<T>,
 }
 
 struct View {
@@ -155,6 +174,8 @@ pub(super) struct ViewCache {
     categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
     /// The same for collections.
     collection_categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
+    /// Ids of every view, asked for where there are no categories.
+    every: tokio::sync::OnceCell<Vec<String>>,
 }
 
 /// What values belong to.
@@ -226,7 +247,7 @@ impl Client {
             metadata.hidden.push("categories".to_owned());
             return Ok(metadata);
         };
-        for view in views_for(categories, category) {
+        for view in self.views_in(owner.kind(), categories, category).await? {
             let Some(definition) = self.view(&view).await? else {
                 metadata.hidden.push(view.0);
                 continue;
@@ -266,7 +287,38 @@ impl Client {
     /// Whatever prevents a clear answer.
     pub async fn views_of(&self, asset: &Asset) -> Result<u64, Error> {
         let categories = self.categories("assets").await?.unwrap_or_default();
-        Ok(views_for(categories, asset.category.as_deref()).len() as u64)
+        let views = self.views_in("assets", categories, asset.category.as_deref());
+        Ok(views.await?.len() as u64)
+    }
+
+    /// The views of a category. In an account without any category assets have every view there is.
+    async fn views_in(
+        &self,
+        kind: &'static str,
+        categories: &[Category],
+        category: Option<&str>,
+    ) -> Result<Vec<ViewId>, Error> {
+        if kind != "assets" || !categories.is_empty() {
+            return Ok(views_for(categories, category));
+        }
+        let every = self.0.views.every.get_or_try_init(|| async {
+            let call = Call::get(
+                &["metadata", "v1", "views"],
+                "can_read_metadata_views",
+                "listing metadata views",
+            );
+            match self.json::<Listed<Named>>(&call).await {
+                Ok(found) => Ok(found
+                    .objects
+                    .into_iter()
+                    .filter_map(|view| view.id)
+                    .collect()),
+                Err(error) if error.is_forbidden() || error.is_not_found() => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
+        });
+        let every: &Vec<String> = every.await?;
+        Ok(every.iter().cloned().map(ViewId).collect())
     }
 
     /// Whether there is a metadata field of that name; `None` when fields may not be read.
@@ -295,11 +347,6 @@ impl Client {
     /// Whatever prevents a clear answer.
     pub async fn field_names(&self) -> Result<BTreeSet<String>, Error> {
         const PER_PAGE: usize = 500;
-        #[derive(Deserialize)]
-        struct Listed {
-            #[serde(default, deserialize_with = "list")]
-            objects: Vec<ViewField>,
-        }
         let mut names = BTreeSet::new();
         let mut last: Option<String> = None;
         loop {
@@ -312,7 +359,7 @@ impl Client {
             if let Some(last) = &last {
                 call = call.query("last_field_name", last);
             }
-            let page = match self.json::<Listed>(&call).await {
+            let page = match self.json::<Listed<ViewField>>(&call).await {
                 Ok(listed) => listed.objects,
                 Err(error) if error.is_not_found() || error.is_forbidden() => return Ok(names),
                 Err(error) => return Err(error),
@@ -411,7 +458,7 @@ impl Client {
                     "can_read_metadata_categories",
                     "listing metadata categories",
                 );
-                match self.json::<Categories>(&call).await {
+                match self.json::<Listed<Category>>(&call).await {
                     Ok(found) => Ok(Some(found.objects)),
                     Err(error) if error.is_forbidden() => Ok(None),
                     Err(error) if error.is_not_found() => Ok(Some(Vec::new())),
@@ -476,9 +523,9 @@ fn views_for(categories: &[Category], category: Option<&str>) -> Vec<ViewId> {
         .or_else(|| named("default"));
     let mut views: Vec<ViewId> = Vec::new();
     let all = chosen.map_or_else(|| categories.iter().collect(), |category| vec![category]);
-    for id in all.into_iter().flat_map(|category| &category.view_ids) {
-        if !id.is_empty() && !views.iter().any(|view| view.as_str() == id) {
-            views.push(ViewId(id.clone()));
+    for id in all.into_iter().flat_map(Category::views) {
+        if !views.iter().any(|view| view.as_str() == id) {
+            views.push(ViewId(id.to_owned()));
         }
     }
     views
@@ -581,9 +628,10 @@ mod tests {
 
     #[test]
     fn the_category_names_the_views_and_default_stands_in() {
-        let categories: Categories = serde_json::from_value(json!({"objects": [
+        let categories: Listed<Category> = serde_json::from_value(json!({"objects": [
             {"name": "default", "view_ids": ["d"]},
             {"name": "spots", "view_ids": ["s", "s", null, "t"]},
+            {"name": "films", "views": [{"id": "f"}, {"name": "no id"}]},
         ]}))
         .unwrap();
         let views = |category| {
@@ -593,10 +641,11 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(views(Some("spots")), ["s", "t"]);
+        assert_eq!(views(Some("films")), ["f"]);
         assert_eq!(views(None), ["d"]);
         assert_eq!(views(Some("gone")), ["d"]);
         let all: Vec<_> = views_for(&categories.objects[1..], None);
-        assert_eq!(all.len(), 2);
+        assert_eq!(all.len(), 3);
     }
 
     #[test]

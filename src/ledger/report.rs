@@ -70,15 +70,15 @@ impl Reader {
     }
 
     /// The versions that this ledger filed, by files above `after`, in order: the file's number,
-    /// the document and the version.
+    /// the document and the version; version 0 of a document whose next version waits to be filed.
     pub fn filed_versions(
         &self,
         after: i64,
         limit: usize,
     ) -> Result<Vec<(i64, NodeId, VersionNumber)>, Error> {
         self.many(
-            "SELECT id, node, version FROM file
-             WHERE id > ?1 AND node IS NOT NULL AND version IS NOT NULL ORDER BY id LIMIT ?2",
+            "SELECT id, node, coalesce(version, 0) FROM file
+             WHERE id > ?1 AND node IS NOT NULL ORDER BY id LIMIT ?2",
             [after, limit_of(limit)],
             |row| {
                 let mut cells = Cells::new(row, "file")?;
@@ -143,6 +143,15 @@ mod tests {
             .apply(Change::new().file(TransferId(1), patch))
             .await
             .unwrap();
+        // Its next version is on its way.
+        let waits = FilePatch {
+            node: Some(Some(NodeId(91))),
+            ..FilePatch::default()
+        };
+        ledger
+            .apply(Change::new().file(TransferId(2), waits))
+            .await
+            .unwrap();
         let reader = Reader::open(&path).unwrap();
         let totals = reader.file_totals(run, ItemId(0), ItemId(9)).unwrap();
         assert_eq!(totals.len(), 2, "b has no files");
@@ -150,8 +159,9 @@ mod tests {
         assert_eq!((totals[0].restarts, totals[1].bytes_sent), (1, 0));
         assert_eq!(totals[0].sha256.as_deref(), Some(&[3; 32][..]));
         let filed = reader.filed_versions(0, 10).unwrap();
-        assert_eq!(filed, [(1, NodeId(90), VersionNumber(2))]);
-        assert!(reader.filed_versions(1, 10).unwrap().is_empty());
+        let (done, open) = (VersionNumber(2), VersionNumber(0));
+        assert_eq!(filed, [(1, NodeId(90), done), (2, NodeId(91), open)]);
+        assert!(reader.filed_versions(2, 10).unwrap().is_empty());
 
         let view = reader.at_one_moment(|reader| {
             let before = reader.items(run, Some("done"), ItemId(0), 9)?.len();

@@ -353,7 +353,7 @@ pub const KEYS: &[Key] = &[
     structured(
         "publish.access",
         "{ field = \"rights_status\", values = { restricted = { public = \"none\", group = 1001, group_rights = \"read\" } } }",
-        "permissions by a field's value, instead of `publish.permissions`: { field, values = { word = permissions } }",
+        "permissions by a field's value in either system's spelling, instead of `publish.permissions`: { field, values = { word = permissions } }",
     ),
     key(
         "publish.classifications",

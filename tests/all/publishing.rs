@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
-use longhaul::content_server::{ApplyTo, Grant, Holder, Right};
+use longhaul::content_server::{ApplyTo, CategoryValues, Grant, Holder, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::faults::{Action, Rule, System};
 use longhaul::simulator::iconik::Kind;
-use longhaul::transfer::Destination as _;
+use longhaul::transfer::{Content, Destination as _, NewContent};
 use longhaul::types::{KIB, NodeId};
 use serde_json::{Value, json};
 
@@ -117,6 +117,29 @@ fn path(systems: &Systems, node: NodeId) -> Vec<String> {
         }
         Ok(names)
     })
+}
+
+#[test]
+fn a_plan_sees_a_name_that_is_taken_in_the_records_own_place() {
+    let systems = start(&SETTINGS.replace("/{campaign}/{region}", "/{region}"));
+    let target = NodeId(systems.simulator.parts().target);
+    systems.person(async |client| {
+        let folder = client
+            .create_folder(target, "emea", &CategoryValues::default())
+            .await?;
+        let content = NewContent::Body {
+            file_name: "spot.mov".into(),
+            mime: "video/quicktime".into(),
+            content: Content::Chunks(vec![bytes::Bytes::from_static(b"somebody else's")]),
+        };
+        client.create_document(folder, "spot.mov", content).await
+    });
+    let (_, lines) = systems.run(&["plan", "publish", &systems.simulator.collection()]);
+    let spot = lines.iter().find(|line| line["title"] == "Spot").unwrap();
+    let version = &spot["versions"][0];
+    assert_eq!(version["record"]["folders"], json!(["emea"]), "{spot}");
+    let name = version["filed_as"].as_str().expect("another name");
+    assert!(name.starts_with("spot~"), "{name}");
 }
 
 #[test]
@@ -353,7 +376,7 @@ fn records(systems: &Systems, more: &str) -> String {
         "{settings}\n\
          workspace = {{ type = \"Campaign\", name = \"{{campaign}}\", fields = [\"campaign\"] }}\n\
          classifications = [{plain}]\n\
-         records_class = {{ field = \"rights_status\", values = {{ CLEARED = {cleared} }}, default = {other} }}\n\
+         records_class = {{ field = \"rights_status\", values = {{ cleared = {cleared} }}, default = {other} }}\n\
          {more}\n"
     )
 }
@@ -390,7 +413,10 @@ fn a_record_is_filed_in_its_workspace_classified_and_final_and_then_takes_no_con
         ["Campaign media"]
     );
     let record_of = record.record.expect("a record");
-    assert!(record_of.official && record_of.class.is_some());
+    assert!(record_of.official);
+    let class = record_of.class.expect("a class");
+    let class = systems.person(|server| async move { server.node(class).await });
+    assert_eq!(class.name, "Cleared media", "by iconik's word for it");
     assert_eq!(record.can_finalise, Some(false), "it is final");
 
     let before = effects(&systems);

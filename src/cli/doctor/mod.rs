@@ -393,7 +393,7 @@ async fn server(settings: &Resolved, findings: &mut Findings<'_>) {
             ),
         }
     }
-    publishing::places(&client, settings, findings).await;
+    publishing::places(&client, settings, target, findings).await;
     rights(&client, &settings.rights, target, findings).await;
     configured::look(&client, settings, target, findings).await;
 }

@@ -11,7 +11,7 @@ use crate::flows::rights::PaperSource;
 use crate::iconik;
 use crate::settings::Resolved;
 use crate::transfer::Destination as _;
-use crate::types::{FailureClass, NodeId, ViewId};
+use crate::types::{FailureClass, NodeId, Reason, ViewId};
 
 /// Looks at the names of iconik's fields and views.
 pub(super) async fn names(
@@ -126,6 +126,7 @@ fn some(names: &[String]) -> String {
 pub(super) async fn places(
     client: &content_server::Client,
     settings: &Resolved,
+    target: NodeId,
     findings: &mut Findings<'_>,
 ) {
     let publish = &settings.publish;
@@ -189,6 +190,9 @@ pub(super) async fn places(
     {
         classes.insert(*class, "publish.records_class");
     }
+    if !classes.is_empty() {
+        look_for_records_management(client, target, findings).await;
+    }
     for class in &publish.classifications {
         classes.insert(*class, "publish.classifications");
     }
@@ -203,11 +207,47 @@ pub(super) async fn places(
         }
     }
     if publish.security.is_some() {
-        findings.unknown(
+        look_for_security(client, target, findings).await;
+    }
+}
+
+/// Whether records can be made here at all; a class is a node like any other and says nothing of it.
+async fn look_for_records_management(
+    client: &content_server::Client,
+    target: NodeId,
+    findings: &mut Findings<'_>,
+) {
+    // What else it may answer about a folder is no reason not to begin.
+    if let Err(failure) = client.record_state(target).await
+        && failure.reason == Reason::Unsupported
+    {
+        findings.fail(
+            "publish.records_class",
+            failure.message,
+            "have Records Management installed, or take publish.records_class out",
+            Exit::Usage,
+        );
+    }
+}
+
+/// Whether nodes have clearances here; which levels and markings there are is told nobody.
+async fn look_for_security(
+    client: &content_server::Client,
+    target: NodeId,
+    findings: &mut Findings<'_>,
+) {
+    match client.security(target).await {
+        Err(failure) if failure.reason == Reason::Unsupported => findings.fail(
+            "publish.security",
+            format!("this server has no security clearances: {}", failure.message),
+            "have Security Clearance installed, or take publish.security out",
+            Exit::Usage,
+        ),
+        _ => findings.unknown(
             "publish.security",
             "whether its clearance levels and markings are there cannot be looked at",
             "publish one asset: a level or marking that is not there is refused before the record is final",
-        );
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Client;
 use super::super::permissions::{ApplyTo, Grant, Holder, Right};
 use super::Filing;
+use crate::transfer::Destination as _;
 use crate::types::{Failure, NodeId, Reason};
 
 /// Who may do what with a record. Users and groups that are not named have no rights of their
@@ -55,6 +56,28 @@ impl Rights {
                     holder,
                     rights: wanted,
                 });
+            }
+        }
+        // A holder whose rights were taken away may not be listed at all.
+        let lacks = |is: fn(&Holder) -> bool| !there.iter().any(|grant| is(&grant.holder));
+        let named = [
+            (
+                Holder::Owner(self.owner),
+                self.owner,
+                &self.owner_rights,
+                lacks(is_owner),
+            ),
+            (
+                Holder::Group(self.group),
+                self.group,
+                &self.group_rights,
+                lacks(is_group),
+            ),
+        ];
+        for (holder, id, wanted, lacking) in named {
+            if lacking && (id.is_some() || wanted.is_some()) {
+                let rights = wanted.as_ref().map(rights).unwrap_or_default();
+                set.push(Grant { holder, rights });
             }
         }
         let public = rights(&self.public);
@@ -112,6 +135,14 @@ impl Rights {
     }
 }
 
+fn is_owner(holder: &Holder) -> bool {
+    matches!(holder, Holder::Owner(_))
+}
+
+fn is_group(holder: &Holder) -> bool {
+    matches!(holder, Holder::Group(_))
+}
+
 impl Client {
     /// Who may do what, as far as it is not so already.
     pub(in super::super) async fn set_rights(
@@ -126,12 +157,16 @@ impl Client {
         if set.is_empty() && gone.is_empty() {
             return Ok(());
         }
+        // What lies in a folder has the rights of the place where it was made.
+        let reach = match self.node(node).await?.container {
+            true => ApplyTo::ThisAndSubItems,
+            false => ApplyTo::ThisItem,
+        };
         for id in gone {
-            self.remove_permissions(node, id).await?;
+            self.remove_permissions(node, id, reach).await?;
         }
         for grant in set {
-            self.set_permissions(node, &grant, ApplyTo::ThisItem)
-                .await?;
+            self.set_permissions(node, &grant, reach).await?;
         }
         // What counts is who may see it now, not that the server took the change.
         let wrong = rights.wrong(&self.permissions(node).await?);
@@ -205,6 +240,20 @@ mod tests {
                 "user or group 8 lacks rights"
             ]
         );
+        // A group that lost its rights and is not listed any more gets them back.
+        let given = Rights {
+            group_rights: Some(names(&["see"])),
+            ..rights.clone()
+        };
+        let there: Vec<Grant> = after
+            .iter()
+            .filter(|grant| !is_group(&grant.holder))
+            .cloned()
+            .collect();
+        let (set, gone) = given.changes(&there);
+        assert_eq!(set, [grant(Holder::Group(Some(55)), &[Right::See])]);
+        assert!(gone.is_empty());
+        assert_eq!(given.wrong(&there), ["the owner group lacks rights"]);
         // Rights that a server adds by itself to those of somebody who may see it.
         let mut more = after.to_vec();
         more[3].rights.insert(Right::Modify);

@@ -94,9 +94,9 @@ async fn a_document_of_an_upload_session_is_plain_fields() {
     assert_eq!(
         fields,
         [
+            ("name", "a"),
             ("parent_id", "2"),
             ("type", "144"),
-            ("name", "a"),
             ("upload_key", "canary-key")
         ]
     );
@@ -258,7 +258,7 @@ async fn every_answer_to_a_commit_says_whether_it_may_have_happened() {
             Reason::NameTaken,
         ),
         (
-            || error(400, "Missing required parameter 'name'"),
+            || error(400, "Could not create a new Document"),
             ItemIsWrong,
             Reason::NotDone,
         ),

@@ -11,6 +11,7 @@ mod records;
 mod renditions;
 mod retention;
 mod session;
+mod shapes;
 mod shortcuts;
 mod upload;
 mod workflow;

@@ -276,11 +276,8 @@ async fn a_record_is_finalised_by_either_way_in_and_watched_until_it_is() {
     assert_eq!(reads.load(Ordering::Relaxed), 3);
     let seen = server.seen();
     assert_eq!(seen[1].fields(), [("ids".to_owned(), "5".to_owned())]);
-    let queued = seen[2].fields();
-    assert_eq!(
-        queued[0],
-        ("task_name".to_owned(), "rm_FinalizeRecord".to_owned())
-    );
+    assert_eq!(seen[2].query["task_name"], "rm_FinalizeRecord");
+    assert_eq!(seen[2].query["id"], "5");
     // Final already.
     let server = Server::start(|seen| match seen.method {
         Method::PUT => error(

@@ -7,7 +7,7 @@ use tracing::debug;
 use super::words::{Process, ProcessActivity, ProcessInfo, ProcessStatus};
 use super::{NO_STATUS, failed, result_data, rows};
 use crate::content_server::errors::Error;
-use crate::content_server::records::maybe_text;
+use crate::content_server::wire::maybe_text;
 use crate::content_server::{Client, wire};
 use crate::types::{Failure, NodeId};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::content_server::records::maybe_text;
 use crate::content_server::wire;
+use crate::content_server::wire::maybe_text;
 use crate::types::NodeId;
 
 /// The form value that names a process.

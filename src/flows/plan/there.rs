@@ -82,7 +82,7 @@ impl Inner {
             }
         }
         for name in [item.name.as_str(), other] {
-            let Some(node) = destination.child(self.systems.target, name).await? else {
+            let Some(node) = destination.child(NodeId(item.parent), name).await? else {
                 continue;
             };
             if self.is_ours(&node, &markers, item, folder).await? {

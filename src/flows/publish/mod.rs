@@ -90,10 +90,12 @@ pub struct ByValue<T> {
 }
 
 impl<T: Clone> ByValue<T> {
-    fn choose(&self, value: impl Fn(&str) -> Option<String>) -> Option<T> {
-        let chosen = self.field.as_deref().and_then(value);
-        chosen
-            .and_then(|value| self.values.get(&value))
+    /// What a field's value chooses; `spellings` are its words at either end.
+    fn choose(&self, spellings: impl Fn(&str) -> Vec<String>) -> Option<T> {
+        let words = self.field.as_deref().map(spellings).unwrap_or_default();
+        words
+            .iter()
+            .find_map(|word| self.values.get(word))
             .or(self.default.as_ref())
             .cloned()
     }
@@ -216,6 +218,13 @@ impl Policy {
             };
             word_of(asset, values, field)
         };
+        // Settings may name a value as it is written or as it stands in iconik.
+        let spellings = |field: &str| -> Vec<String> {
+            let mapped = bound.fields.iter().find(|outcome| outcome.field == field);
+            let read = mapped.map(|outcome| &outcome.source);
+            let read = read.and_then(|values| word_of(asset, Some(values), field));
+            value(field).into_iter().chain(read).collect()
+        };
         let mut place = Vec::new();
         for template in &self.place {
             match template.fill(value) {
@@ -241,9 +250,10 @@ impl Policy {
         missing.dedup();
         let mut marks = self.marks.clone();
         if let Some(class) = &self.records_class {
-            marks.records_class = class.choose(value);
+            marks.records_class = class.choose(spellings);
         }
-        if let Some((level, markings)) = self.security.as_ref().and_then(|by| by.choose(value)) {
+        if let Some((level, markings)) = self.security.as_ref().and_then(|by| by.choose(spellings))
+        {
             marks.clearance = level;
             marks.markings = markings.into_iter().collect();
         }
@@ -258,7 +268,7 @@ impl Policy {
                 rights: self
                     .access
                     .as_ref()
-                    .and_then(|access| access.choose(value))
+                    .and_then(|access| access.choose(spellings))
                     .or_else(|| self.rights.clone()),
                 workspace,
                 marks,

@@ -61,6 +61,32 @@ async fn metadata_is_read_view_by_view_and_what_is_hidden_is_noted() {
 }
 
 #[tokio::test]
+async fn an_account_without_categories_has_every_view_there_is() {
+    let double = Double::start(|_| {
+        |seen: &Seen| match seen.path.as_str() {
+            "/metadata/v1/assets/categories/" => Reply::json(json!({"objects": []})),
+            "/metadata/v1/views/" => {
+                Reply::json(json!({"objects": [{"id": "v", "name": "Campaign"}, {"id": null}]}))
+            }
+            "/metadata/v1/views/v/" => {
+                Reply::json(json!({"name": "Campaign", "view_fields": [{"name": "campaign"}]}))
+            }
+            "/metadata/v1/assets/a/views/v/" => Reply::json(
+                json!({"metadata_values": {"campaign": {"field_values": [{"value": "x"}]}}}),
+            ),
+            other => panic!("{other}"),
+        }
+    })
+    .await;
+    let client = double.client();
+    for category in [Some("spots"), None] {
+        let metadata = client.metadata_of(&asset(category), None).await.unwrap();
+        assert_eq!(metadata.flat()["campaign"], ["x"]);
+    }
+    assert_eq!(double.count("/metadata/v1/views/"), 1, "they are kept");
+}
+
+#[tokio::test]
 async fn the_newest_versions_metadata_is_the_assets_own_and_older_ones_have_theirs() {
     let double = Double::start(|_| {
         |seen: &Seen| match seen.path.as_str() {
