@@ -61,7 +61,7 @@ pub(super) fn package(reader: &mut Reader) -> Result<PackageSettings, Reported> 
     if container == Container::Workspace && workspace.is_none() {
         return Err(reader.problem(
             "package.container",
-            "is \"workspace\" and `package.workspace` does not say which; add it, such as { type = \"Campaign\", name = \"{title}\" }",
+            "`package.container` is \"workspace\" and `package.workspace` does not say which; add it, such as { type = \"Campaign\", name = \"{title}\" }",
         ));
     }
     Ok(PackageSettings {

@@ -72,7 +72,7 @@ pub(super) fn rights(reader: &mut Reader) -> Result<RightsSettings, Reported> {
     if sidecar == RightsSidecar::Related && cross_reference.is_none() {
         return Err(reader.problem(
             "rights.sidecar",
-            "is \"related\" and `rights.cross_reference` does not say by which kind; add it, as records management defines it",
+            "`rights.sidecar` is \"related\" and `rights.cross_reference` does not say by which kind; add it, as records management defines it",
         ));
     }
     Ok(RightsSettings {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longhaul::content_server::{ApplyTo, Client, Grant, Holder, Right};
+use longhaul::content_server::{ApplyTo, Client, Grant, Holder, Rendition, Right};
 use longhaul::simulator::Options;
 use longhaul::simulator::campaign::{AssetSpec, Campaign, FileSpec};
 use longhaul::simulator::faults::{Action, Rule, System};
@@ -522,4 +522,107 @@ fn killed_at_every_step_there_is_one_for_each_paper() {
             systems.stop();
         }
     }
+}
+
+/// The settings with another kind of rights sidecar.
+fn with_sidecar(systems: &Systems, sidecar: &str) {
+    let wanted =
+        format!("sidecar = {sidecar}\ncross_reference = \"Supporting document\"\nshortcuts = true");
+    let sections = SETTINGS.replace("shortcuts = true", &wanted);
+    systems.configure(Extra {
+        sections: &sections,
+        ..Extra::default()
+    });
+}
+
+#[test]
+fn a_rights_sidecar_is_a_rendition_of_the_master_by_policy_and_follows_the_licence() {
+    let systems = start();
+    with_sidecar(&systems, "{ rendition = \"rights\" }");
+    must(&systems, &["Spot", "Reel"], &[]);
+    let spot = node_of(&systems, "spot.mov");
+    // As a document and as a rendition, of the same bytes; what has no versions has none.
+    let sidecar = systems.json_of("spot.mov.rights.jsonld");
+    let renditions = || {
+        let history = systems.simulator.content_server().history();
+        let of = |event: &&Value| {
+            event["kind"]
+                .as_str()
+                .is_some_and(|kind| kind.contains("rendition"))
+        };
+        history.iter().filter(of).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(renditions().len(), 1, "{:#?}", renditions());
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 0, "{lines:#?}");
+    let before = effects(&systems);
+    must(&systems, &["Spot", "Reel"], &[]);
+    assert_eq!(effects(&systems), before, "nothing is written twice");
+
+    // Somebody puts another in its place.
+    let other = Rendition {
+        kind: "rights".to_owned(),
+        file_name: "mine.json".to_owned(),
+        mime: "application/json".to_owned(),
+        content: "{}".to_owned(),
+    };
+    systems.person(|server| async move { server.keep_rendition(spot, &other).await });
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65);
+    let (_, detail) = found(&lines, "Spot");
+    assert!(
+        detail.contains("holds other content than was filed"),
+        "{detail}"
+    );
+    must(&systems, &["Spot"], &["--again"]);
+    assert_eq!(systems.run(&["reconcile"]).0, 0);
+
+    // A changed licence is another rendition of the same version.
+    set_value(&systems, "Spot", "owner", "Agency Ost");
+    must(&systems, &["Spot"], &[]);
+    assert_ne!(systems.json_of("spot.mov.rights.jsonld"), sidecar);
+    assert_eq!(systems.named("spot.mov").len(), 1);
+    assert_eq!(systems.run(&["reconcile"]).0, 0);
+    systems.stop();
+}
+
+#[test]
+fn a_rights_sidecar_is_a_related_item_of_the_record_by_policy() {
+    let systems = start();
+    with_sidecar(&systems, "\"related\"");
+    must(&systems, &["Spot"], &[]);
+    let spot = node_of(&systems, "spot.mov");
+    let sidecar = node_of(&systems, "spot.mov.rights.jsonld");
+    let others = |systems: &Systems| -> Vec<NodeId> {
+        let all = systems.person(|server| async move { server.cross_references(spot).await });
+        all.iter().map(|one| one.to).collect()
+    };
+    assert!(
+        others(&systems).contains(&sidecar),
+        "{:?}",
+        others(&systems)
+    );
+    let before = effects(&systems);
+    must(&systems, &["Spot"], &["--again"]);
+    assert_eq!(effects(&systems), before, "nothing is written twice");
+    assert_eq!(systems.run(&["reconcile"]).0, 0);
+    systems.stop();
+}
+
+#[test]
+fn a_related_sidecar_needs_the_kind_of_its_cross_reference() {
+    let systems = start();
+    let sections = SETTINGS.replace("shortcuts = true", "sidecar = \"related\"");
+    systems.configure(Extra {
+        sections: &sections,
+        ..Extra::default()
+    });
+    let (code, lines) = run(&systems, &["Spot"], &[]);
+    assert_eq!(code, 2, "{lines:#?}");
+    let said = of_type(&lines, "exit")["message"].to_string();
+    assert!(
+        said.contains("`rights.sidecar` is") && said.contains("`rights.cross_reference`"),
+        "{said}"
+    );
+    systems.stop();
 }
