@@ -1,9 +1,11 @@
 //! Assets and their versions.
 
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::call::Call;
+use super::files::Format;
 use super::tolerant::{Person, date, flag, id, list, maybe_id, number, text, texts, words};
 use super::{Client, Error};
 use crate::types::{AssetId, CollectionId, VersionId};
@@ -159,6 +161,24 @@ pub struct AssetVersion {
     pub date_created: Option<Timestamp>,
 }
 
+/// An asset as it was answered. To name no versions is not to say that there are none.
+struct Answered {
+    asset: Asset,
+    leaves_versions_out: bool,
+}
+
+impl<'de> Deserialize<'de> for Answered {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(d)?;
+        let leaves_versions_out = value.get("versions").is_none_or(serde_json::Value::is_null);
+        let asset = Asset::deserialize(value).map_err(serde::de::Error::custom)?;
+        Ok(Self {
+            asset,
+            leaves_versions_out,
+        })
+    }
+}
+
 fn title<'de, D: serde::Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     Ok(text(d)?.unwrap_or_default())
 }
@@ -221,7 +241,38 @@ impl Client {
         )
         .query("include_collections", true)
         .query("include_users", true);
-        self.json(&call).await
+        let mut found: Answered = self.json(&call).await?;
+        if found.leaves_versions_out {
+            found.asset.versions = self.versions_of_formats(asset).await?;
+        }
+        Ok(found.asset)
+    }
+
+    /// The versions that an asset's formats name, for an answer that names none itself: the formats
+    /// listed without a version are those of the newest one.
+    async fn versions_of_formats(&self, asset: &AssetId) -> Result<Vec<AssetVersion>, Error> {
+        let formats: Result<Vec<Format>, Error> = self.formats(asset, None).try_collect().await;
+        let formats = match formats {
+            // Without versions it is not filed, and the reason is said then.
+            Err(error) if !error.is_passing() => Vec::new(),
+            other => other?,
+        };
+        let mut versions: Vec<AssetVersion> = Vec::new();
+        for format in formats {
+            if let Some(id) = format.version_id
+                && versions.iter().all(|known| known.id != id)
+            {
+                versions.push(AssetVersion {
+                    id,
+                    version_number: None,
+                    status: VersionStatus::default(),
+                    archive_status: ArchiveStatus::default(),
+                    created_by_user: None,
+                    date_created: format.date_created,
+                });
+            }
+        }
+        Ok(versions)
     }
 }
 

@@ -314,3 +314,24 @@ async fn refusals_name_the_role_and_a_portals_page_proves_nothing() {
     assert_eq!(busy.class, FailureClass::RetryLater);
     assert_eq!(busy.retry_after.map(|wait| wait.as_secs()), Some(7));
 }
+
+#[tokio::test]
+async fn an_asset_that_names_no_versions_has_those_of_its_formats() {
+    let double = Double::start(|_| {
+        |seen: &Seen| match seen.path.as_str() {
+            "/assets/v1/assets/a/" => Reply::json(json!({"id": "a", "title": "A"})),
+            "/files/v1/assets/a/formats/" => Reply::json(json!({"objects": [
+                {"id": "f", "name": "ORIGINAL", "version_id": "v", "date_created": "2026-01-02T00:00:00"},
+                {"id": "p", "name": "PPRO_PROXY", "version_id": "v"},
+            ]})),
+            _ => Reply::error(404, "not found"),
+        }
+    })
+    .await;
+    let client = double.client();
+    let asset = client.asset(&"a".into()).await.unwrap();
+    let versions: Vec<_> = asset.versions.iter().map(|v| v.id.as_str()).collect();
+    assert_eq!(versions, ["v"]);
+    let listing = client.asset(&"b".into()).await;
+    assert!(listing.unwrap_err().is_not_found());
+}
