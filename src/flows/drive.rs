@@ -5,17 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Intake};
+use super::shown::{Phase, Shown};
 use super::{Enumerate, Error, Systems, package, write_back};
-use crate::iconik::{JobEnd, JobReport, NewJob};
 use crate::ledger::{Ledger, StateCount};
 use crate::pace::Pace;
 use crate::transfer::{Engine, Outcome, Progress};
-use crate::types::{AssetId, CollectionId, JobId, RunId};
+use crate::types::{AssetId, CollectionId, RunId};
 
 /// Outbox, calendar and job are looked after this often.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -59,9 +57,6 @@ impl Scan {
     }
 }
 
-/// The job that shows a run inside iconik, once there is one; none where it may not be made.
-type Job = OnceCell<Option<JobReport>>;
-
 /// A run being driven.
 pub struct Drive {
     /// Both systems.
@@ -101,7 +96,7 @@ impl Drive {
     pub async fn go(&self, assets: Option<Enumerate>) -> Result<Outcome, Error> {
         self.follow_calendar();
         self.ledger.posts_again().await?;
-        let job = Job::new();
+        let shown = Shown::new(&self.ledger.summary(self.run).await?);
         let scanned_all = AtomicBool::new(false);
         let scanned = async {
             let outcome = match &assets {
@@ -131,7 +126,10 @@ impl Drive {
                 return Ok(outcome);
             }
             match self.after_papers().await? {
-                Outcome::Finished => self.pack().await,
+                Outcome::Finished => {
+                    shown.enter(Phase::Packing);
+                    self.pack().await
+                }
                 other => Ok(other),
             }
         };
@@ -153,7 +151,7 @@ impl Drive {
             loop {
                 tokio::select! {
                     () = over.cancelled() => return Ok(()),
-                    _ = tick.tick() => self.housekeeping(&job, &over).await?,
+                    _ = tick.tick() => self.housekeeping(&shown, &over).await?,
                 }
             }
         };
@@ -176,11 +174,13 @@ impl Drive {
         // Whoever said stop does not wait for iconik: the outbox keeps what is left.
         if matches!(outcome, Outcome::Finished | Outcome::Waiting) {
             care.await?;
+            shown.enter(Phase::Telling);
+            self.show(&shown).await?;
             self.tell_the_rest().await?;
         } else if let Ok(ended) = tokio::time::timeout(LAST_WORDS, care).await {
             ended?;
         }
-        self.finish_job(&job, &outcome).await?;
+        self.show_end(&shown, &outcome).await?;
         scan.unwrap_or(Ok(()))?;
         Ok(outcome)
     }
@@ -267,84 +267,11 @@ impl Drive {
         }
     }
 
-    async fn housekeeping(&self, job: &Job, over: &CancellationToken) -> Result<(), Error> {
+    async fn housekeeping(&self, shown: &Shown, over: &CancellationToken) -> Result<(), Error> {
         self.follow_calendar();
         write_back::deliver(&self.systems, &self.ledger, over).await?;
-        if let Some(job) = self.shown(job).await? {
-            let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
-            // The report throttles itself and never fails a run.
-            let _told = job.progress(confirmed, "filing in Content Server").await;
-        }
-        Ok(())
-    }
-
-    /// The job that shows the run inside iconik; none before there is anything to show. What waits
-    /// for a person is looked at by every run from a timer, and is nothing to show by itself.
-    async fn shown<'a>(&self, job: &'a Job) -> Result<Option<&'a JobReport>, Error> {
-        if !job.initialized() && self.ledger.meta(&self.job_key()).await?.is_none() {
-            let items = self.ledger.summary(self.run).await?;
-            if items.iter().all(|count| count.state == "held") {
-                return Ok(None);
-            }
-        }
-        Ok(job.get_or_init(|| self.job()).await.as_ref())
-    }
-
-    fn job_key(&self) -> String {
-        format!("job of run {}", self.run)
-    }
-
-    /// The job of the run; the same one after a resume. A token without the right to write jobs is
-    /// no reason to stop.
-    async fn job(&self) -> Option<JobReport> {
-        let key = self.job_key();
-        if let Ok(Some(id)) = self.ledger.meta(&key).await {
-            return Some(self.systems.iconik.report_to(JobId(id)));
-        }
-        let new = NewJob {
-            title: format!("longhaul run {}", self.run),
-            custom_type: "LONGHAUL".into(),
-            collection: self.collection.clone(),
-            facts: json!({"run": self.run})
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
-            ..Default::default()
-        };
-        match self.systems.iconik.start_job(&new).await {
-            Ok(job) => {
-                if let Err(error) = self.ledger.set_meta(&key, job.id().as_str()).await {
-                    tracing::warn!(%error, "the job's id was not recorded");
-                }
-                Some(job)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no job is shown in iconik");
-                None
-            }
-        }
-    }
-
-    async fn finish_job(&self, job: &Job, outcome: &Outcome) -> Result<(), Error> {
-        let Some(job) = self.shown(job).await? else {
-            return Ok(());
-        };
-        let confirmed = self.engine.progress().confirmed.load(Ordering::Relaxed);
-        let end = match outcome {
-            Outcome::Finished => {
-                let open: u64 = not_done(&self.ledger.summary(self.run).await?);
-                if open == 0 {
-                    JobEnd::Finished
-                } else {
-                    JobEnd::Warning(format!("{open} items are not done"))
-                }
-            }
-            Outcome::Failed(failure) => JobEnd::Failed(failure.to_string()),
-            // It goes on: the job stays open.
-            Outcome::Stopped | Outcome::Waiting => return Ok(()),
-        };
-        let _told = job.finish(&end, confirmed).await;
-        Ok(())
+        // The report throttles itself and never fails a run.
+        self.show(shown).await
     }
 }
 

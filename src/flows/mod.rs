@@ -38,6 +38,7 @@ pub mod reconcile;
 pub mod references;
 pub mod retention;
 pub mod rights;
+mod shown;
 pub mod standing;
 pub mod trial;
 pub mod write_back;

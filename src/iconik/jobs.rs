@@ -3,8 +3,7 @@
 //! A job is a display record. Whatever goes wrong with one, the run it shows goes on: every call
 //! of a [`JobReport`] answers [`Told`] instead of failing.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::http::Method;
@@ -171,6 +170,14 @@ struct ReportState {
     muted: bool,
 }
 
+impl ReportState {
+    fn is_due(&self, now: Instant) -> bool {
+        let early = self.sent.is_some_and(|sent| now < sent + EVERY)
+            || self.until.is_some_and(|until| now < until);
+        !self.muted && !early
+    }
+}
+
 impl Client {
     /// The jobs of an asset, newest first.
     pub fn jobs_of(&self, asset: &AssetId) -> Rows<Job> {
@@ -263,12 +270,26 @@ impl JobReport {
         &self.id
     }
 
-    /// Shows how far the run is; sent every few seconds at most.
-    pub async fn progress(&self, processed: ByteCount, message: &str) -> Told {
+    /// Whether [`progress`](Self::progress) would be sent now.
+    pub fn is_due(&self) -> bool {
+        self.lock().is_due(Instant::now())
+    }
+
+    /// Shows how far the run is, in bytes; sent every few seconds at most. `total` is `None` as long
+    /// as nobody knows it.
+    pub async fn progress(
+        &self,
+        processed: ByteCount,
+        total: Option<ByteCount>,
+        message: &str,
+    ) -> Told {
         if !self.may_send() {
             return Told::Skipped;
         }
-        let body = json!({ "progress_processed": processed, "message": clip(message) });
+        let mut body = json!({ "progress_processed": processed, "message": clip(message) });
+        if let Some(total) = total {
+            body["progress_total"] = total.into();
+        }
         self.patch(&[], body).await
     }
 
@@ -288,9 +309,10 @@ impl JobReport {
     }
 
     /// Closes the job. Safe to repeat.
-    pub async fn finish(&self, end: &JobEnd, processed: ByteCount) -> Told {
+    pub async fn finish(&self, end: &JobEnd, processed: ByteCount, total: ByteCount) -> Told {
         let mut body = json!({
             "progress_processed": processed,
+            "progress_total": total,
             "completed_at": Timestamp::now().to_string(),
         });
         match end {
@@ -308,15 +330,17 @@ impl JobReport {
     }
 
     fn may_send(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let now = Instant::now();
-        let early = state.sent.is_some_and(|sent| now < sent + EVERY)
-            || state.until.is_some_and(|until| now < until);
-        if state.muted || early {
-            return false;
+        let due = state.is_due(now);
+        if due {
+            state.sent = Some(now);
         }
-        state.sent = Some(now);
-        true
+        due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ReportState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn patch(&self, below: &[&str], body: Value) -> Told {
@@ -333,7 +357,7 @@ impl JobReport {
             return Told::Done;
         };
         tracing::warn!(job = %self.id, error = %error, "iconik does not show the progress");
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         match &error {
             Error::Forbidden { .. } | Error::NotFound { .. } => state.muted = true,
             Error::Throttled { retry_after, .. } => {

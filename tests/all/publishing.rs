@@ -216,6 +216,30 @@ fn a_second_run_writes_nothing_and_changes_are_followed_without_a_second_documen
         job["status"] != "STARTED" && job["status"] != "READY",
         "{job}"
     );
+    assert_eq!(job["progress_processed"], job["progress_total"], "{job}");
+    assert!(
+        job["progress_total"].as_u64().is_some_and(|all| all > 0),
+        "{job}"
+    );
+    let steps: Vec<(&str, &str)> = job["steps"]
+        .as_array()
+        .expect("its steps")
+        .iter()
+        .map(|step| {
+            (
+                step["label"].as_str().unwrap(),
+                step["status"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("Look at the assets", "DONE"),
+            ("File in Content Server", "DONE"),
+            ("Tell iconik", "DONE"),
+        ]
+    );
     let before = effects(&systems);
     let filed = systems.versions().len();
     let (code, lines) = systems.run(&["publish", &collection]);

@@ -214,9 +214,12 @@ fn new_job() -> NewJob {
 async fn a_job_shows_the_run_without_a_message_for_every_chunk() {
     let double = Double::start(|_| |_: &Seen| Reply::json(json!({"id": "j"}))).await;
     let report = double.client().start_job(&new_job()).await.unwrap();
-    assert!(matches!(report.progress(10, "copying").await, Told::Done));
     assert!(matches!(
-        report.progress(20, "copying").await,
+        report.progress(10, Some(1000), "copying").await,
+        Told::Done
+    ));
+    assert!(matches!(
+        report.progress(20, None, "copying").await,
         Told::Skipped
     ));
     let step = Step {
@@ -227,7 +230,7 @@ async fn a_job_shows_the_run_without_a_message_for_every_chunk() {
     };
     assert!(matches!(report.steps(&[step]).await, Told::Done));
     assert!(matches!(
-        report.finish(&JobEnd::Finished, 1000).await,
+        report.finish(&JobEnd::Finished, 1000, 1000).await,
         Told::Done
     ));
     let seen = double.seen();
@@ -252,13 +255,21 @@ async fn a_job_that_cannot_be_written_never_fails_the_run() {
             .is_forbidden()
     );
     let report = client.report_to("j".into());
-    assert!(matches!(report.progress(1, "x").await, Told::Refused(_)));
-    assert!(matches!(report.progress(2, "x").await, Told::Skipped));
+    assert!(matches!(
+        report.progress(1, None, "x").await,
+        Told::Refused(_)
+    ));
+    assert!(matches!(report.progress(2, None, "x").await, Told::Skipped));
     let throttled = Double::start(|_| |_: &Seen| Reply::error(429, "slow down")).await;
     let report = throttled.client().report_to("j".into());
-    assert!(matches!(report.progress(1, "x").await, Told::Refused(_)));
     assert!(matches!(
-        report.finish(&JobEnd::Failed("no space".into()), 1).await,
+        report.progress(1, None, "x").await,
+        Told::Refused(_)
+    ));
+    assert!(matches!(
+        report
+            .finish(&JobEnd::Failed("no space".into()), 1, 1)
+            .await,
         Told::Refused(_)
     ));
 }
