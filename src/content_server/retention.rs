@@ -289,17 +289,17 @@ impl Record {
     }
 }
 
-/// The objects with `field` in the first list that has any, wherever it stands below `results` or
-/// `data`.
+/// The objects with `field` in the first place that has any, wherever it stands below `results` or
+/// `data`: the rows of a list, or what each row holds. A definition of the field is not one.
 fn rows_with<'a>(answer: &'a Value, field: &str) -> Result<Vec<&'a Value>, Error> {
     fn find<'a>(value: &'a Value, field: &str) -> Vec<&'a Value> {
         match value {
+            Value::Object(object) if object.get(field).is_some_and(|own| !own.is_object()) => {
+                vec![value]
+            }
             Value::Object(object) => {
                 let mut found = object.values().map(|inner| find(inner, field));
                 found.find(|rows| !rows.is_empty()).unwrap_or_default()
-            }
-            Value::Array(list) if list.iter().any(|row| row.get(field).is_some()) => {
-                list.iter().filter(|row| row.get(field).is_some()).collect()
             }
             Value::Array(list) => list.iter().flat_map(|inner| find(inner, field)).collect(),
             _ => Vec::new(),
@@ -337,6 +337,8 @@ mod tests {
             json!({"results": {"data": {"rows": [row]}}}),
             json!({"results": [{"data": [row]}]}),
             json!({"data": {"snapshots": [row]}}),
+            json!({"data": [{"actions": {"data": {}}, "data": row, "metadata": {"qdate": {}}}]}),
+            json!({"results": {"columns": [], "data": [{"data": row}], "definitions": {"qdate": {}}}}),
         ] {
             assert_eq!(rows_with(&answer, "qdate").unwrap(), [&row], "{answer}");
         }

@@ -25,7 +25,8 @@ const TABLES: [(&str, &str, &[&str]); 9] = [
         &["ACTIVE", "CLOSED", "EXPIRED", "OBSOLETE", "SUPERSEDED"],
     ),
     ("storage", "storage", &["EL"]),
-    ("disposition", "disposition", &[]),
+    // Nothing adds to this one.
+    ("disposition", "", &[]),
 ];
 
 /// Periods after which a vital record is looked at again.
@@ -185,7 +186,12 @@ pub(super) fn add(world: &mut World, call: &Call, name: &str) -> Outcome {
     let code = text("code").ok_or_else(|| Refusal::missing("code"))?;
     let description = text("description").unwrap_or_default();
     if name == "xref_type" {
-        world.cross_references.define(&code);
+        let related = text("relatedCode").ok_or_else(|| Refusal::missing("relatedCode"))?;
+        let of_related = text("relatedDescription").unwrap_or_default();
+        let refs = &mut world.cross_references;
+        if !refs.pair((&code, &description), (&related, &of_related), 0) {
+            return Err(Refusal::bad("Could not insert into the table"));
+        }
         return Ok(Answer::Json(
             json!({"code": code, "description": description}),
         ));
@@ -199,15 +205,16 @@ pub(super) fn add(world: &mut World, call: &Call, name: &str) -> Outcome {
     let mut more = Map::new();
     match name {
         "essential" => {
-            let vital = call.arguments.flag("vitalRec")?.unwrap_or(false);
+            let vital = call.arguments.flag("vitalRec")?;
+            let vital = vital.ok_or_else(|| Refusal::missing("vitalRec"))?;
             more.insert("vital".to_owned(), vital.into());
         }
         "hold_type" => {
-            let period = call.arguments.number("DefaultPeriod")?;
+            let period = call.arguments.need_number("DefaultPeriod")?;
             more.insert("default_period".to_owned(), json!(period));
         }
         "stage" => {
-            let order = call.arguments.number("stageOrder")?;
+            let order = call.arguments.need_number("stageOrder")?;
             more.insert("ret_stage_order".to_owned(), json!(order));
         }
         _ => {}

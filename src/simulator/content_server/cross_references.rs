@@ -44,6 +44,25 @@ impl CrossReferences {
         }
     }
 
+    /// Defines a kind and the one at its other end, each with what it is called; whether the first
+    /// is new.
+    pub(super) fn pair(&mut self, one: (&str, &str), other: (&str, &str), hold: i64) -> bool {
+        if self.kind(one.0).is_some() {
+            return false;
+        }
+        for (own, related) in [(one, other), (other, one)] {
+            if self.kind(own.0).is_none() {
+                self.kinds.push(Kind {
+                    code: own.0.to_owned(),
+                    related: related.0.to_owned(),
+                    description: own.1.to_owned(),
+                    hold,
+                });
+            }
+        }
+        true
+    }
+
     /// The kinds there are.
     pub(super) fn kinds(&self) -> impl Iterator<Item = &Kind> {
         self.kinds.iter()
@@ -85,23 +104,9 @@ pub(super) fn create_kind(world: &mut World, call: &Call) -> Outcome {
     let unread = || Refusal::new(404, "Please provide integer value for the Hold ID");
     let hold = call.arguments.number("hold_id").map_err(|_| unread())?;
     let hold = hold.ok_or_else(unread)?;
-    if world.cross_references.kind(&code).is_some() {
+    let refs = &mut world.cross_references;
+    if !refs.pair((&code, &desc), (&related, &related_desc), hold) {
         return Err(Refusal::bad("Cross-Reference already exists."));
-    }
-    let kinds = &mut world.cross_references.kinds;
-    kinds.push(Kind {
-        code: code.clone(),
-        related: related.clone(),
-        description: desc,
-        hold,
-    });
-    if kinds.iter().all(|kind| kind.code != related) {
-        kinds.push(Kind {
-            code: related,
-            related: code.clone(),
-            description: related_desc,
-            hold,
-        });
     }
     world.record(call, "xref_type", None, json!({"type": code}));
     Ok(records_done(0))

@@ -13,6 +13,9 @@ pub(super) const ADMIN: i64 = 1000;
 /// The group everybody is in.
 pub(super) const DEFAULT_GROUP: i64 = 999;
 
+/// The type of a role of a workspace.
+pub(super) const ROLE: i64 = 848;
+
 /// Rows of a page of members that the server gives at most, and unasked.
 const PAGE: (u32, u32) = (10, 20);
 
@@ -284,6 +287,14 @@ pub(super) fn shown(call: &Call, member: &Member) -> Answer {
 /// `GET /v1/members/{id}` and `/v2/members/{id}`.
 pub(super) fn get(world: &mut World, call: &Call, id: i64) -> Outcome {
     let missing = || by_version(call, format!("Could not get a member for {id}"));
+    if let Some(role) = world.workspaces.teams.member(id) {
+        return Ok(match call.v1 {
+            true => v1(role),
+            false => {
+                call.results(json!({"data": {"properties": call.shape.cut("properties", role)}}))
+            }
+        });
+    }
     let member = world.members.get(id).ok_or_else(missing)?;
     Ok(shown(call, member))
 }
@@ -337,6 +348,14 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
             "The parameter(s) 'query' cannot be used together with parameter(s) 'where_business_email, where_name, where_first_name, where_last_name '",
         ));
     }
+    if kind == Some(ROLE) && !call.v1 {
+        return roles(
+            world,
+            call,
+            page,
+            &query.or(text("where_name")).unwrap_or_default(),
+        );
+    }
     let filters = FILTERS.map(|key| text(key).filter(|_| !call.v1));
     let wanted = |own: &&Member| {
         let (first, last) = (&own.called.0, &own.called.1);
@@ -358,6 +377,21 @@ pub(super) fn browse(world: &mut World, call: &Call) -> Outcome {
     };
     let found = world.members.iter().filter(wanted).collect();
     listed(call, page, found, true)
+}
+
+/// The roles of workspaces whose names have that part.
+fn roles(world: &World, call: &Call, page: Page, part: &str) -> Outcome {
+    let named = |role: &Value| {
+        let name = role["name"].as_str().unwrap_or_default();
+        name.to_lowercase().contains(part)
+    };
+    let found: Vec<Value> = world.workspaces.teams.all().filter(named).collect();
+    let total = found.len();
+    let rows = found.into_iter().skip(page.skip()).take(page.limit);
+    let rows = rows
+        .map(|role| json!({"data": {"properties": call.shape.cut("properties", role)}}))
+        .collect();
+    Ok(list(&call.href, rows, page, total, Some("asc_id")))
 }
 
 /// `GET /v2/members/{id}/memberof`: of others only administrators of the system and of users are

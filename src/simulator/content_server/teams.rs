@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{INACCESSIBLE, Outcome, Refusal, list};
 use super::call::Call;
 use super::icons;
-use super::members::Member;
+use super::members::{Member, ROLE};
 use super::permissions::Rights;
 use super::relations;
 use super::workspaces;
@@ -17,9 +17,6 @@ use super::world::World;
 const PAGE: u32 = 100;
 /// Members that a row of a role shows, unasked.
 const SHOWN: i64 = 10;
-/// The type of a role among members.
-const ROLE: i64 = 848;
-
 /// What each right is in a mask.
 const BITS: [(Rights, u32); 10] = [
     (Rights::SEE, 130),
@@ -75,6 +72,22 @@ impl Teams {
         };
         let own = self.roles.iter().filter(|(_, role)| has(role));
         own.map(|(id, _)| *id).collect()
+    }
+
+    /// A role as a member is shown.
+    pub(super) fn member(&self, id: i64) -> Option<Value> {
+        let role = self.roles.get(&id)?;
+        let initials = role.name.chars().next().map(String::from);
+        Some(json!({
+            "deleted": false, "id": id, "initials": initials, "leader_id": null, "name": role.name,
+            "name_formatted": role.name, "node_id": role.workspace, "type": ROLE,
+            "type_name": "Workspace Role",
+        }))
+    }
+
+    /// All roles, as members are shown.
+    pub(super) fn all(&self) -> impl Iterator<Item = Value> {
+        self.roles.keys().filter_map(|id| self.member(*id))
     }
 
     /// The roles of a workspace: who leads first, the others by name.
@@ -423,14 +436,8 @@ pub(super) fn search(world: &World, call: &Call) -> Outcome {
             && role.name.to_lowercase().contains(&query)
     };
     let found: Vec<_> = world.workspaces.teams.roles.iter().filter(fits).collect();
-    let row = |(id, role): &(&i64, &Role)| {
-        let initials = role.name.chars().next().map(String::from);
-        json!({"data": {
-            "deleted": false, "id": id, "initials": initials, "leader_id": null, "name": role.name,
-            "name_formatted": role.name, "node_id": role.workspace, "type": ROLE,
-            "type_name": "Workspace Role",
-        }})
-    };
+    let teams = &world.workspaces.teams;
+    let row = |(id, _): &(&i64, &Role)| json!({"data": teams.member(**id)});
     let rows = found.iter().skip(page.skip()).take(page.limit).map(row);
     Ok(list(
         &call.href,

@@ -8,7 +8,7 @@ use super::answer::{Answer, INACCESSIBLE, Outcome, Page, Refusal};
 use super::call::Call;
 use super::categories;
 use super::classifications;
-use super::nodes::{External, Node, Place, WORKSPACE, external, node_data};
+use super::nodes::{CLASSIFICATION, External, Node, Place, WORKSPACE, external, node_data, worded};
 use super::permissions::Rights;
 use super::records;
 use super::relations::Relations;
@@ -63,20 +63,33 @@ pub(super) fn types(world: &mut World, call: &Call) -> Outcome {
     if world.workspaces.types.is_empty() {
         return Err(Refusal::failed("Could not process object, invalid request"));
     }
-    let rows = world.workspaces.types.iter();
-    Ok(call.results(
-        rows.map(|(id, (name, own))| kind_row(*id, name, *own))
-            .collect(),
-    ))
+    let mut all = Vec::new();
+    for (id, (name, template)) in &world.workspaces.types {
+        all.push(kind_row(call, *id, name, *template)?);
+    }
+    Ok(call.results(all.into()))
 }
 
-/// A workspace type as the lists and the single answer show it.
-fn kind_row(id: i64, name: &str, template: i64) -> Value {
-    let template = json!({"id": template, "name": name, "subType": WORKSPACE, "description": "", "type": WORKSPACE});
-    json!({"data": {"properties": {
-        "rm_enabled": false, "templates": [template], "wksp_type_id": id, "wksp_type_name": name,
-        "wksp_type_names": {"en": name}, "wksp_creation": {"page_display_mode": 0, "wksp_creation_mode": 0},
-    }, "wksp_info": {"wksp_type_icon": ""}}})
+/// A workspace type as the lists and the single answer show it: with templates and looks where they
+/// are asked for.
+fn kind_row(call: &Call, id: i64, name: &str, template: i64) -> Result<Value, Refusal> {
+    let mut row = json!({"data": {"properties": {
+        "rm_enabled": false, "wksp_type_id": id, "wksp_type_name": name,
+        "wksp_type_names": {"en": name}, "wksp_descriptions": {"en": ""}, "config_node_id": null,
+        "wksp_creation_enabled": true, "wksp_copy_enabled": true, "wksp_policies_enabled": false,
+        "add_creator_to_lead_role": true, "wksp_icon": "",
+        "wksp_creation": {"page_display_mode": 0, "wksp_creation_mode": 0},
+    }}});
+    let data = &mut row["data"];
+    if call.arguments.flag("expand_templates")?.unwrap_or(false) {
+        data["properties"]["templates"] = json!([{
+            "id": template, "name": name, "subType": WORKSPACE, "description": "", "type": WORKSPACE,
+        }]);
+    }
+    if call.arguments.flag("expand_wksp_info")?.unwrap_or(false) {
+        data["wksp_info"] = json!({"wksp_type_icon": "", "in_use": true});
+    }
+    Ok(row)
 }
 
 /// `GET /v1/businessworkspacetypes/{id}` and `/v2/businessworkspacetypes/{id}`.
@@ -91,7 +104,7 @@ pub(super) fn kind(world: &mut World, call: &Call, id: i64) -> Outcome {
         true => Answer::Json(json!({
             "icon_url": "", "is_policies_enabled": false, "workspace_type": name,
         })),
-        false => call.results(kind_row(id, name, *template)),
+        false => call.results(kind_row(call, id, name, *template)?),
     })
 }
 
@@ -151,11 +164,9 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     if !world.workspaces.types.contains_key(&kind) {
         return Err(Refusal::bad("Could not process object, invalid request"));
     }
-    let name = call
-        .arguments
-        .text("name")
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty());
+    let (name, names) = worded(call, "name");
+    let name = name.map(|name| name.trim().to_owned());
+    let name = name.filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| missing("name"))?;
     let volume = world.tree.volume(862).map(|node| node.id);
     let parent = call
@@ -173,7 +184,12 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let roles = call.arguments.object("roles").unwrap_or_default();
     let applied = categories::for_workspace(world, call, parent, roles.get("categories"))?;
     let external = external(call, External::default())?;
-    let classes = classifications::of_role(world, call, parent, &roles)?;
+    let mut classes = classifications::of_role(world, call, parent, &roles)?;
+    if let Some(class) = call.arguments.number("class_id")? {
+        classifications::known(world, call, class, CLASSIFICATION, "classify")?;
+        classes.retain(|other| *other != class);
+        classes.push(class);
+    }
     let record = records::of_role(world, call, &roles)?;
     let id = world.id();
     let place = Place {
@@ -183,7 +199,10 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         access,
     };
     let mut node = Node::new(id, WORKSPACE, &name, place);
-    node.description = call.arguments.text("description").unwrap_or_default();
+    let (description, descriptions) = worded(call, "description");
+    node.description = description.unwrap_or_default();
+    node.descriptions = descriptions.unwrap_or_default();
+    node.names = names.unwrap_or_default();
     node.categories = applied;
     node.external = external;
     node.record = record;

@@ -12,7 +12,7 @@ mod types;
 mod update;
 
 pub(super) use collections::update as update_collection;
-pub(super) use create::{create, external, full_date};
+pub(super) use create::{create, external, full_date, worded};
 pub(super) use forms::{
     can_be_made, create_fields, properties_general, properties_specific, relocate as relocate_form,
     rename as rename_form, update as update_form, version_categories, version_create,

@@ -152,6 +152,12 @@ pub(super) fn search(world: &mut World, call: &Call) -> Outcome {
     let user = impersonation(world, call)?;
     let text = call.arguments.text("where").unwrap_or_default();
     let query = Query::parse(&text, mode(call))?;
+    let modifier = call.arguments.text("modifier").unwrap_or_default();
+    let query = match modifier.to_ascii_lowercase().as_str() {
+        "wordbeginswith" => query.widened(false),
+        "wordendswith" => query.widened(true),
+        _ => query,
+    };
     let within = call.arguments.text("within").unwrap_or_default();
     let contents = within.eq_ignore_ascii_case("content");
     let location = call.arguments.number("location_id1")?;

@@ -225,6 +225,28 @@ impl Query {
         })
     }
 
+    /// The same with a star before or behind every word: they only end or begin so.
+    #[must_use]
+    pub(super) fn widened(self, before: bool) -> Self {
+        let all = |all: Vec<Self>| all.into_iter().map(|own| own.widened(before)).collect();
+        match self {
+            Self::All(own) => Self::All(all(own)),
+            Self::Any(own) => Self::Any(all(own)),
+            Self::Not(own) => Self::Not(Box::new(own.widened(before))),
+            Self::Term { region, how, value } => {
+                let words = words(&value).into_iter().map(|word| match before {
+                    true => format!("*{word}"),
+                    false => format!("{word}*"),
+                });
+                let value = match how {
+                    How::Has => words.collect::<Vec<_>>().join(" "),
+                    _ => value,
+                };
+                Self::Term { region, how, value }
+            }
+        }
+    }
+
     /// Whether what is indexed answers; `indexed` gives the values of a region.
     pub(super) fn matches(&self, indexed: &dyn Fn(Option<&str>) -> Vec<String>) -> bool {
         match self {

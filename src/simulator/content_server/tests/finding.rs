@@ -32,6 +32,8 @@ async fn a_search_evaluates_regions_operators_and_categories() {
         ("final spring", "&lookfor=anywords", vec![cut, rough]),
         ("final spring", "&lookfor=allwords", vec![]),
         ("cut", "&within=content", vec![]),
+        ("fin", "&modifier=wordbeginswith", vec![cut]),
+        ("inal", "&modifier=wordendswith", vec![cut]),
     ] {
         assert_eq!(found(text, more).await, ids, "{text} {more}");
     }

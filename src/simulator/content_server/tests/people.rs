@@ -217,6 +217,14 @@ async fn a_role_gives_its_members_its_rights_in_the_workspace() {
     let again = site.body("POST", &format!("{own}/roles"), role).await;
     refused(&again, 500, "already exists");
 
+    let as_member = site.get(&format!("/v2/members/{role_id}")).await;
+    assert_eq!(property(&as_member, "type"), 848);
+    let found = site
+        .get("/v2/members?where_type=848&where_name=guest")
+        .await
+        .json();
+    assert_eq!(found["results"][0]["data"]["properties"]["id"], role_id);
+
     let node = format!("/v2/nodes/{workspace}");
     assert_eq!(site.as_user(&ticket, "GET", &node, "").await.status, 400);
     let at = format!("{own}/roles/{role_id}");

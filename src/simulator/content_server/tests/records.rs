@@ -233,6 +233,20 @@ async fn codes_are_added_once_and_listed_by_both_versions() {
         400,
         "Missing required parameter 'code'",
     );
+    for (table, needs) in [
+        ("essential", "vitalRec"),
+        ("hold_type", "DefaultPeriod"),
+        ("stage", "stageOrder"),
+        ("xref_type", "relatedCode"),
+    ] {
+        let path = format!("/v1/recordsmanagement/rmcodes/{table}");
+        refused(&site.form("POST", &path, form).await, 400, needs);
+    }
+    let kinds = "/v1/recordsmanagement/rmcodes/xref_type";
+    let pair = "code=Before&description=b&relatedCode=After";
+    assert_eq!(site.form("POST", kinds, pair).await.status, 200);
+    let other = site.get("/v1/xrefs/After").await.json();
+    assert_eq!(other["related_code"], "Before");
     let nothing = "/v1/recordsmanagement/rmcodes/nothing";
     refused(
         &site.form("POST", nothing, form).await,
