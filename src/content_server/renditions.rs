@@ -11,7 +11,7 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::Client;
-use super::errors::{Effect, Error, settle};
+use super::errors::{Effect, Error, Meaning, settle};
 use super::form::{FilePart, Form};
 use crate::transfer::{Content, Version};
 use crate::types::{Failure, NodeId, Reason, VersionNote, VersionNumber};
@@ -87,6 +87,26 @@ impl Client {
                 Reason::Other,
                 format!("{doing}: the server took it and does not keep it"),
             )),
+        }
+    }
+
+    /// Whether this server knows renditions at all. `node` may be any that we may see: what it says
+    /// of a folder, which can have none, is an answer.
+    ///
+    /// # Errors
+    ///
+    /// As any read, but for a refusal that only knows renditions.
+    pub async fn knows_renditions(&self, node: NodeId) -> Result<bool, Failure> {
+        let call = self.call(Method::GET, &format!("v2/nodes/{node}/versions/renditions"));
+        match self.json(call).await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.meaning() {
+                Some(Meaning::NoRoute) => Ok(false),
+                Some(Meaning::Invalid | Meaning::Unknown | Meaning::Disturbance) => Ok(true),
+                _ => Err(error
+                    .into_failure(Effect::Repeatable)
+                    .context(format!("asking for renditions of node {node}"))),
+            },
         }
     }
 

@@ -539,6 +539,9 @@ fn with_sidecar(systems: &Systems, sidecar: &str) {
 fn a_rights_sidecar_is_a_rendition_of_the_master_by_policy_and_follows_the_licence() {
     let systems = start();
     with_sidecar(&systems, "{ rendition = \"rights\" }");
+    let ready = systems.must(&["doctor"]);
+    let says = |part: &str| ready.iter().any(|line| line.to_string().contains(part));
+    assert!(says("documents can have renditions"), "{ready:#?}");
     must(&systems, &["Spot", "Reel"], &[]);
     let spot = node_of(&systems, "spot.mov");
     // As a document and as a rendition, of the same bytes; what has no versions has none.

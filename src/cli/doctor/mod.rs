@@ -17,7 +17,7 @@ use super::{Context, connect, explain, record};
 use crate::content_server::{self, Holder, Right};
 use crate::flows::rights::PaperSource;
 use crate::ledger::Reader;
-use crate::settings::{ContentServerSettings, Resolved, RightsSettings};
+use crate::settings::{ContentServerSettings, Resolved, RightsSettings, RightsSidecar};
 use crate::transfer::Destination;
 use crate::types::{ByteCount, GIB, MIB, NodeId, display_bytes};
 
@@ -416,6 +416,32 @@ async fn rights(
     }
     if configured.shortcuts {
         shortcuts(client, target, findings).await;
+    }
+    if let RightsSidecar::Rendition(kind) = &configured.sidecar {
+        renditions(client, kind, target, findings).await;
+    }
+}
+
+/// Whether documents can have renditions here.
+async fn renditions(
+    client: &content_server::Client,
+    kind: &str,
+    target: NodeId,
+    findings: &mut Findings<'_>,
+) {
+    let remedy = "leave `rights.sidecar` at \"document\" where the server has no renditions";
+    match client.knows_renditions(target).await {
+        Ok(true) => findings.ok(
+            "rights.sidecar",
+            format!("documents can have renditions, of type {kind:?}"),
+        ),
+        Ok(false) => findings.fail(
+            "rights.sidecar",
+            "this server knows no renditions".to_owned(),
+            remedy,
+            Exit::Usage,
+        ),
+        Err(failure) => findings.error("rights.sidecar", &failure.into(), remedy),
     }
 }
 

@@ -14,7 +14,9 @@ use crate::sidecar::campaign::{Kind, Listing};
 use crate::sidecar::mhl::{self, Digests};
 use crate::sidecar::premis;
 use crate::transfer::read_back;
-use crate::types::{ByteCount, CollectionId, Failure, MIB, NodeId, Reason, VersionNumber};
+use crate::types::{
+    ByteCount, CollectionId, Failure, MIB, NodeId, Reason, VersionNote, VersionNumber,
+};
 
 const ATTEMPTS: u32 = 6;
 /// Bytes that a paper has for each file at most, beside [`MIB`].
@@ -31,7 +33,7 @@ pub(super) async fn unknown(
 ) -> Result<Option<Kept>, Error> {
     let (systems, place) = (bench.systems, bench.place);
     let folder = match known.folder {
-        Some(folder) if is_ours(bench, collection, folder).await? => return Ok(None),
+        Some(folder) if is_ours(bench, collection, known, folder).await? => return Ok(None),
         Some(folder) => folder,
         None => match place::begun(systems, place, collection, title).await? {
             Some(folder) => folder,
@@ -72,26 +74,38 @@ pub(super) async fn unknown(
     Ok(Some(found))
 }
 
-/// Whether what closes the bag is as this ledger left it.
+/// Whether what closes the bag is as this ledger left it, or as it was about to when it was killed.
 async fn is_ours(
     bench: Bench<'_>,
     collection: &CollectionId,
+    known: &Kept,
     folder: NodeId,
 ) -> Result<bool, Error> {
-    let Some((node, version)) = filed(bench.ledger, collection, papers::LAST).await? else {
-        // It was never closed by anybody, or by somebody else.
-        let destination = &bench.systems.destination;
-        let there = place::again(|| destination.child(folder, papers::LAST)).await?;
-        return Ok(there.is_none());
+    let destination = &bench.systems.destination;
+    let closed = filed(bench.ledger, collection, papers::LAST).await?;
+    let node = match closed {
+        Some((node, _)) => node,
+        None => match place::again(|| destination.child(folder, papers::LAST)).await? {
+            Some(paper) => paper.id,
+            None => return Ok(true),
+        },
     };
-    match place::again(|| bench.systems.destination.versions(node)).await {
-        Ok(versions) => Ok(versions.iter().all(|there| there.number <= version)),
+    let newest = match place::again(|| destination.versions(node)).await {
+        Ok(versions) => versions.into_iter().next_back(),
         // It was deleted: it is filed again.
-        Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Inaccessible) => {
-            Ok(true)
-        }
-        Err(failure) => Err(failure.into()),
+        Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Inaccessible) => None,
+        Err(failure) => return Err(failure.into()),
+    };
+    let Some(newest) = newest else {
+        return Ok(true);
+    };
+    if closed.is_some_and(|(_, version)| newest.number <= version) {
+        return Ok(true);
     }
+    let all = papers::papers(&bench.systems.instance, known);
+    let own = all.last().map(|paper| papers::digest(&paper.content));
+    let note = VersionNote::parse(&newest.description);
+    Ok(own.is_some() && note.and_then(|note| note.sha256) == own)
 }
 
 /// Reads a package as far as it is needed to go on with it.
