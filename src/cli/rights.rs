@@ -89,7 +89,7 @@ async fn test(context: &Context, settings: &Resolved, arguments: Test) -> anyhow
         let systems = &connected.systems;
         let asset = systems.iconik.asset(&id).await?;
         let metadata = systems.iconik.metadata_of(&asset, None).await?;
-        let (licences, problems) = licensing.read(&metadata);
+        let (licences, problems) = licensing.read(systems, &id, &metadata).await?;
         let version = asset.current_version().map(|version| version.id.clone());
         let version = version.ok_or_else(|| Ended::usage("the asset has no version"))?;
         let (domain, instance) = (&systems.domain, &systems.instance);
@@ -140,7 +140,7 @@ async fn show(context: &Context, settings: &Resolved, arguments: Show) -> anyhow
     let asset: Asset = systems.iconik.asset(&AssetId(arguments.asset)).await?;
     let metadata = systems.iconik.metadata_of(&asset, None).await?;
     let source = values_of(&metadata);
-    let (licences, mut problems) = licensing.read(&metadata);
+    let (licences, mut problems) = licensing.read(systems, &asset.id, &metadata).await?;
     let value = |field: &str| word_of(&asset, source.get(field), field);
     let found = Box::pin(licensing.find(systems, &asset, &source, value)).await?;
     problems.extend(found.problems);

@@ -406,7 +406,7 @@ pub const KEYS: &[Key] = &[
     structured(
         "rights.licences",
         "{ tv = { fields = { media = \"tv_media\", regions = \"tv_regions\", ends = \"tv_until\" } } }",
-        "several licences of one asset, by name, each with fields of its own beside those of `rights.fields`: { fields, rows }; with `rows = true` the first value of each field is one licence, the second the next",
+        "several licences of one asset, by name, each with fields of its own beside those of `rights.fields`: { fields, rows, relation }; with `rows = true` the first value of each field is one licence, the second the next; with `relation` each asset that the master has this relation to is one, and has the fields",
     ),
     structured(
         "rights.papers",

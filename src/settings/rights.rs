@@ -128,7 +128,7 @@ fn by_facet<T>(raw: &Raw, parse: impl Fn(&Raw) -> Parsed<T>) -> Parsed<BTreeMap<
 }
 
 fn licence(name: &str, raw: &Raw) -> Parsed<LicenceFields> {
-    let mut entries = Entries::of(raw, "a table { fields, rows }")?;
+    let mut entries = Entries::of(raw, "a table { fields, rows | relation }")?;
     let fields = entries.needed("fields", |raw| {
         let fields = by_facet(raw, text)?;
         if fields.is_empty() {
@@ -137,11 +137,13 @@ fn licence(name: &str, raw: &Raw) -> Parsed<LicenceFields> {
         Ok(fields)
     });
     let rows = entries.optional("rows", yes_or_no);
+    let relation = entries.optional("relation", text);
     entries.finish(|| {
         Some(LicenceFields {
             name: name.to_owned(),
             fields: fields?,
             rows: rows.unwrap_or_default(),
+            relation,
         })
     })
 }

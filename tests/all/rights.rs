@@ -533,3 +533,84 @@ fn each_of_several_licences_keeps_its_terms_and_its_last_day() {
     assert_eq!(effects(&systems), before, "nothing new, nothing written");
     systems.stop();
 }
+
+#[test]
+fn assets_that_are_licences_say_what_may_be_done_with_a_master() {
+    let deal = |title: &str, media: &str, ends: &str| {
+        AssetSpec::new(title, vec![FileSpec::generated("deal.pdf", 9, KIB)])
+            .value("media", &[media])
+            .value("expires_on", &[ends])
+    };
+    let film = |title: &str, seed| {
+        let file = format!("{}.mov", title.to_lowercase());
+        AssetSpec::new(title, vec![FileSpec::generated(&file, seed, 40 * KIB)])
+            .value("rights_status", &["restricted"])
+            .value("owner", &["Agency Nord"])
+    };
+    let campaign = Campaign::new()
+        .asset(film("Film", 1).with(|a| a.relations = vec![("LICENCE", 2), ("LICENCE", 3)]))
+        .asset(film("Orphan", 2))
+        .asset(deal("TV deal", "tv", "2031-12-31"))
+        .asset(deal("Web deal", "web", "2029-06-30"));
+    let settings = r#"
+[publish]
+approved = "any"
+[rights]
+fields = { status = "rights_status", owner = "owner" }
+[rights.licences.deal]
+fields = { media = "media", ends = "expires_on" }
+relation = "LICENCE"
+"#;
+    let extra = Extra {
+        sections: settings,
+        ..Extra::default()
+    };
+    let systems = Systems::with(Options::with(campaign), extra);
+    let list = ids(&systems, &["Film", "Orphan"]);
+    systems.must(&["publish", "--ids", &list]);
+    let film = id_of(&systems, "Film");
+    let answer = |asset: &str, wanted: &str, filed: bool| {
+        let mut command = vec!["rights", "test", asset, "--use", wanted];
+        if filed {
+            command.push("--filed");
+        }
+        let (_, lines) = systems.run(&command);
+        let answer = of_type(&lines, "rights_answer");
+        (answer["verdict"].clone(), answer["rule"].to_string())
+    };
+    for filed in [false, true] {
+        let (verdict, rule) = answer(&film, "web, AT, 2029-01-01", filed);
+        assert_eq!(verdict, "allowed", "{rule}");
+        assert!(rule.contains("deal: Web deal"), "{rule}");
+        assert_eq!(answer(&film, "web, AT, 2030-01-01", filed).0, "not-allowed");
+        assert_eq!(answer(&film, "tv, AT, 2030-01-01", filed).0, "allowed");
+        assert_eq!(
+            answer(&film, "cinema, AT, 2029-01-01", filed).0,
+            "not-allowed"
+        );
+        // No licence, no permission.
+        let orphan = id_of(&systems, "Orphan");
+        assert_ne!(answer(&orphan, "web, AT, 2029-01-01", filed).0, "allowed");
+    }
+
+    // What a licence says now reaches its masters with the next run.
+    let before = effects(&systems);
+    systems.must(&["publish", "--ids", &list]);
+    assert_eq!(effects(&systems), before, "nothing is written twice");
+    let web = id_of(&systems, "Web deal");
+    let iconik = systems.simulator.iconik();
+    assert!(iconik.set_values(&web, "expires_on", &["2035-06-30"]));
+    systems.must(&["publish", "--ids", &list]);
+    assert_eq!(answer(&film, "web, AT, 2030-01-01", true).0, "allowed");
+
+    // One that says what nobody understands holds the master.
+    assert!(iconik.set_values(&web, "media", &["pigeon post"]));
+    let (code, lines) = systems.run(&["publish", "--ids", &list]);
+    assert_eq!(code, 3, "{lines:#?}");
+    let held = of_type(&lines, "item")["message"].to_string();
+    assert!(
+        held.contains("Web deal") && held.contains("pigeon-post"),
+        "{held}"
+    );
+    systems.stop();
+}

@@ -203,7 +203,8 @@ async fn examine(
         if let (Some(licensing), Some(metadata)) = (licensing, &metadata)
             && licensing.has_sidecar()
         {
-            let (licences, problems) = licensing.read(metadata);
+            let licences = licensing.read(systems, &master.asset, metadata);
+            let (licences, problems) = Box::pin(licences).await?;
             if !problems.is_empty() {
                 looked
                     .items

@@ -9,16 +9,16 @@
 //! When licences end is remembered by day, for [`ending`].
 
 pub mod ending;
+mod licences;
 pub mod papers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::publish::{Template, values_of};
-use crate::iconik::Metadata;
+use super::publish::Template;
 use crate::ledger::{self, Item, Reader};
 use crate::sidecar::rights::odrl::Document;
 use crate::sidecar::rights::{Licensed, Policy, RightsFields};
@@ -103,27 +103,6 @@ impl Required {
 }
 
 impl Licensing {
-    /// The licences of an asset, and what of them is not understood, for people.
-    ///
-    /// A limit that nobody can see is no freedom: where something is permitted, every field of the
-    /// licences has to be there to be read, with or without a value.
-    pub fn read(&self, metadata: &Metadata) -> (Vec<Licensed>, Vec<String>) {
-        let (licences, problems) = self.fields.read_all(&values_of(metadata));
-        let mut problems: Vec<String> = problems
-            .into_iter()
-            .map(|problem| format!("`{}`: {}", problem.field, problem.what))
-            .collect();
-        if licences.iter().any(|licence| licence.terms.permit()) {
-            let fields = metadata.views.iter().flat_map(|view| &view.fields);
-            let there: BTreeSet<&str> = fields.map(|field| field.name.as_str()).collect();
-            let unseen = self.fields.all_fields().into_iter();
-            problems.extend(unseen.filter(|field| !there.contains(field)).map(|field| {
-                format!("`{field}` is in no view of the asset that may be read, so its licence is not known; correct `rights` in the settings or the view")
-            }));
-        }
-        (licences, problems)
-    }
-
     /// Whether a rights sidecar is filed beside each master.
     pub fn has_sidecar(&self) -> bool {
         !self.fields.is_empty()

@@ -20,6 +20,8 @@ pub struct LicenceFields {
     /// Whether these fields hold several licences: the first value of each belongs to the first
     /// licence, the second to the second.
     pub rows: bool,
+    /// The relation to assets of which each is such a licence, and has these fields.
+    pub relation: Option<String>,
 }
 
 /// A licence.
@@ -106,11 +108,12 @@ impl RightsFields {
         (all, problems)
     }
 
-    /// Every field that says something about rights.
-    pub fn all_fields(&self) -> BTreeSet<&str> {
+    /// Every field of an asset itself that says something about its rights.
+    pub fn fields_of_the_asset(&self) -> BTreeSet<&str> {
         let own = self
             .licences
             .iter()
+            .filter(|licence| licence.relation.is_none())
             .flat_map(|licence| licence.fields.values());
         self.fields
             .values()
@@ -193,6 +196,7 @@ mod tests {
                 .map(field)
                 .into(),
                 rows: false,
+                relation: None,
             }
         };
         RightsFields {
@@ -275,6 +279,7 @@ mod tests {
                 name: "deal".into(),
                 fields: fields(&[(Facet::Media, "media"), (Facet::Ends, "ends")]),
                 rows: true,
+                relation: None,
             }],
             ..RightsFields::default()
         };
