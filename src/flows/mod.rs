@@ -15,7 +15,8 @@
 //! | References | [`references`] | documents that the audience may read → links and copies at collections and assets |
 //!
 //! All flows share [`filter`] (which assets of a selection are wanted), [`intake`] (which masters,
-//! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side) and
+//! as ledger items), [`drive`] (the engine, the enumeration and the reports side by side; `shown` is
+//! the job that iconik shows of it) and
 //! [`write_back`] (what iconik is told afterwards). [`standing`] remembers how each ended. [`plan`] says what a flow
 //! would do; [`probe`] asks the destination how it behaves; [`trial`] moves masters into a scratch to be measured.
 
