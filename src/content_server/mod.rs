@@ -24,6 +24,7 @@
 //! | `records.rs`, `holds.rs` | classifications and records; holds, clearance, external facts |
 //! | `cross_references.rs` | which nodes have to do with each other |
 //! | `shortcuts.rs` | nodes that stand for another one |
+//! | `renditions.rs` | other forms of a version, kept with it |
 //! | `retention.rs` | due dates, disposition reviews |
 //! | `changes.rs` | when nodes were changed last |
 //! | `filing/` | what makes a document a record: its place, values, rights and marks |
