@@ -29,6 +29,8 @@ use crate::types::{
 
 const AT_ONCE: usize = 4;
 const PAGE: usize = 500;
+/// Differences of one record that are told one by one.
+const TOLD: usize = 8;
 /// Disturbances of iconik that one asset waits out, a minute in all.
 const WAITS: u32 = 6;
 const ATTEMPTS: u32 = 6;
@@ -445,9 +447,12 @@ impl<'a> Looked<'a> {
         let filing: Filing = serde_json::from_value(record.filing.clone()).map_err(unread)?;
         let server = &self.of.systems.content_server;
         let companions = self.companions(item, node)?;
-        let compared = server
+        let mut compared = server
             .compare_filing(node, &companions, filed, &filing)
             .await?;
+        if item.kind != "document" && filing.rights.is_some() {
+            self.inside(item, &filing, &mut compared).await?;
+        }
         let kept = match filing.marks.records_class {
             Some(_) => server.kept_under(node).await?,
             None => None,
@@ -455,7 +460,38 @@ impl<'a> Looked<'a> {
         Ok((compared, kept))
     }
 
-    /// The documents beside an item's own; what lies inside a folder is in the folder's care.
+    /// Compares the rights of what lies inside a folder.
+    async fn inside(
+        &self,
+        item: &Item,
+        filing: &Filing,
+        compared: &mut Compared,
+    ) -> Result<(), Error> {
+        let server = &self.of.systems.content_server;
+        let (mut from, mut more) = (0, 0);
+        loop {
+            let files = self.read(|ledger| ledger.files(item.id, from, PAGE))?;
+            let Some(last) = files.last() else { break };
+            from = last.seq + 1;
+            let nodes: Vec<NodeId> = files.iter().filter_map(|file| file.node).collect();
+            let found = server.compare_inside(&nodes, filing).await?;
+            compared.unsupported.extend(found.unsupported);
+            for difference in found.differences {
+                match compared.differences.len() < TOLD {
+                    true => compared.differences.push(difference),
+                    false => more += 1,
+                }
+            }
+        }
+        if more > 0 {
+            compared
+                .differences
+                .push(format!("and {more} more inside it"));
+        }
+        Ok(())
+    }
+
+    /// The documents beside an item's own; what lies inside a folder is looked at by itself.
     fn companions(&self, item: &Item, node: NodeId) -> Result<Vec<NodeId>, Error> {
         if item.kind != "document" {
             return Ok(Vec::new());

@@ -140,12 +140,32 @@ impl<'a> Dresser<'a> {
         for companion in &published.companions {
             self.dress(*companion, Part::Companion).await?;
         }
+        if self.item.kind != "document" {
+            self.dress_inside().await?;
+        }
         self.link(record, published).await?;
         self.shared
             .destination
             .seal(published.node, &record.filing, self.item.node.is_none())
             .await?;
         Ok(ended)
+    }
+
+    /// Rights of what lies inside a folder, each looked at by itself: the folder's reached them when
+    /// they were set, and somebody may have changed one since.
+    async fn dress_inside(&self) -> Result<(), Failure> {
+        let mut from = 0;
+        loop {
+            let files = self.shared.ledger.files(self.item.id, from, PAGE).await;
+            let files = files.map_err(ledger_failure)?;
+            let Some(last) = files.last() else {
+                return Ok(());
+            };
+            from = last.seq + 1;
+            for node in files.iter().filter_map(|file| file.node) {
+                self.dress(node, Part::Companion).await?;
+            }
+        }
     }
 
     /// What the item's record is kept under, as far as the destination says. A disturbance is waited

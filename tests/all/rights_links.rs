@@ -629,3 +629,30 @@ fn a_related_sidecar_needs_the_kind_of_its_cross_reference() {
     );
     systems.stop();
 }
+
+#[test]
+fn reconcile_sees_who_may_see_what_lies_inside_a_folder_and_again_mends_it() {
+    let systems = start();
+    must(&systems, &["Reel"], &[]);
+    assert_eq!(systems.run(&["reconcile"]).0, 0);
+    let frame = node_of(&systems, "frame-2.dpx");
+    systems.person(|server| async move {
+        let grant = Grant {
+            holder: Holder::Public,
+            rights: [Right::See].into(),
+        };
+        server
+            .set_permissions(frame, &grant, ApplyTo::ThisItem)
+            .await
+    });
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 65, "{lines:#?}");
+    let (class, detail) = found(&lines, "Reel");
+    assert_eq!(class, "differs");
+    let inside = format!("inside it, node {frame}: everybody has other rights");
+    assert!(detail.contains(&inside), "{detail}");
+    must(&systems, &["Reel"], &["--again"]);
+    let (code, lines) = systems.run(&["reconcile"]);
+    assert_eq!(code, 0, "{lines:#?}");
+    systems.stop();
+}

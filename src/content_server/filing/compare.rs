@@ -184,6 +184,26 @@ impl Client {
         Ok(compared)
     }
 
+    /// What of the rights of documents inside a folder is not as the folder was filed; nothing is
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare_filing`](Self::compare_filing).
+    pub async fn compare_inside(
+        &self,
+        inside: &[NodeId],
+        filing: &Filing,
+    ) -> Result<Compared, Failure> {
+        let mut compared = Compared::default();
+        for node in inside {
+            let whose = format!("inside it, node {node}: ");
+            self.around(&mut compared, *node, None, filing, &whose)
+                .await?;
+        }
+        Ok(compared)
+    }
+
     /// What of a node's place and rights is not as it was filed.
     async fn around(
         &self,
