@@ -102,7 +102,7 @@ impl Client {
             Ok(_) => Ok(true),
             Err(error) => match error.meaning() {
                 Some(Meaning::NoRoute) => Ok(false),
-                Some(Meaning::Invalid | Meaning::Unknown | Meaning::Disturbance) => Ok(true),
+                Some(Meaning::Invalid | Meaning::Unknown) => Ok(true),
                 _ => Err(error
                     .into_failure(Effect::Repeatable)
                     .context(format!("asking for renditions of node {node}"))),
