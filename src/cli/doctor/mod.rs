@@ -437,7 +437,7 @@ async fn renditions(
         ),
         Ok(false) => findings.fail(
             "rights.sidecar",
-            "this server knows no renditions".to_owned(),
+            "this server knows no renditions",
             remedy,
             Exit::Usage,
         ),
