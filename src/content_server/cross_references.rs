@@ -11,7 +11,7 @@ use super::Client;
 use super::errors::Error;
 use super::records::failed;
 use super::wire;
-use crate::types::{Failure, NodeId};
+use crate::types::{Failure, NodeId, Reason};
 
 /// A cross-reference of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +68,12 @@ impl Client {
             return Ok(());
         }
         let add = async {
+            let is_there =
+                |all: &[CrossReference], other: NodeId| all.iter().any(|one| one.is(kind, other));
             let there = self.list_cross_references(node).await?;
+            let mut added = Vec::new();
             for other in others {
-                let is_there = |all: &[CrossReference]| all.iter().any(|one| one.is(kind, *other));
-                if is_there(&there) {
+                if is_there(&there, *other) {
                     continue;
                 }
                 let call = self
@@ -81,15 +83,33 @@ impl Client {
                     .query("comment", comment)
                     .mute();
                 if let Err(error) = self.json(call).await
-                    && !is_there(&self.list_cross_references(node).await?)
+                    && !is_there(&self.list_cross_references(node).await?, *other)
                 {
                     return Err(error);
                 }
+                added.push(*other);
             }
-            Ok(())
+            if added.is_empty() {
+                return Ok(Vec::new());
+            }
+            // An answer without a body says nothing of what was done.
+            let there = self.list_cross_references(node).await?;
+            added.retain(|other| !is_there(&there, *other));
+            Ok(added)
         };
-        add.await
-            .map_err(failed(format!("cross-referencing node {node} as {kind:?}")))
+        let doing = format!("cross-referencing node {node} as {kind:?}");
+        let missing = add.await.map_err(failed(doing.clone()))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<String> = missing.iter().map(NodeId::to_string).collect();
+        Err(Failure::item(
+            Reason::Other,
+            format!(
+                "{doing}: the server took it and does not keep what leads to {}",
+                missing.join(", ")
+            ),
+        ))
     }
 
     async fn list_cross_references(&self, node: NodeId) -> Result<Vec<CrossReference>, Error> {

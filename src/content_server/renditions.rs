@@ -102,7 +102,7 @@ impl Client {
             Ok(_) => Ok(true),
             Err(error) => match error.meaning() {
                 Some(Meaning::NoRoute) => Ok(false),
-                Some(Meaning::Invalid | Meaning::Unknown | Meaning::Disturbance) => Ok(true),
+                Some(Meaning::Invalid | Meaning::Unknown) => Ok(true),
                 _ => Err(error
                     .into_failure(Effect::Repeatable)
                     .context(format!("asking for renditions of node {node}"))),
@@ -157,7 +157,7 @@ impl Client {
     ) -> Result<State, Error> {
         let path = format!("v2/nodes/{node}/versions/{version}/renditions");
         let answer = self.json(self.call(Method::GET, &path)).await?;
-        if !lists(&answer["results"]["data"], &wanted.kind) {
+        if !lists(&answer["results"], &wanted.kind) {
             return Ok(State::Absent);
         }
         let call = self
@@ -218,6 +218,9 @@ mod tests {
             (json!([row]), true),
             (json!([{"versions": row}]), true),
             (json!({"versions": [row]}), true),
+            (json!({"data": [row]}), true),
+            (json!([{"data": row}]), true),
+            (json!([{"data": [{"versions": row}]}]), true),
             (row.clone(), true),
             (json!([]), false),
             (json!([{"rendition_type": "pdf"}]), false),

@@ -72,7 +72,9 @@ impl Drive {
         let Some(job) = self.job_of(shown).await? else {
             return Ok(());
         };
-        self.show_steps(shown, job, None).await;
+        if job.is_open() {
+            self.show_steps(shown, job, None).await;
+        }
         if job.is_due() {
             let summary = self.ledger.summary(self.run).await?;
             let all = summary.iter().map(|count| count.bytes).sum();

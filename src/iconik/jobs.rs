@@ -165,16 +165,19 @@ pub struct JobReport {
 #[derive(Debug, Default)]
 struct ReportState {
     sent: Option<Instant>,
-    /// Not before this: iconik asked us to wait.
+    /// Not before this: iconik asked us to wait, or did not take the last one.
     until: Option<Instant>,
     muted: bool,
 }
 
 impl ReportState {
+    fn is_open(&self, now: Instant) -> bool {
+        !self.muted && self.until.is_none_or(|until| until <= now)
+    }
+
     fn is_due(&self, now: Instant) -> bool {
-        let early = self.sent.is_some_and(|sent| now < sent + EVERY)
-            || self.until.is_some_and(|until| now < until);
-        !self.muted && !early
+        let early = self.sent.is_some_and(|sent| now < sent + EVERY);
+        self.is_open(now) && !early
     }
 }
 
@@ -270,6 +273,11 @@ impl JobReport {
         &self.id
     }
 
+    /// Whether iconik may be told anything now: after a refusal not at once, or not at all.
+    pub fn is_open(&self) -> bool {
+        self.lock().is_open(Instant::now())
+    }
+
     /// Whether [`progress`](Self::progress) would be sent now.
     pub fn is_due(&self) -> bool {
         self.lock().is_due(Instant::now())
@@ -363,7 +371,7 @@ impl JobReport {
             Error::Throttled { retry_after, .. } => {
                 state.until = Some(Instant::now() + retry_after.unwrap_or(10 * EVERY));
             }
-            _ => {}
+            _ => state.until = Some(Instant::now() + 10 * EVERY),
         }
         Told::Refused(error)
     }

@@ -27,7 +27,7 @@ pub struct Metadata {
     pub category: Option<String>,
     /// The views in the category's order, those without values included.
     pub views: Vec<ViewValues>,
-    /// What the token's user may not see: views by id, or the word `categories`.
+    /// What the token's user may not see: views by id, or the word `categories` or `views`.
     pub hidden: Vec<String>,
 }
 
@@ -174,8 +174,9 @@ pub(super) struct ViewCache {
     categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
     /// The same for collections.
     collection_categories: tokio::sync::OnceCell<Option<Vec<Category>>>,
-    /// Ids of every view, asked for where there are no categories.
-    every: tokio::sync::OnceCell<Vec<String>>,
+    /// Ids of every view, asked for where there are no categories; `None` when they may not be
+    /// listed.
+    every: tokio::sync::OnceCell<Option<Vec<String>>>,
 }
 
 /// What values belong to.
@@ -247,7 +248,11 @@ impl Client {
             metadata.hidden.push("categories".to_owned());
             return Ok(metadata);
         };
-        for view in self.views_in(owner.kind(), categories, category).await? {
+        let Some(views) = self.views_in(owner.kind(), categories, category).await? else {
+            metadata.hidden.push("views".to_owned());
+            return Ok(metadata);
+        };
+        for view in views {
             let Some(definition) = self.view(&view).await? else {
                 metadata.hidden.push(view.0);
                 continue;
@@ -288,18 +293,19 @@ impl Client {
     pub async fn views_of(&self, asset: &Asset) -> Result<u64, Error> {
         let categories = self.categories("assets").await?.unwrap_or_default();
         let views = self.views_in("assets", categories, asset.category.as_deref());
-        Ok(views.await?.len() as u64)
+        Ok(views.await?.map_or(0, |views| views.len() as u64))
     }
 
-    /// The views of a category. In an account without any category assets have every view there is.
+    /// The views of a category. In an account without any category assets have every view there is;
+    /// `None` when those may not be listed.
     async fn views_in(
         &self,
         kind: &'static str,
         categories: &[Category],
         category: Option<&str>,
-    ) -> Result<Vec<ViewId>, Error> {
+    ) -> Result<Option<Vec<ViewId>>, Error> {
         if kind != "assets" || !categories.is_empty() {
-            return Ok(views_for(categories, category));
+            return Ok(Some(views_for(categories, category)));
         }
         let every = self.0.views.every.get_or_try_init(|| async {
             let call = Call::get(
@@ -308,17 +314,22 @@ impl Client {
                 "listing metadata views",
             );
             match self.json::<Listed<Named>>(&call).await {
-                Ok(found) => Ok(found
-                    .objects
-                    .into_iter()
-                    .filter_map(|view| view.id)
-                    .collect()),
-                Err(error) if error.is_forbidden() || error.is_not_found() => Ok(Vec::new()),
+                Ok(found) => Ok(Some(
+                    found
+                        .objects
+                        .into_iter()
+                        .filter_map(|view| view.id)
+                        .collect(),
+                )),
+                Err(error) if error.is_forbidden() => Ok(None),
+                Err(error) if error.is_not_found() => Ok(Some(Vec::new())),
                 Err(error) => Err(error),
             }
         });
-        let every: &Vec<String> = every.await?;
-        Ok(every.iter().cloned().map(ViewId).collect())
+        let every: &Option<Vec<String>> = every.await?;
+        Ok(every
+            .as_ref()
+            .map(|ids| ids.iter().cloned().map(ViewId).collect()))
     }
 
     /// Whether there is a metadata field of that name; `None` when fields may not be read.

@@ -722,19 +722,23 @@ fn a_package_of_another_ledger_that_cannot_be_read_is_left_as_it_is() {
     systems.must(&["adopt"]);
     let paper = systems.named("campaign.json").pop().expect("a paper");
     let server = systems.simulator.content_server();
-    assert!(server.corrupt(paper.node, paper.version, 20));
-    let before = systems.versions();
     let collection = systems.simulator.collection();
-    let mut archive = systems.place.longhaul();
-    let output = archive.args(["archive", &collection, "--package"]).output();
-    let output = output.expect("longhaul runs");
-    assert_eq!(output.status.code(), Some(65));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        stderr.contains("is of another ledger and cannot be taken over: campaign.json: "),
-        "{stderr}"
-    );
-    assert_eq!(systems.versions(), before);
+    let is_left = |why: &str| {
+        let before = systems.versions();
+        let mut archive = systems.place.longhaul();
+        let output = archive.args(["archive", &collection, "--package"]).output();
+        let output = output.expect("longhaul runs");
+        assert_eq!(output.status.code(), Some(65));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let said = format!("is of another ledger and cannot be taken over: campaign.json: {why}");
+        assert!(stderr.contains(&said), "{stderr}");
+        assert_eq!(systems.versions(), before);
+    };
+    assert!(server.corrupt(paper.node, paper.version, 20));
+    is_left("");
+    // Its files would be lost with it.
+    assert!(server.delete(paper.node));
+    is_left("it is not there");
     systems.stop();
 }
 

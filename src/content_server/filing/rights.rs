@@ -63,20 +63,19 @@ impl Rights {
         let named = [
             (
                 Holder::Owner(self.owner),
-                self.owner,
                 &self.owner_rights,
                 lacks(is_owner),
             ),
             (
                 Holder::Group(self.group),
-                self.group,
                 &self.group_rights,
                 lacks(is_group),
             ),
         ];
-        for (holder, id, wanted, lacking) in named {
-            if lacking && (id.is_some() || wanted.is_some()) {
-                let rights = wanted.as_ref().map(rights).unwrap_or_default();
+        for (holder, wanted, lacking) in named {
+            let rights = wanted.as_ref().map(rights).unwrap_or_default();
+            // One that is to have none and is not listed has none.
+            if lacking && !rights.is_empty() {
                 set.push(Grant { holder, rights });
             }
         }
@@ -254,6 +253,13 @@ mod tests {
         assert_eq!(set, [grant(Holder::Group(Some(55)), &[Right::See])]);
         assert!(gone.is_empty());
         assert_eq!(given.wrong(&there), ["the owner group lacks rights"]);
+        // One that is to have none is as it should be when it is not listed.
+        let without = Rights {
+            group_rights: Some(names(&[])),
+            ..rights.clone()
+        };
+        assert_eq!(without.changes(&there), (Vec::new(), Vec::new()));
+        assert_eq!(without.wrong(&there), Vec::<String>::new());
         // Rights that a server adds by itself to those of somebody who may see it.
         let mut more = after.to_vec();
         more[3].rights.insert(Right::Modify);

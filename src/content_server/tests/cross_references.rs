@@ -52,3 +52,18 @@ async fn rubbish_is_no_empty_list() {
         assert!(server.client().cross_references(NodeId(5)).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_no_proof_of_a_cross_reference() {
+    let server = Server::start(|seen| match seen.method == Method::GET {
+        true => ok(json!({"data": []})),
+        false => Reply::Answer(200, Vec::new(), Default::default()),
+    })
+    .await;
+    let failure = server
+        .client()
+        .add_cross_references(NodeId(5), "Supporting document", &[NodeId(7)], "why")
+        .await
+        .unwrap_err();
+    assert!(failure.message.ends_with("does not keep what leads to 7"));
+}

@@ -142,12 +142,18 @@ async fn read(bench: Bench<'_>, order: &Order, folder: NodeId) -> Result<Kept, E
         let id = bagit::info_value(&info, "External-Identifier");
         kept.id = id.filter(|id| id.starts_with("urn:")).map(str::to_owned);
     }
-    if let Some(campaign) = text(folder, papers::CAMPAIGN.to_owned()).await? {
+    // Without them what is closed would lose what it lists.
+    let last = place::again(|| bench.systems.destination.child(folder, papers::LAST)).await?;
+    let listed = async |name: &str| match text(folder, name.to_owned()).await? {
+        None if last.is_some() => Err(Error::from(bad(name, "it is not there"))),
+        found => Ok(found),
+    };
+    if let Some(campaign) = listed(papers::CAMPAIGN).await? {
         let listing = Listing::from_json(campaign.as_bytes());
         let listing = listing.map_err(|error| bad(papers::CAMPAIGN, error))?;
         kept.facts.payload = payload(&listing, &digests);
     }
-    if let Some(record) = text(folder, papers::RECORD.to_owned()).await? {
+    if let Some(record) = listed(papers::RECORD).await? {
         let events = premis::events_of(&record).map_err(|error| bad(papers::RECORD, error))?;
         kept.facts.events = happened(events, &bench.systems.instance, &kept.facts.payload);
     }

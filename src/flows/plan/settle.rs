@@ -48,6 +48,7 @@ pub(super) fn settle(decision: &mut Decision, claims: Vec<Claims>, taken: &mut T
     let Some(versions) = decision.versions.take() else {
         return;
     };
+    let before = versions.len();
     let (mut versions, claims): (Vec<Version>, Vec<Claims>) = versions
         .into_iter()
         .zip(claims)
@@ -86,8 +87,13 @@ pub(super) fn settle(decision: &mut Decision, claims: Vec<Claims>, taken: &mut T
             version.filed_as = Some(other);
         }
     }
+    // Nothing may move any more but what an earlier asset brings along.
+    let left = versions.len() < before
+        && decision.verdict == Verdict::In
+        && !versions.is_empty()
+        && !versions.iter().any(|version| version.action.moves());
     decision.versions = Some(versions);
-    if held {
+    if held || left {
         judge(decision);
     }
 }
@@ -112,4 +118,58 @@ pub(super) fn judge(decision: &mut Decision) {
         ),
     };
     (decision.verdict, decision.why, decision.detail) = (verdict, why, detail);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(key: &str, action: Action, why: &str) -> Version {
+        serde_json::from_value(serde_json::json!({
+            "key": key, "action": action, "why": why, "fingerprint": "f"
+        }))
+        .unwrap()
+    }
+
+    fn settled(asset: &str, versions: Vec<Version>, taken: &mut Taken) -> Decision {
+        let claims = versions.iter().map(|_| Claims::default()).collect();
+        let mut decision = Decision {
+            asset: asset.into(),
+            title: String::new(),
+            verdict: Verdict::Out,
+            why: String::new(),
+            detail: String::new(),
+            collections: Vec::new(),
+            versions: Some(versions),
+            views: 0,
+        };
+        judge(&mut decision);
+        settle(&mut decision, claims, taken, false);
+        decision
+    }
+
+    #[test]
+    fn an_asset_with_nothing_but_a_paper_of_an_earlier_one_to_file_is_not_in() {
+        let mut taken = Taken::default();
+        let paper = || version("paper/x", Action::NewDocument, "new");
+        assert!(intake::is_paper(&paper().key));
+        let first = settled(
+            "a",
+            vec![paper(), version("a/v", Action::NewDocument, "new")],
+            &mut taken,
+        );
+        assert_eq!(
+            (first.verdict, first.versions.unwrap().len()),
+            (Verdict::In, 2)
+        );
+        let blocked = vec![paper(), version("b/v", Action::Blocked, "oversize")];
+        let second = settled("b", blocked, &mut taken);
+        assert_eq!(
+            (second.verdict, second.why.as_str()),
+            (Verdict::Blocked, "oversize")
+        );
+        assert_eq!(second.versions.unwrap().len(), 1);
+        let moving = vec![paper(), version("c/v", Action::NewDocument, "new")];
+        assert_eq!(settled("c", moving, &mut taken).verdict, Verdict::In);
+    }
 }

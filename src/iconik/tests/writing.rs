@@ -87,6 +87,21 @@ async fn an_account_without_categories_has_every_view_there_is() {
 }
 
 #[tokio::test]
+async fn views_that_may_not_be_listed_are_hidden_and_not_missing() {
+    let double = Double::start(|_| {
+        |seen: &Seen| match seen.path.as_str() {
+            "/metadata/v1/assets/categories/" => Reply::json(json!({"objects": []})),
+            _ => Reply::error(403, "no"),
+        }
+    })
+    .await;
+    let client = double.client();
+    let metadata = client.metadata_of(&asset(None), None).await.unwrap();
+    assert_eq!(metadata.hidden, ["views"]);
+    assert_eq!(client.views_of(&asset(None)).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn the_newest_versions_metadata_is_the_assets_own_and_older_ones_have_theirs() {
     let double = Double::start(|_| {
         |seen: &Seen| match seen.path.as_str() {
@@ -260,6 +275,12 @@ async fn a_job_that_cannot_be_written_never_fails_the_run() {
         Told::Refused(_)
     ));
     assert!(matches!(report.progress(2, None, "x").await, Told::Skipped));
+    assert!(!report.is_open(), "nothing is told any more");
+    let strange = Double::start(|_| |_: &Seen| Reply::error(400, "no such step")).await;
+    let report = strange.client().report_to("j".into());
+    assert!(report.is_open());
+    assert!(matches!(report.steps(&[]).await, Told::Refused(_)));
+    assert!(!report.is_open(), "it is not asked again at once");
     let throttled = Double::start(|_| |_: &Seen| Reply::error(429, "slow down")).await;
     let report = throttled.client().report_to("j".into());
     assert!(matches!(
