@@ -20,7 +20,7 @@ use super::run::{Moving, finality};
 use super::select::{Filters, Selection};
 use super::words::brief;
 use super::{Context, archive, connect, migrate, publish, signals};
-use crate::flows::package::Foresight;
+use crate::flows::package::{self, Foresight, Kept, key_of};
 use crate::flows::plan::probe::{Chosen, probe};
 use crate::flows::plan::saved::{FORMAT, Header, Writing};
 use crate::flows::plan::{
@@ -201,6 +201,10 @@ async fn go(
         Some(ledger) => Known::of(ledger)?,
         None => Known::default(),
     };
+    let packed = match &ledger {
+        Some(ledger) => packed(ledger, &selection)?,
+        None => Vec::new(),
+    };
     let connected = connect::connect(&settings).await?;
     let systems = connected.systems.clone();
     selection.check(&systems).await?;
@@ -249,7 +253,7 @@ async fn go(
     let mut chosen = Chosen::default();
     let package = package || (selection.command == "archive" && settings.package.enabled);
     let foresees = package && depth == Depth::Full;
-    let mut foresight = foresees.then(|| Foresight::of(settings.package.only));
+    let mut foresight = foresees.then(|| Foresight::of(settings.package.only, &packed));
     let mut tick = tokio::time::interval_at(begun + TOLD_EVERY, TOLD_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -344,6 +348,17 @@ async fn go(
 /// A decision as its JSON line.
 fn event(decision: &Decision) -> Value {
     serde_json::to_value(decision).unwrap_or_default()
+}
+
+/// What is kept of the packages of a selection's collections.
+fn packed(ledger: &Reader, selection: &Selection) -> anyhow::Result<Vec<Kept>> {
+    let mut all = Vec::new();
+    for collection in selection.collections() {
+        if let Some(text) = ledger.meta(&key_of(&collection))? {
+            all.push(package::read(&text)?);
+        }
+    }
+    Ok(all)
 }
 
 /// One asset on one line.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt as _;
 use serde::Serialize;
 
+use super::facts::Kept;
 use super::filed::{kind_of_name, version_of};
 use super::release::{Finality, Only};
 use super::sources::{EDIT_MAX, Match, Names, Search, Sources, parse};
@@ -30,6 +31,8 @@ pub struct Foresight {
     /// Masters, by title, in order of their assets; gathered where only final ones are taken.
     masters: BTreeMap<AssetId, Vec<(VersionId, String)>>,
     only: Only,
+    /// Masters that the package holds already, by asset and version: they stay in it.
+    held: BTreeSet<(String, String)>,
 }
 
 /// What a package would miss.
@@ -49,10 +52,15 @@ pub struct Foreseen {
 }
 
 impl Foresight {
-    /// Of a package that takes these masters.
-    pub fn of(only: Only) -> Self {
+    /// Of packages that take these masters, and hold already what is `kept` of them.
+    pub fn of(only: Only, kept: &[Kept]) -> Self {
+        let payload = kept.iter().flat_map(|kept| &kept.facts.payload);
+        let masters = payload.filter(|one| one.kind == Kind::Master);
         Self {
             only,
+            held: masters
+                .map(|one| (one.asset.clone(), one.asset_version.clone()))
+                .collect(),
             ..Self::default()
         }
     }
@@ -72,9 +80,11 @@ impl Foresight {
             self.names.add(&version.name, asset.as_str());
             let alone = version.files <= 1 && version.segments == 0;
             if self.only == Only::Final && kind_of_name(&version.name, alone) == Kind::Master {
-                let id = VersionId(version_of(&version.key));
-                let own = self.masters.entry(asset.clone()).or_default();
-                own.push((id, decision.title.clone()));
+                let id = version_of(&version.key);
+                if !self.held.contains(&(asset.to_string(), id.clone())) {
+                    let own = self.masters.entry(asset.clone()).or_default();
+                    own.push((VersionId(id), decision.title.clone()));
+                }
             }
         }
     }

@@ -55,11 +55,10 @@ pub(super) async fn unknown(
         Some(_) => known.container,
         None => place.container,
     };
-    // What this ledger knows beside it; the same event counts once.
-    found
-        .facts
-        .events
-        .extend(known.facts.events.iter().cloned());
+    // What this ledger knows of it counts before what papers say; the same event counts once.
+    let told = std::mem::take(&mut found.facts.events);
+    found.facts.events.clone_from(&known.facts.events);
+    found.facts.events.extend(told);
     let entry = Entry {
         run: Some(bench.run),
         event: "package-taken-over".to_owned(),
