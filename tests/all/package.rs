@@ -713,6 +713,35 @@ fn another_ledger_goes_on_with_the_package_and_its_history_and_the_first_does_af
     systems.stop();
 }
 
+#[cfg(debug_assertions)]
+#[test]
+fn a_history_that_another_ledger_had_no_time_to_close_is_gone_on_with() {
+    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
+    let systems = start(
+        Campaign::new()
+            .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
+            .asset(AssetSpec::new("Two", vec![file("two.mxf", 2)])),
+    );
+    assert_eq!(pack(&systems).0, 0);
+    change_ledger(&systems, "first", "second");
+    systems.must(&["adopt"]);
+    replace(&systems, "one.mxf", 9, 80_000);
+    let collection = systems.simulator.collection();
+    // The master, the new manifest, the chain.
+    systems.die(&["archive", &collection, "--package"], "done:3");
+    let count = |name: &str| systems.named(name).len();
+    assert_eq!(
+        (count("ascmhl_chain.xml"), count("tagmanifest-sha256.txt")),
+        (2, 1)
+    );
+    change_ledger(&systems, "second", "first");
+    replace(&systems, "two.mxf", 11, 90_000);
+    let (code, packed) = pack(&systems);
+    assert_eq!((code, &packed["complete"]), (0, &json!(true)));
+    assert_eq!(generations(&is_whole(&export(&systems))).len(), 3);
+    systems.stop();
+}
+
 #[test]
 fn a_package_of_another_ledger_that_cannot_be_read_is_left_as_it_is() {
     let file = FileSpec::generated("one.mxf", 1, 70_000);

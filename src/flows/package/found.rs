@@ -15,7 +15,7 @@ use crate::sidecar::mhl::{self, Digests};
 use crate::sidecar::premis;
 use crate::transfer::read_back;
 use crate::types::{
-    ByteCount, CollectionId, Failure, MIB, NodeId, Reason, VersionNote, VersionNumber,
+    ByteCount, CollectionId, Failure, MIB, NodeId, Reason, Sha256Digest, VersionNote, VersionNumber,
 };
 
 const ATTEMPTS: u32 = 6;
@@ -73,41 +73,56 @@ pub(super) async fn unknown(
     Ok(Some(found))
 }
 
-/// Whether what closes the bag is as this ledger left it, or as it was about to when it was killed.
+/// Whether the history and what closes the bag are as this ledger left them, or as it was about to
+/// when it was killed.
 async fn is_ours(
     bench: Bench<'_>,
     collection: &CollectionId,
     known: &Kept,
     folder: NodeId,
 ) -> Result<bool, Error> {
-    let destination = &bench.systems.destination;
-    let closed = filed(bench.ledger, collection, papers::LAST).await?;
-    let node = match closed {
-        Some((node, _)) => node,
-        None => match place::again(|| destination.child(folder, papers::LAST)).await? {
-            Some(paper) => paper.id,
-            None => return Ok(true),
-        },
-    };
-    let newest = match place::again(|| destination.versions(node)).await {
+    let chain = format!("data/{}/{}", mhl::FOLDER, mhl::CHAIN);
+    let own = papers::papers(&bench.systems.instance, known);
+    for path in [chain.as_str(), papers::LAST] {
+        let closed = filed(bench.ledger, collection, path).await?;
+        let node = match closed {
+            Some((node, _)) => Some(node),
+            // The history begins with the first file that was measured; this one always ends it.
+            None if path == papers::LAST => {
+                let destination = &bench.systems.destination;
+                let there = place::again(|| destination.child(folder, path)).await?;
+                there.map(|paper| paper.id)
+            }
+            None => None,
+        };
+        let Some(node) = node else { continue };
+        let version = closed.map(|(_, version)| version);
+        let own = own.iter().find(|paper| paper.path == path);
+        let own = own.map(|paper| papers::digest(&paper.content));
+        if is_another(bench, node, version, own).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether the newest version of a paper is of another ledger: later than `known`, and not `own`.
+async fn is_another(
+    bench: Bench<'_>,
+    node: NodeId,
+    known: Option<VersionNumber>,
+    own: Option<Sha256Digest>,
+) -> Result<bool, Error> {
+    let newest = match place::again(|| bench.systems.destination.versions(node)).await {
         Ok(versions) => versions.into_iter().next_back(),
         // It was deleted: it is filed again.
         Err(failure) if matches!(failure.reason, Reason::NotFound | Reason::Inaccessible) => None,
         Err(failure) => return Err(failure.into()),
     };
-    let Some(newest) = newest else {
-        return Ok(true);
-    };
-    if closed.is_some_and(|(_, version)| newest.number <= version) {
-        return Ok(true);
-    }
+    let later = newest.filter(|newest| known.is_none_or(|known| newest.number > known));
     // What a person put on top is a finding of `package check`, and no package of a ledger.
-    let Some(note) = VersionNote::parse(&newest.description) else {
-        return Ok(true);
-    };
-    let all = papers::papers(&bench.systems.instance, known);
-    let own = all.last().map(|paper| papers::digest(&paper.content));
-    Ok(own.is_some() && note.sha256 == own)
+    let note = later.and_then(|later| VersionNote::parse(&later.description));
+    Ok(note.is_some_and(|note| own.is_none() || note.sha256 != own))
 }
 
 /// Reads a package as far as it is needed to go on with it.
