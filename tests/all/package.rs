@@ -21,6 +21,14 @@ fn start(campaign: Campaign) -> Systems {
     Systems::start(Options::with(campaign))
 }
 
+/// Two masters, the second of that name.
+fn one_and(second: &str) -> Campaign {
+    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
+    Campaign::new()
+        .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
+        .asset(AssetSpec::new("Two", vec![file(second, 2)]))
+}
+
 /// Archives with a package; the exit code and what became of it.
 fn pack(systems: &Systems) -> (i32, Value) {
     let collection = systems.simulator.collection();
@@ -574,12 +582,7 @@ fn a_second_run_over_the_same_campaign_writes_nothing_at_all() {
 
 #[test]
 fn new_content_gets_a_path_and_a_generation_and_the_old_one_stays() {
-    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
-    let systems = start(
-        Campaign::new()
-            .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
-            .asset(AssetSpec::new("Two", vec![file("two.mxf", 2)])),
-    );
+    let systems = start(one_and("two.mxf"));
     assert_eq!(pack(&systems).0, 0);
     let first = is_whole(&export(&systems));
     replace(&systems, "one.mxf", 9, 80_000);
@@ -634,12 +637,7 @@ fn generations(payload: &[String]) -> Vec<String> {
 
 #[test]
 fn another_ledger_goes_on_with_the_package_and_its_history_and_the_first_does_after_it() {
-    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
-    let systems = start(
-        Campaign::new()
-            .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
-            .asset(AssetSpec::new("Two", vec![file("two & 2.mxf", 2)])),
-    );
+    let systems = start(one_and("two & 2.mxf"));
     assert_eq!(pack(&systems).0, 0);
     let bag = export(&systems);
     let first = is_whole(&bag);
@@ -716,12 +714,7 @@ fn another_ledger_goes_on_with_the_package_and_its_history_and_the_first_does_af
 #[cfg(debug_assertions)]
 #[test]
 fn a_history_that_another_ledger_had_no_time_to_close_is_gone_on_with() {
-    let file = |name: &str, seed| FileSpec::generated(name, seed, 70_000);
-    let systems = start(
-        Campaign::new()
-            .asset(AssetSpec::new("One", vec![file("one.mxf", 1)]))
-            .asset(AssetSpec::new("Two", vec![file("two.mxf", 2)])),
-    );
+    let systems = start(one_and("two.mxf"));
     assert_eq!(pack(&systems).0, 0);
     change_ledger(&systems, "first", "second");
     systems.must(&["adopt"]);

@@ -126,9 +126,15 @@ impl Client {
             compared.look(Area::Classifications, look).await?;
         }
         if let Some(kind) = &marks.cross_reference
-            && !marks.papers.is_empty()
+            && (!marks.papers.is_empty() || marks.relates_rights)
         {
-            let look = self.missing_cross_references(node, kind, &marks.papers);
+            let look = async {
+                let mut others = marks.papers.clone();
+                if marks.relates_rights {
+                    others.extend(self.rights_sidecars(companions).await?);
+                }
+                self.missing_cross_references(node, kind, &others).await
+            };
             compared.look(Area::CrossReferences, look).await?;
         }
         let mut links = Vec::new();
@@ -153,15 +159,6 @@ impl Client {
         if let Some(rendition) = &filing.rendition {
             let look = self.other_rendition(node, rendition);
             compared.look(Area::Renditions, look).await?;
-        }
-        if marks.relates_rights
-            && let Some(kind) = &marks.cross_reference
-        {
-            let look = async {
-                let sidecars = self.rights_sidecars(companions).await?;
-                self.missing_cross_references(node, kind, &sidecars).await
-            };
-            compared.look(Area::CrossReferences, look).await?;
         }
         if let Some(class) = marks.records_class {
             let look = self.other_record(node, class, marks);
